@@ -1,0 +1,39 @@
+import { MillraceError } from '../error/index.ts';
+import { manual, type Schedule } from './schedule.ts';
+import type { Step } from './step.ts';
+
+/** A pipeline: its steps by name, and when it runs. The default export of a pipeline file. */
+export interface Pipeline<Steps extends Readonly<Record<string, Step>> = Readonly<Record<string, Step>>> {
+  readonly kind: 'pipeline';
+  readonly name: string;
+  readonly runs: Schedule;
+  readonly steps: Steps;
+  /** Parameters with their defaults; null where `--param` must give one. */
+  readonly params: Readonly<Record<string, string | null>>;
+}
+
+export interface PipelineOptions<Steps extends Readonly<Record<string, Step>>> {
+  /** Lower-case letters, digits, `-` and `_`: it names runs, checkpoints and files. */
+  readonly name: string;
+  /** `manual` where it is left out. */
+  readonly runs?: Schedule;
+  readonly steps: Steps;
+  readonly params?: Readonly<Record<string, string | null>>;
+}
+
+/** @throws PIPELINE_INVALID for a name that cannot stand in a file name or a URL, or no steps */
+export function pipeline<const Steps extends Readonly<Record<string, Step>>>(options: PipelineOptions<Steps>): Pipeline<Steps> {
+  if (!/^[a-z0-9][a-z0-9_-]{0,62}$/.test(options.name)) {
+    throw new MillraceError('PIPELINE_INVALID', {
+      message: `The pipeline name ${JSON.stringify(options.name)} is not usable.`,
+      remedy: 'Use 1 to 63 lower-case letters, digits, "-" and "_", beginning with a letter or a digit.',
+    });
+  }
+  return Object.freeze({
+    kind: 'pipeline',
+    name: options.name,
+    runs: options.runs ?? manual,
+    steps: Object.freeze({ ...options.steps }),
+    params: Object.freeze({ ...options.params }),
+  });
+}

@@ -1,0 +1,1 @@
+export { batchLimits, type ColumnBatch, type EncodedValues, type Vector } from './column-batch.ts';

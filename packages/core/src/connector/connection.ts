@@ -1,0 +1,37 @@
+import type { Table } from '../schema/index.ts';
+import type { Context } from './context.ts';
+import type { Selection } from './source.ts';
+import type { SqlRunner } from './task.ts';
+
+/** A system that pipelines talk to, as the pipeline file declares it. It holds settings, no socket. */
+export interface Connection {
+  readonly kind: 'connection';
+  readonly connector: string;
+  /** For plans and messages: host and database, or the secret's name. Never a password. */
+  readonly label: string;
+  /** Looks at the system: reachable, privileges, settings. One finding each, with its remedy where it is not well. */
+  examine(context: Context): Promise<readonly Finding[]>;
+}
+
+export interface Finding {
+  readonly subject: string;
+  readonly level: 'ok' | 'warning' | 'problem';
+  readonly message: string;
+  readonly remedy?: string;
+}
+
+/** A connection whose tables can be read. */
+export interface TableConnection extends Connection {
+  selection(table: Table): Selection;
+}
+
+/** A connection that runs SQL. */
+export interface SqlConnection extends Connection {
+  readonly dialect: 'postgres' | 'redshift' | 'mysql';
+  sql(): SqlRunner;
+}
+
+/** A connection that can list its tables, for `introspect`. */
+export interface IntrospectableConnection extends Connection {
+  introspect(context: Context, options: { readonly schemas?: readonly string[]; readonly tables?: readonly string[] }): Promise<readonly Table[]>;
+}

@@ -1,0 +1,16 @@
+/**
+ * Named instants at which a test may stop this process for good. `MILLRACE_FAILPOINT=postgres.commit.before:2` kills it with
+ * SIGKILL the second time it comes past `failpoint('postgres.commit.before')`; `…:2:pause` stops it with SIGSTOP instead,
+ * so that a test can wake it as a zombie. Without the variable a failpoint costs one comparison.
+ */
+export function failpoint(name: string): void {
+  if (armed === undefined || armed.name !== name || --armed.remaining > 0) return;
+  armed = undefined;
+  process.kill(process.pid, pause ? 'SIGSTOP' : 'SIGKILL');
+  // SIGSTOP and SIGKILL reach a thread at its next return from the kernel: wait there.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+}
+
+const [target, nth, how] = (process.env.MILLRACE_FAILPOINT ?? '').split(':');
+const pause = how === 'pause';
+let armed = target ? { name: target, remaining: Number(nth ?? 1) } : undefined;

@@ -1,0 +1,24 @@
+export type { Connection, Finding, IntrospectableConnection, SqlConnection, TableConnection } from './connection.ts';
+export type { Context, Log, RunFacts } from './context.ts';
+export { failpoint } from './failpoint.ts';
+export { type Comparison, type Condition, type Mask, outputColumns, type RelationalOp, type Scalar } from './relational.ts';
+export { describeSetting, type SecretRef, type Setting, secret, withoutPassword } from './secret.ts';
+export type {
+  Checkpoint,
+  Fence,
+  FilesRef,
+  LoadMode,
+  LoadOwner,
+  LoadSession,
+  LoadSpec,
+  Receipt,
+  Sink,
+  StagedPart,
+  Target,
+  TargetDescription,
+  TargetProblem,
+} from './sink.ts';
+export type { ReadPlan, ReadRequest, RowSource, Selection, SelectionDescription, Split, Window } from './source.ts';
+export type { Handle, RemoteState, RemoteTask, SqlRequest, SqlResult, SqlRunner, SqlStatement } from './task.ts';
+export type { CheckResult, RejectedRow, SplitTransform, Transform, TransformContext, TransformRun } from './transform.ts';
+export type { BatchesChannel, BytesChannel, Channel, ReadCount, WireFormat } from './wire.ts';

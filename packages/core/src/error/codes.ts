@@ -1,0 +1,60 @@
+/**
+ * Every error Millrace raises, with the manual entry beside it. `docs/errors.md` is generated from this table.
+ *
+ * `retry` is read by `run/retry.ts` alone:
+ *   never    trying again gives the same answer: a person must act
+ *   backoff  the other side is busy or away: the same attempt may work later
+ *   lost     the attempt was taken away from us; another one goes on
+ */
+export type RetryKind = 'never' | 'backoff' | 'lost';
+
+export interface ErrorEntry {
+  readonly retry: RetryKind;
+  /** The exit code of the command line for a run that ends with this error. */
+  readonly exit: 1 | 2 | 5 | 69 | 75 | 124;
+  /** One or two sentences for the manual: what it means and what to look at. */
+  readonly manual: string;
+}
+
+const never = (exit: ErrorEntry['exit'], manual: string): ErrorEntry => ({ retry: 'never', exit, manual });
+const backoff = (exit: ErrorEntry['exit'], manual: string): ErrorEntry => ({ retry: 'backoff', exit, manual });
+
+export const codes = {
+  ACCESS_DENIED: never(1, 'The database or the object store refused the operation for this user or role. The message names the object and the privilege to grant.'),
+  ATTEMPT_FENCED: { retry: 'lost', exit: 75, manual: 'A newer attempt at the same stage has taken over, so this one was refused before it could change anything. Nothing to do.' },
+  AUTHENTICATION_FAILED: never(2, 'User name or password were refused. Check the secret that the connection names.'),
+  CHECK_FAILED: never(5, 'A data quality check with severity "fail" did not hold, so the load was not committed. The message shows the check, the count and a sample.'),
+  CHECKPOINT_MOVED: never(1, 'The checkpoint at the target is past the window of this run: a later run has loaded these rows. Cancel this run; nothing is missing.'),
+  CONFIG_INVALID: never(2, 'millrace.config.ts or a command-line option does not make sense. The message names it.'),
+  CONNECTION_FAILED: backoff(69, 'The host could not be reached, or it closed the connection. Tried again with backoff; check host, port, security groups and TLS.'),
+  CONNECTION_LIMIT: backoff(69, 'The server has no free connection. Tried again with backoff; lower the concurrency or raise max_connections.'),
+  DISK_FULL: backoff(1, 'No space is left where data is staged or stored. Free space; the attempt left nothing visible behind.'),
+  EMBEDDED_POSTGRES_UNAVAILABLE: never(69, 'The embedded Postgres has no binary for this platform or did not start. Set MILLRACE_STATE_URL to a Postgres database instead.'),
+  FILE_CORRUPT: never(1, 'A file is cut short or is not what its name says. The message names the file; load it again at its source.'),
+  FUNCTION_FAILED: never(1, 'A transform function of the pipeline threw. The message shows the step, the row and the error.'),
+  IDENTIFIER_INVALID: never(2, 'A name is empty, longer than the database allows (63 bytes in Postgres), or holds a NUL byte.'),
+  INTERNAL: never(1, 'An invariant of Millrace itself does not hold. Please report it with the facts shown.'),
+  LEASE_LOST: { retry: 'lost', exit: 75, manual: 'This process did not renew its lease in time (paused, overloaded, or cut off from the state database) and stopped by itself. Another attempt goes on.' },
+  LOAD_CONFLICT: backoff(75, 'Another load commits to the same target at this moment. Tried again with backoff.'),
+  MANIFEST_MISMATCH: never(1, 'The files of a manifest are not the ones it lists (missing, other size, other row count). Somebody changed the prefix from outside.'),
+  PIPELINE_INVALID: never(2, 'The pipeline does not compile. Every problem is listed with its remedy.'),
+  PIPELINE_NOT_FOUND: never(2, 'No pipeline file with that name or path. "millrace plan" without arguments lists what is there.'),
+  PLAN_CHANGED: never(2, 'The run was made from another version of the pipeline than the one now loaded. Check out that version to resume it, or start a new run.'),
+  REMOTE_THROTTLED: backoff(69, 'The service asked us to slow down. Tried again with backoff.'),
+  REMOTE_UNAVAILABLE: backoff(69, 'The service answered with a server error. Tried again with backoff.'),
+  RUN_CANCELLED: never(1, 'The run was cancelled. Nothing of the cancelled stage is visible at its target.'),
+  RUN_NOT_FOUND: never(2, 'No run has this id. "millrace runs list" shows the runs that are stored.'),
+  SCHEMA_DRIFT: never(1, 'The table is not what its table() declaration says. The message lists the columns that differ; "millrace introspect" writes the declaration anew.'),
+  SECRET_MISSING: never(2, 'A secret that the pipeline names is in none of the places where the environment looks.'),
+  SNAPSHOT_LOST: backoff(1, 'The database session that held the snapshot ended (restart, failover, timeout). The stage starts again with a new snapshot.'),
+  STAGE_TIMEOUT: backoff(124, 'The stage ran longer than its timeout and was stopped. Nothing of it is visible at its target.'),
+  STATE_UNAVAILABLE: backoff(69, 'The state database cannot be reached. Runs wait where they are; nothing is lost.'),
+  TABLE_MISSING: never(1, 'The table, view or procedure does not exist, or this user cannot see it.'),
+  TOO_MANY_BAD_ROWS: never(5, 'More rows were rejected than onBadRow allows, so the load was not committed. The rejected rows are in the quarantine.'),
+  TYPE_MISMATCH: never(1, 'A value does not fit the type of its column. The message names column, row and value; see onBadRow to set such rows aside.'),
+  UNSUPPORTED: never(2, 'This combination is not possible. The message says which part and what to use instead.'),
+  VALUE_UNREPRESENTABLE: never(1, 'The value exists at the source and cannot be written in the target format without changing it (NaN in a decimal, infinity in a Parquet date). Choose a column type that can hold it, or cast it by name.'),
+  WIRE_CORRUPT: backoff(1, 'The stream from the database or the converter ended early or does not follow its format. The part was thrown away.'),
+} satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof codes;

@@ -1,0 +1,4 @@
+export * from './column.ts';
+export { baseType, type ColumnKind, type ColumnSchema, type ColumnType, type RowSchema, sameType, type SimpleKind, typeName } from './column-type.ts';
+export { type ColumnEdge, edges, type Fidelity, fidelity } from './fidelity.ts';
+export { type Columns, type RedshiftPlacement, type RowOf, type Table, table, type TableOptions } from './table.ts';
