@@ -1,16 +1,22 @@
 import { defineConfig } from 'vitest/config';
+import { findMoto } from './scripts/moto.mjs';
 
 const beside = (suffix: string) => ['packages', 'examples', 'bench', 'test', 'scripts'].map((folder) => `${folder}/**/*.${suffix}.ts`);
 const never = ['**/node_modules/**', '**/dist/**', '**/.millrace/**'];
 
+const moto = findMoto();
+if ('missing' in moto) console.error(`The S3 tests are left out: ${moto.missing}.`);
+
 export default defineConfig({
   // Workspace packages are read from their sources, so a test never sees a stale build.
-  resolve: { conditions: ['millrace-source', 'module', 'node', 'development|production'] },
-  ssr: { resolve: { conditions: ['millrace-source', 'module', 'node', 'development|production'], externalConditions: ['millrace-source'] } },
+  resolve: { conditions: ['millrace-source', 'node'] },
+  ssr: { resolve: { conditions: ['millrace-source', 'node'], externalConditions: ['millrace-source'] } },
   test: {
     exclude: never,
     server: { deps: { inline: [/@millrace\//, /\/packages\/[a-z-]+\/src\//] } },
     maxWorkers: 2,
+    // The AWS client says on every start that it will leave Node 20 in 2027; the test reports need not.
+    env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
     testTimeout: 30_000,
     hookTimeout: 60_000,
     projects: [
@@ -19,13 +25,20 @@ export default defineConfig({
         test: { name: 'unit', include: beside('test'), exclude: [...beside('pg.test'), ...beside('s3.test'), ...never] },
       },
       { extends: true, test: { name: 'pg', include: beside('pg.test'), globalSetup: ['test/postgres-server.ts'] } },
-      { extends: true, test: { name: 's3', include: beside('s3.test'), globalSetup: ['test/postgres-server.ts', 'test/s3-server.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 's3',
+          include: 'missing' in moto ? [] : beside('s3.test'),
+          globalSetup: ['test/postgres-server.ts', 'test/s3-server.ts'],
+        },
+      },
       {
         extends: true,
         test: {
           name: 'types',
           include: [],
-          typecheck: { enabled: true, only: true, include: beside('test-d'), tsconfig: 'tsconfig.test.json' },
+          typecheck: { enabled: true, only: true, include: beside('test-d'), tsconfig: 'tsconfig.test.json', ignoreSourceErrors: true },
         },
       },
     ],

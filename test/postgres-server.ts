@@ -1,11 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
+import { freePort } from './free-port.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -26,7 +26,21 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
   const initdb = spawnSync(
     join(binaries, 'bin', 'initdb'),
-    ['-D', data, '-U', 'postgres', '-E', 'UTF8', '--locale=C', '-A', 'scram-sha-256', '--auth-local=trust', `--pwfile=${password}`, '--no-sync', '--no-instructions'],
+    [
+      '-D',
+      data,
+      '-U',
+      'postgres',
+      '-E',
+      'UTF8',
+      '--locale=C',
+      '-A',
+      'scram-sha-256',
+      '--auth-local=trust',
+      `--pwfile=${password}`,
+      '--no-sync',
+      '--no-instructions',
+    ],
     { ...owner, cwd: home, encoding: 'utf8' },
   );
   if (initdb.status !== 0) {
@@ -56,7 +70,16 @@ export default async function setup(project: TestProject): Promise<() => Promise
   // The shell outlives a killed test run by a moment: when its input closes, it stops the server and takes the files away.
   const server = spawn(
     'sh',
-    ['-c', 'home="$1"; shift; "$@" >"$home/log" 2>&1 </dev/null & server=$!; cat >/dev/null; kill -QUIT $server; wait $server; rm -rf "$home"', 'sh', home, join(binaries, 'bin', 'postgres'), '-D', data, ...options],
+    [
+      '-c',
+      'home="$1"; shift; "$@" >"$home/log" 2>&1 </dev/null & server=$!; cat >/dev/null; kill -QUIT $server; wait $server; rm -rf "$home"',
+      'sh',
+      home,
+      join(binaries, 'bin', 'postgres'),
+      '-D',
+      data,
+      ...options,
+    ],
     { ...owner, cwd: home, stdio: ['pipe', 'ignore', 'inherit'], detached: true },
   );
   const stopped = new Promise<void>((resolve) => server.once('exit', () => resolve()));
@@ -126,17 +149,6 @@ function openToAll(folder: string): boolean {
   }
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => (address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port'))));
-    });
-  });
-}
-
 async function answering(url: string, log: string): Promise<void> {
   const deadline = Date.now() + 30_000;
   for (;;) {
@@ -146,7 +158,8 @@ async function answering(url: string, log: string): Promise<void> {
       await client.end();
       return;
     } catch (error) {
-      if (Date.now() > deadline) throw new Error(`Postgres did not answer within 30 s: ${existsSync(log) ? readFileSync(log, 'utf8') : 'no log'}`, { cause: error });
+      if (Date.now() > deadline)
+        throw new Error(`Postgres did not answer within 30 s: ${existsSync(log) ? readFileSync(log, 'utf8') : 'no log'}`, { cause: error });
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

@@ -21,5 +21,7 @@ test('a database is dropped although a replication slot still holds it', async (
 
 test('the server writes enough WAL for logical replication and keeps time in UTC', async () => {
   await using pg = await testDatabase();
-  expect(await pg.sql(`select current_setting('wal_level') as wal, current_setting('TimeZone') as zone`)).toEqual([{ wal: 'logical', zone: 'UTC' }]);
+  expect(await pg.sql(`select current_setting('wal_level') as wal, current_setting('TimeZone') as zone`)).toEqual([
+    { wal: 'logical', zone: 'UTC' },
+  ]);
 });
