@@ -1,1 +1,2 @@
-export {};
+export { createDatabase } from './database.ts';
+export { type EmbeddedOptions, type EmbeddedPostgres, embeddedPostgres } from './embedded.ts';

@@ -29,6 +29,7 @@ export const codes = {
   CONNECTION_FAILED: backoff(69, 'The host could not be reached, or it closed the connection. Tried again with backoff; check host, port, security groups and TLS.'),
   CONNECTION_LIMIT: backoff(69, 'The server has no free connection. Tried again with backoff; lower the concurrency or raise max_connections.'),
   DISK_FULL: backoff(1, 'No space is left where data is staged or stored. Free space; the attempt left nothing visible behind.'),
+  EMBEDDED_POSTGRES_LOST: backoff(69, 'The embedded Postgres ended while a command used it: it was killed, or the machine ran out of memory or disk. Run the command again; what was committed is there.'),
   EMBEDDED_POSTGRES_UNAVAILABLE: never(69, 'The embedded Postgres has no binary for this platform or did not start. Set MILLRACE_STATE_URL to a Postgres database instead.'),
   FILE_CORRUPT: never(1, 'A file is cut short or is not what its name says. The message names the file; load it again at its source.'),
   FUNCTION_FAILED: never(1, 'A transform function of the pipeline threw. The message shows the step, the row and the error.'),
