@@ -1,0 +1,86 @@
+// npm test: everything CI asks for. The last line of its output is the totals over all test runs.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { checks, passes } from './checks.mjs';
+import { provideMoto } from './moto.mjs';
+import { newestLts } from './node-lts.mjs';
+import { root, setup } from './setup.mjs';
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+const started = performance.now();
+
+section('setup', () => {
+  setup();
+  return true;
+});
+const moto = section('S3 server', provideMoto);
+for (const check of checks) {
+  if (!section(check.name, () => passes(check))) total.failed++;
+}
+section(`tests on Node ${process.version}`, () => vitest(process.execPath, []));
+const lts = section('the newest LTS of Node', newestLts);
+if (lts) section(`unit tests on Node ${lts.version}`, () => vitest(lts.path, ['--project', 'unit']));
+else total.failed++;
+
+if ('missing' in moto) {
+  const left = s3Tests();
+  total.skipped += left.length;
+  console.log(`\nSkipped ${left.length} files of S3 tests: ${moto.missing}.`);
+}
+console.log(`\nAll of it took ${((performance.now() - started) / 1000).toFixed(0)} s.`);
+console.log(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
+process.exit(total.failed > 0 ? 1 : 0);
+
+/**
+ * @template T
+ * @param {string} name
+ * @param {() => T} work
+ */
+function section(name, work) {
+  const start = performance.now();
+  console.log(`\n## ${name}`);
+  const result = work();
+  console.log(`${result === false ? 'FAILED' : 'done'} after ${((performance.now() - start) / 1000).toFixed(1)} s: ${name}`);
+  return result;
+}
+
+/**
+ * @param {string} node
+ * @param {string[]} args
+ */
+function vitest(node, args) {
+  const report = join(root, '.millrace', 'test', 'report.json');
+  mkdirSync(join(root, '.millrace', 'test'), { recursive: true });
+  rmSync(report, { force: true });
+  const { status } = spawnSync(
+    node,
+    [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...args, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+    { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, MILLRACE_TEST_NODE: node } },
+  );
+  const counted = existsSync(report) ? count(JSON.parse(readFileSync(report, 'utf8'))) : { passed: 0, failed: 1, skipped: 0 };
+  // Errors outside any test (an unhandled rejection, a type error, a server that did not start) fail the run too.
+  if (status !== 0 && counted.failed === 0) counted.failed = 1;
+  total.passed += counted.passed;
+  total.failed += counted.failed;
+  total.skipped += counted.skipped;
+  return counted.failed === 0;
+}
+
+/** @param {{ testResults: { status: string, assertionResults: { status: string }[] }[] }} report */
+function count(report) {
+  const counted = { passed: 0, failed: 0, skipped: 0 };
+  for (const file of report.testResults) {
+    const failed = file.assertionResults.filter((test) => test.status === 'failed').length;
+    const passed = file.assertionResults.filter((test) => test.status === 'passed').length;
+    counted.passed += passed;
+    counted.failed += failed === 0 && file.status === 'failed' ? 1 : failed;
+    counted.skipped += file.assertionResults.length - passed - failed;
+  }
+  return counted;
+}
+
+function s3Tests() {
+  const listed = spawnSync('git', ['ls-files', '*.s3.test.ts'], { cwd: root, encoding: 'utf8' });
+  return listed.status === 0 ? listed.stdout.split('\n').filter(Boolean) : ['*.s3.test.ts'];
+}
