@@ -18,6 +18,8 @@ export interface Target<in Row = never, Takes extends 'rows' | 'files' = 'rows' 
   /** The columns rows must have; null where it takes any. */
   readonly schema: RowSchema | null;
   readonly accepts: readonly WireFormat[];
+  /** Set where bytes for this target go through DuckDB: files of any format. */
+  readonly via?: 'duckdb';
   /** Problems that can be seen without connecting, in one sentence each with a remedy. */
   problems(input: RowSchema): readonly TargetProblem[];
   /** Statements that the first load would run to create what is missing, for `plan`. */

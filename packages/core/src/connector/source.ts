@@ -12,6 +12,8 @@ export interface Selection<Row = unknown> {
   readonly schema: RowSchema;
   /** Cheapest first, for the columns as declared. The open source offers the same or fewer. */
   readonly offers: readonly WireFormat[];
+  /** Set where bytes of this selection come out of DuckDB: files of any format. */
+  readonly via?: 'duckdb';
   /** True where the source's own query can do this after the operations already absorbed. */
   absorbs(op: RelationalOp, before: readonly RelationalOp[]): boolean;
   open(context: Context): Promise<RowSource>;
