@@ -3,6 +3,17 @@ export { milliseconds } from './duration.ts';
 export { type Pipeline, type PipelineOptions, pipeline } from './pipeline.ts';
 export { isRunValue, type RunValue, run } from './run-value.ts';
 export { continuous, cron, daily, hourly, manual, onFiles, onNotify, onSuccess, type Schedule } from './schedule.ts';
-export type { Duration, OnBadRow, Output, RejectedColumns, RejectedRecord, RetryOptions, Since, Step, StepOptions, StepWork } from './step.ts';
+export type {
+  Duration,
+  OnBadRow,
+  Output,
+  RejectedColumns,
+  RejectedRecord,
+  RetryOptions,
+  Since,
+  Step,
+  StepOptions,
+  StepWork,
+} from './step.ts';
 export { type ExtractOptions, extract, type LoadOptions, load, step, stepsMade } from './steps.ts';
 export type { Argument, BoundStatement, ExecuteRequest, QueryExpectation } from './task-step.ts';

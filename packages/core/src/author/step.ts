@@ -1,6 +1,6 @@
-import type { ExecuteRequest } from './task-step.ts';
-import type { Column, RowSchema } from '../schema/index.ts';
 import type { Selection, Target, Transform } from '../connector/index.ts';
+import type { Column, RowSchema } from '../schema/index.ts';
+import type { ExecuteRequest } from './task-step.ts';
 
 declare const rowType: unique symbol;
 

@@ -16,10 +16,19 @@ export interface ExtractOptions<Row> extends StepOptions {
  * Reads a table, a query or files: `extract(shop, orders, { since: 'updated_at', lag: '5m' })`,
  * `extract(shop.query(…))`, `extract(lake.csv('raw/*.csv', orders))`.
  */
-export function extract<C extends Columns>(from: TableConnection, table: Table<C>, options?: ExtractOptions<RowOf<Table<C>>>): Step<RowOf<Table<C>>, 'rows'>;
+export function extract<C extends Columns>(
+  from: TableConnection,
+  table: Table<C>,
+  options?: ExtractOptions<RowOf<Table<C>>>,
+): Step<RowOf<Table<C>>, 'rows'>;
 export function extract<Row>(from: Selection<Row>, options?: ExtractOptions<Row>): Step<Row, 'rows'>;
-export function extract(from: TableConnection | Selection, second?: Table | ExtractOptions<never>, third?: ExtractOptions<never>): Step<never, 'rows'> {
-  const [selection, options] = from.kind === 'selection' ? [from, second as ExtractOptions<never> | undefined] : [from.selection(second as Table), third];
+export function extract(
+  from: TableConnection | Selection,
+  second?: Table | ExtractOptions<never>,
+  third?: ExtractOptions<never>,
+): Step<never, 'rows'> {
+  const [selection, options] =
+    from.kind === 'selection' ? [from, second as ExtractOptions<never> | undefined] : [from.selection(second as Table), third];
   const { since, lag, splitBytes, ...rest } = options ?? {};
   return step('rows', {
     input: null,

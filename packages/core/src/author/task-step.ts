@@ -3,8 +3,19 @@ import type { RunValue } from './run-value.ts';
 
 /** SQL that a database runs by itself: statements, a procedure call, or checks that query it. */
 export type ExecuteRequest =
-  | { readonly kind: 'sql'; readonly connection: SqlConnection; readonly statements: readonly BoundStatement[]; readonly transaction: boolean }
-  | { readonly kind: 'call'; readonly connection: SqlConnection; readonly procedure: string; readonly args: readonly Argument[]; readonly transaction: boolean }
+  | {
+      readonly kind: 'sql';
+      readonly connection: SqlConnection;
+      readonly statements: readonly BoundStatement[];
+      readonly transaction: boolean;
+    }
+  | {
+      readonly kind: 'call';
+      readonly connection: SqlConnection;
+      readonly procedure: string;
+      readonly args: readonly Argument[];
+      readonly transaction: boolean;
+    }
   | { readonly kind: 'check'; readonly connection: SqlConnection; readonly expectations: readonly QueryExpectation[] };
 
 export type Argument = string | number | bigint | boolean | null | RunValue;

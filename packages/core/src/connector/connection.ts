@@ -33,5 +33,8 @@ export interface SqlConnection extends Connection {
 
 /** A connection that can list its tables, for `introspect`. */
 export interface IntrospectableConnection extends Connection {
-  introspect(context: Context, options: { readonly schemas?: readonly string[]; readonly tables?: readonly string[] }): Promise<readonly Table[]>;
+  introspect(
+    context: Context,
+    options: { readonly schemas?: readonly string[]; readonly tables?: readonly string[] },
+  ): Promise<readonly Table[]>;
 }

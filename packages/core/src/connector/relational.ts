@@ -49,7 +49,9 @@ export function outputColumns(op: RelationalOp, input: readonly ColumnSchema[]):
     case 'mask':
       return input.map((column) => {
         const mask = op.columns[column.name];
-        return mask ? { name: column.name, type: { kind: 'text' }, nullable: column.nullable || (mask.mask === 'redact' && mask.with === null) } : column;
+        return mask
+          ? { name: column.name, type: { kind: 'text' }, nullable: column.nullable || (mask.mask === 'redact' && mask.with === null) }
+          : column;
       });
     case 'filter':
     case 'dedupe':

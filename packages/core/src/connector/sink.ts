@@ -9,7 +9,11 @@ export type LoadMode = 'append' | 'merge' | 'replace' | 'history';
  * A place that loads can go to: a table, a prefix of files. A frozen value of the pipeline file.
  * `takes` says what it loads: rows, or the files that an earlier load has left (Redshift's COPY).
  */
-export interface Target<in Row = never, Takes extends 'rows' | 'files' = 'rows' | 'files', Leaves extends 'table' | 'files' = 'table' | 'files'> {
+export interface Target<
+  in Row = never,
+  Takes extends 'rows' | 'files' = 'rows' | 'files',
+  Leaves extends 'table' | 'files' = 'table' | 'files',
+> {
   readonly kind: 'target';
   readonly accept?: (row: Row) => void;
   readonly takes: Takes;

@@ -33,7 +33,11 @@ export function checkGraph(graph: Graph): GraphCheck {
   for (const name of graph.order) {
     const step = graph.steps.get(name) as Step;
     if (step.out === 'rows' && !read.has(step)) {
-      warnings.push({ step: name, message: `Nothing reads the rows of "${name}", so it does not run.`, remedy: 'Load them somewhere, or take the step out.' });
+      warnings.push({
+        step: name,
+        message: `Nothing reads the rows of "${name}", so it does not run.`,
+        remedy: 'Load them somewhere, or take the step out.',
+      });
     }
   }
   return { problems, warnings, edges: loadEdges };
@@ -44,13 +48,21 @@ function stepProblems(name: string, step: Step): Problem[] {
   try {
     patience(step);
   } catch (error) {
-    problems.push({ step: name, message: `"${name}": ${(error as Error).message}`, remedy: isMillraceError(error) ? error.remedy : 'Correct the option.' });
+    problems.push({
+      step: name,
+      message: `"${name}": ${(error as Error).message}`,
+      remedy: isMillraceError(error) ? error.remedy : 'Correct the option.',
+    });
   }
   const { work } = step;
   if (work.kind === 'extract' && work.since) {
     const column = work.selection.schema.columns.find((candidate) => candidate.name === work.since?.column);
     if (!column) {
-      problems.push({ step: name, message: `"${name}" reads since "${work.since.column}", which is not a column of ${work.selection.description.object}.`, remedy: 'Name a column of the table() declaration.' });
+      problems.push({
+        step: name,
+        message: `"${name}" reads since "${work.since.column}", which is not a column of ${work.selection.description.object}.`,
+        remedy: 'Name a column of the table() declaration.',
+      });
     } else if (column.nullable) {
       problems.push({
         step: name,
@@ -75,7 +87,11 @@ function columnProblems(step: string, from: RowSchema, to: RowSchema, found: rea
       })),
     ...from.columns
       .filter((column) => !targets.has(column.name))
-      .map((column) => ({ step, message: `Column "${column.name}" has no place in the target of "${step}".`, remedy: 'Add it to the target table, or leave it out with select().' })),
+      .map((column) => ({
+        step,
+        message: `Column "${column.name}" has no place in the target of "${step}".`,
+        remedy: 'Add it to the target table, or leave it out with select().',
+      })),
     ...to.columns.flatMap((column) => missing(step, column, sources.get(column.name))),
   ];
 }
@@ -83,7 +99,13 @@ function columnProblems(step: string, from: RowSchema, to: RowSchema, found: rea
 function missing(step: string, column: ColumnSchema, source: ColumnSchema | undefined): Problem[] {
   if (source === undefined) {
     if (column.nullable) return [];
-    return [{ step, message: `Nothing fills column "${column.name}" of the target of "${step}", which may not be NULL.`, remedy: 'Give the rows this column, or declare it with .orNull().' }];
+    return [
+      {
+        step,
+        message: `Nothing fills column "${column.name}" of the target of "${step}", which may not be NULL.`,
+        remedy: 'Give the rows this column, or declare it with .orNull().',
+      },
+    ];
   }
   if (source.nullable && !column.nullable) {
     return [

@@ -68,11 +68,19 @@ function describe({ work }: Step): { does: string; description: PlanStep['descri
       return { does: work.transform.name, description: { ...work.transform.description, onBadRow: badRows(work.onBadRow) } };
     case 'load': {
       const { mode, object, connection } = work.target.description;
-      return { does: `${mode} into ${object} at ${connection}`, description: { ...work.target.description, onBadRow: badRows(work.onBadRow) } };
+      return {
+        does: `${mode} into ${object} at ${connection}`,
+        description: { ...work.target.description, onBadRow: badRows(work.onBadRow) },
+      };
     }
     case 'execute': {
       const { connection, ...rest } = work.request;
-      const what = rest.kind === 'call' ? `call ${rest.procedure}` : rest.kind === 'sql' ? `run ${rest.statements.length} SQL statement(s)` : `check ${rest.expectations.length} expectation(s)`;
+      const what =
+        rest.kind === 'call'
+          ? `call ${rest.procedure}`
+          : rest.kind === 'sql'
+            ? `run ${rest.statements.length} SQL statement(s)`
+            : `check ${rest.expectations.length} expectation(s)`;
       return { does: `${what} at ${connection.label}`, description: { connection: connection.label, ...rest } };
     }
     default:

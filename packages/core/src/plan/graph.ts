@@ -42,7 +42,11 @@ export function upstream(step: Step): Step[] {
 
 function nameProblem(name: string, step: Step, names: ReadonlyMap<Step, string>): Problem | undefined {
   if (!/^[A-Za-z][A-Za-z0-9_]{0,62}$/.test(name)) {
-    return { step: name, message: `${JSON.stringify(name)} cannot be the name of a step.`, remedy: 'Use 1 to 63 letters, digits and "_", beginning with a letter.' };
+    return {
+      step: name,
+      message: `${JSON.stringify(name)} cannot be the name of a step.`,
+      remedy: 'Use 1 to 63 letters, digits and "_", beginning with a letter.',
+    };
   }
   if (typeof step !== 'object' || step === null || step.kind !== 'step') {
     return { step: name, message: `"${name}" is not a step.`, remedy: 'List what extract(), map(), load() and the like have returned.' };

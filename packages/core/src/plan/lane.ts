@@ -18,7 +18,12 @@ export interface NamedTransform {
 export function chooseRoute(selection: Selection, left: readonly NamedTransform[], target: Target): Route {
   const single = left.find(({ transform }) => transform.lane === 'rows');
   if (single) {
-    return { lane: 'rows', reason: `"${single.name}" (${single.transform.name}) runs a function for each row`, read: 'batches', write: 'batches' };
+    return {
+      lane: 'rows',
+      reason: `"${single.name}" (${single.transform.name}) runs a function for each row`,
+      read: 'batches',
+      write: 'batches',
+    };
   }
   const first = left[0];
   if (first) {
@@ -27,11 +32,21 @@ export function chooseRoute(selection: Selection, left: readonly NamedTransform[
   }
   const format = formatsByCost.find((candidate) => selection.offers.includes(candidate) && target.accepts.includes(candidate)) ?? 'batches';
   if (format === 'batches') {
-    return { lane: 'columns', reason: `${selection.description.connector} and ${target.description.connector} share no byte format`, read: format, write: format };
+    return {
+      lane: 'columns',
+      reason: `${selection.description.connector} and ${target.description.connector} share no byte format`,
+      read: format,
+      write: format,
+    };
   }
   if (selection.via === 'duckdb' || target.via === 'duckdb') {
     const files = target.via === 'duckdb' ? target.description.object : selection.description.object;
-    return { lane: 'duckdb', reason: `no function in between: DuckDB converts ${format} and the files of ${files}`, read: format, write: format };
+    return {
+      lane: 'duckdb',
+      reason: `no function in between: DuckDB converts ${format} and the files of ${files}`,
+      read: format,
+      write: format,
+    };
   }
   return { lane: 'bytes', reason: `no function in between: both ends speak ${format}`, read: format, write: format };
 }

@@ -19,10 +19,24 @@ export function stagesOf(graph: Graph): { stages: PlanStage[]; problems: Problem
     const step = graph.steps.get(name) as Step;
     if (step.work.kind !== 'load' && step.work.kind !== 'execute') continue;
     const chain = chainOf(step);
-    const common = { id: name, steps: chain.map((member) => graph.names.get(member) ?? '?'), needs: needsOf(chain, graph), ...patienceOf(step) };
+    const common = {
+      id: name,
+      steps: chain.map((member) => graph.names.get(member) ?? '?'),
+      needs: needsOf(chain, graph),
+      ...patienceOf(step),
+    };
     const first = chain[0] as Step;
     if (step.work.kind === 'execute') {
-      stages.push({ ...common, kind: 'execute', lane: 'server', reason: 'the database does the work', absorbed: [], read: null, write: null, whole: true });
+      stages.push({
+        ...common,
+        kind: 'execute',
+        lane: 'server',
+        reason: 'the database does the work',
+        absorbed: [],
+        read: null,
+        write: null,
+        whole: true,
+      });
     } else if (first.work.kind === 'extract') {
       reads.set(first, [...(reads.get(first) ?? []), name]);
       const made = rowStage(first.work.selection, chain, step.work.target, graph);
@@ -36,7 +50,11 @@ export function stagesOf(graph: Graph): { stages: PlanStage[]; problems: Problem
   for (const [step, readers] of reads) {
     if (readers.length < 2) continue;
     const name = graph.names.get(step) ?? '?';
-    warnings.push({ step: name, message: `"${name}" is read ${readers.length} times, once for each of ${readers.join(', ')}.`, remedy: 'Load it once and read the files from there, if the source should be read once only.' });
+    warnings.push({
+      step: name,
+      message: `"${name}" is read ${readers.length} times, once for each of ${readers.join(', ')}.`,
+      remedy: 'Load it once and read the files from there, if the source should be read once only.',
+    });
   }
   return { stages, problems, warnings };
 }
@@ -85,7 +103,9 @@ function readersOf(graph: Graph): ReadonlyMap<Step, readonly Step[]> {
 type RowStage = Pick<PlanStage, 'lane' | 'reason' | 'absorbed' | 'read' | 'write' | 'whole'>;
 
 function rowStage(selection: Selection, chain: readonly Step[], target: Target, graph: Graph): { stage: RowStage; problems: Problem[] } {
-  const transforms = chain.flatMap((step) => (step.work.kind === 'transform' ? [{ name: graph.names.get(step) ?? '?', transform: step.work.transform }] : []));
+  const transforms = chain.flatMap((step) =>
+    step.work.kind === 'transform' ? [{ name: graph.names.get(step) ?? '?', transform: step.work.transform }] : [],
+  );
   const ops: RelationalOp[] = [];
   const absorbed: NamedTransform[] = [];
   for (const named of transforms) {
@@ -102,7 +122,11 @@ function rowStage(selection: Selection, chain: readonly Step[], target: Target, 
       message: `"${name}" (${transform.name}) must see all rows at once, and only the source's query can do that.`,
       remedy: 'Put it directly after the extract, before any function, or let the target merge by key.',
     }));
-  const stage = { ...chooseRoute(selection, left, target), absorbed: absorbed.map(({ name }) => name), whole: absorbed.some(({ transform }) => transform.wholeInput) };
+  const stage = {
+    ...chooseRoute(selection, left, target),
+    absorbed: absorbed.map(({ name }) => name),
+    whole: absorbed.some(({ transform }) => transform.wholeInput),
+  };
   return { stage, problems };
 }
 

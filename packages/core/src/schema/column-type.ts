@@ -95,5 +95,5 @@ export function baseType(type: ColumnType): Exclude<ColumnType, { kind: 'domain'
 }
 
 export function sameType(a: ColumnType, b: ColumnType): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
+  return a === b || (a.kind === b.kind && JSON.stringify(a) === JSON.stringify(b));
 }

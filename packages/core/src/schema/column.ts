@@ -60,7 +60,8 @@ export function numeric(precision?: number, scale = 0): Column<string> {
   return column(precision === undefined ? { kind: 'numeric' } : { kind: 'numeric', precision, scale });
 }
 
-export const varchar = (length?: number): Column<string> => column(length === undefined ? { kind: 'varchar' } : { kind: 'varchar', length });
+export const varchar = (length?: number): Column<string> =>
+  column(length === undefined ? { kind: 'varchar' } : { kind: 'varchar', length });
 /** Blank-padded, as SQL has it: a `char(3)` holding `'a'` reads `'a  '`. */
 export const char = (length = 1): Column<string> => column({ kind: 'char', length });
 export const bit = (length = 1): Column<string> => column({ kind: 'bit', length });

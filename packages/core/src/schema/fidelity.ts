@@ -12,7 +12,8 @@ export function fidelity(from: ColumnType, to: ColumnType): Fidelity {
   const a = baseType(from);
   const b = baseType(to);
   if (sameType(a, b)) return 'exact';
-  if (a.kind === 'array' || b.kind === 'array') return a.kind === b.kind ? fidelity((a as ArrayType).of, (b as ArrayType).of) : b.kind === 'text' ? 'widening' : 'lossy';
+  if (a.kind === 'array' || b.kind === 'array')
+    return a.kind === b.kind ? fidelity((a as ArrayType).of, (b as ArrayType).of) : b.kind === 'text' ? 'widening' : 'lossy';
   if (b.kind === 'text' || (b.kind === 'varchar' && b.length === undefined)) return 'widening';
   if (b.kind === 'varchar' || b.kind === 'char') return textFits(a, b) ? 'widening' : 'lossy';
   if (b.kind === 'numeric') return numericFits(a, b) ? 'widening' : 'lossy';
@@ -27,7 +28,8 @@ export function fidelity(from: ColumnType, to: ColumnType): Fidelity {
   if (a.kind === 'float4' && b.kind === 'float8') return 'widening';
   if (isClock(a) && a.kind === b.kind) return (a.precision ?? 6) <= ((b as ClockType).precision ?? 6) ? 'widening' : 'lossy';
   if (a.kind === 'bit' && b.kind === 'varbit') return b.length === undefined || a.length <= b.length ? 'widening' : 'lossy';
-  if (a.kind === 'varbit' && b.kind === 'varbit') return b.length === undefined || (a.length !== undefined && a.length <= b.length) ? 'widening' : 'lossy';
+  if (a.kind === 'varbit' && b.kind === 'varbit')
+    return b.length === undefined || (a.length !== undefined && a.length <= b.length) ? 'widening' : 'lossy';
   if (a.kind === 'enum' && b.kind === 'enum') return a.labels.every((label) => b.labels.includes(label)) ? 'widening' : 'lossy';
   if (a.kind === 'cidr' && b.kind === 'inet') return 'widening';
   return 'lossy';

@@ -1,4 +1,13 @@
 export * from './column.ts';
-export { baseType, type ColumnKind, type ColumnSchema, type ColumnType, type RowSchema, sameType, type SimpleKind, typeName } from './column-type.ts';
+export {
+  baseType,
+  type ColumnKind,
+  type ColumnSchema,
+  type ColumnType,
+  type RowSchema,
+  type SimpleKind,
+  sameType,
+  typeName,
+} from './column-type.ts';
 export { type ColumnEdge, edges, type Fidelity, fidelity } from './fidelity.ts';
-export { type Columns, type RedshiftPlacement, type RowOf, type Table, table, type TableOptions } from './table.ts';
+export { type Columns, type RedshiftPlacement, type RowOf, type Table, type TableOptions, table } from './table.ts';

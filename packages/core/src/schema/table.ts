@@ -42,7 +42,8 @@ export type RowOf<T> = T extends { readonly declared: infer C extends Columns }
  */
 export function table<const C extends Columns>(name: string, columns: C, options: TableOptions<C> = {}): Table<C> {
   const problem = problemOf(name, columns, options.key ?? []);
-  if (problem) throw new MillraceError('PIPELINE_INVALID', { message: `table("${name}"): ${problem}`, remedy: 'Correct the table() declaration.' });
+  if (problem)
+    throw new MillraceError('PIPELINE_INVALID', { message: `table("${name}"): ${problem}`, remedy: 'Correct the table() declaration.' });
   return Object.freeze({
     kind: 'table',
     name,

@@ -1,0 +1,64 @@
+import type { Plan, PlanStage, PlanStep } from './plan.ts';
+
+export interface RenderOptions {
+  /** Wraps text in a style; the identity where there is no terminal. */
+  readonly style?: (style: 'bold' | 'dim' | 'green' | 'yellow' | 'red' | 'cyan', text: string) => string;
+}
+
+/** A plan for people: its stages in order, each with its lane and the reason, its steps, and what it would create. */
+export function renderPlan(plan: Plan, { style = (_, text) => text }: RenderOptions = {}): string {
+  const steps = new Map(plan.steps.map((step) => [step.name, step]));
+  const lines = [`${style('bold', plan.pipeline)}  ${style('dim', `${scheduleText(plan)} · plan ${plan.fingerprint.slice(0, 12)}`)}`];
+  for (const [index, stage] of plan.stages.entries()) lines.push('', ...stageLines(index + 1, stage, steps, style));
+  if (plan.warnings.length > 0) {
+    lines.push('', style('yellow', 'Warnings'));
+    for (const { message, remedy } of plan.warnings) lines.push(`  ${message} ${style('dim', remedy)}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function stageLines(
+  number: number,
+  stage: PlanStage,
+  steps: ReadonlyMap<string, PlanStep>,
+  style: NonNullable<RenderOptions['style']>,
+): string[] {
+  const needs = stage.needs.length > 0 ? `after ${stage.needs.join(', ')}` : '';
+  const lines = [
+    `${style('bold', `${number}. ${stage.id}`)}  ${style('cyan', stage.lane)} lane: ${stage.reason}${needs && style('dim', ` · ${needs}`)}`,
+  ];
+  const width = Math.max(...stage.steps.map((name) => name.length));
+  for (const name of stage.steps) {
+    const step = steps.get(name);
+    if (!step) continue;
+    const where = stage.absorbed.includes(name) ? style('green', '  in the source query') : '';
+    lines.push(`   ${name.padEnd(width)}  ${step.does}${where}`);
+    for (const edge of step.edges.filter(({ fidelity }) => fidelity === 'widening')) {
+      lines.push(style('dim', `   ${' '.repeat(width)}    ${edge.column}: ${edge.from} → ${edge.to} (widening)`));
+    }
+    for (const statement of step.ddl) {
+      lines.push(...statement.split('\n').map((line) => style('dim', `   ${' '.repeat(width)}    ${line}`)));
+    }
+  }
+  return lines;
+}
+
+function scheduleText(plan: Plan): string {
+  const { schedule } = plan;
+  switch (schedule.kind) {
+    case 'cron':
+      return `runs at ${schedule.expression} ${schedule.timeZone}`;
+    case 'files':
+      return `runs when files match ${schedule.pattern}`;
+    case 'notify':
+      return `runs on NOTIFY ${schedule.channel}`;
+    case 'success':
+      return `runs after ${schedule.of}`;
+    case 'manual':
+      return 'runs when asked';
+    case 'continuous':
+      return 'runs continuously';
+    default:
+      return schedule satisfies never;
+  }
+}
