@@ -1,6 +1,7 @@
 import type { RowSchema } from '../schema/index.ts';
+import type { Connection } from './connection.ts';
 import type { Context } from './context.ts';
-import type { ReadPlan, Split, Window } from './source.ts';
+import type { ReadPlan, Selection, Split, Window } from './source.ts';
 import type { Channel, WireFormat } from './wire.ts';
 
 export type LoadMode = 'append' | 'merge' | 'replace' | 'history';
@@ -19,6 +20,8 @@ export interface Target<
   readonly takes: Takes;
   readonly leaves: Leaves;
   readonly description: TargetDescription;
+  /** Where it writes, for `doctor`. */
+  readonly connection?: Connection;
   /** The columns rows must have; null where it takes any. */
   readonly schema: RowSchema | null;
   readonly accepts: readonly WireFormat[];
@@ -29,6 +32,11 @@ export interface Target<
   /** Statements that the first load would run to create what is missing, for `plan`. */
   ddl(input: RowSchema): readonly string[];
   open(context: Context): Promise<Sink>;
+  /**
+   * What is committed there now, as rows that can be read back: the table (current versions only where it keeps a history), the
+   * files that the manifests list. For `verify`. `input` is the schema that was loaded.
+   */
+  stored?(input: RowSchema): Selection;
 }
 
 export interface TargetProblem {

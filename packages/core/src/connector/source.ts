@@ -1,6 +1,8 @@
 import type { RowSchema } from '../schema/index.ts';
+import type { Connection } from './connection.ts';
 import type { Context } from './context.ts';
 import type { RelationalOp } from './relational.ts';
+import type { SqlStatement } from './task.ts';
 import type { Channel, WireFormat } from './wire.ts';
 
 /** Rows that can be read: a table, a query, a glob of files. A frozen value of the pipeline file; opening it makes the source. */
@@ -9,6 +11,10 @@ export interface Selection<Row = unknown> {
   readonly row?: Row;
   /** What a plan shows and the fingerprint covers: names and options, never a secret. */
   readonly description: SelectionDescription;
+  /** Where it reads, for `doctor` (examine) and `verify` (checksums in SQL). */
+  readonly connection?: Connection;
+  /** The declared columns as a SELECT that `connection` (a SqlConnection) can run, where the source is a database: for `verify`. */
+  readonly query?: SqlStatement;
   readonly schema: RowSchema;
   /** Cheapest first, for the columns as declared. The open source offers the same or fewer. */
   readonly offers: readonly WireFormat[];
