@@ -1,7 +1,7 @@
 import type { Pipeline, Step } from '../author/index.ts';
 import { MillraceError } from '../error/index.ts';
 import { checkGraph } from './check.ts';
-import { fingerprint } from './fingerprint.ts';
+import { fingerprint, plainJson } from './fingerprint.ts';
 import { graphOf } from './graph.ts';
 import type { Plan, PlanStep, Problem } from './plan.ts';
 import { stagesOf } from './stage.ts';
@@ -48,7 +48,7 @@ function planStep(name: string, step: Step, names: ReadonlyMap<Step, string>, ed
     name,
     kind: step.work.kind,
     does,
-    description,
+    description: plainJson(description) as PlanStep['description'],
     input: step.input ? (names.get(step.input) ?? null) : null,
     after: (step.options.after ?? []).flatMap((other) => names.get(other) ?? []),
     columns: step.schema?.columns ?? null,
