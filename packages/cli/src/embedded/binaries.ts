@@ -1,5 +1,17 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, extname, join, resolve } from 'node:path';
@@ -14,9 +26,9 @@ export interface Binaries {
 }
 
 /** The Postgres of the npm package for this platform, in a place where the account can run it. */
-export function postgresBinaries(account: Account | undefined): Binaries {
-  const source = packageFolder();
-  const inPlace = linkLibraries(source) && (account === undefined || (canReach(account, join(source, 'bin')) && isReadable(account, source)));
+export function postgresBinaries(account: Account | undefined, source = packageFolder()): Binaries {
+  const inPlace =
+    linkLibraries(source) && (account === undefined || (canReach(account, join(source, 'bin')) && isReadable(account, source)));
   if (inPlace) return { folder: source, major: tryOut(source, account) };
   const problems: unknown[] = [];
   for (const parent of new Set([tmpdir(), '/tmp', '/var/tmp', '/var/lib'])) {
@@ -71,7 +83,13 @@ function libraryLinks(folder: string): [path: string, to: string][] {
 function tryOut(folder: string, account: Account | undefined): number {
   try {
     const postgres = join(folder, 'bin', 'postgres');
-    const version = execFileSync(postgres, ['--version'], { ...account, cwd: '/', encoding: 'utf8', env: plainEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] });
+    const version = execFileSync(postgres, ['--version'], {
+      ...account,
+      cwd: '/',
+      encoding: 'utf8',
+      env: plainEnvironment(),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     return Number(/(\d+)/.exec(version)?.[1]);
   } catch (error) {
     throw unavailable(`its binary does not run here (${String((error as Error).message).trim()})`, error);
@@ -93,7 +111,8 @@ function copyTo(parent: string, source: string, account: Account | undefined): s
   const folder = join(parent, `millrace-postgres-${version}-${process.getuid?.() ?? 0}`);
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   const found = lstatSync(folder);
-  if (!found.isDirectory() || found.uid !== process.getuid?.() || (found.mode & 0o022) !== 0) throw new Error(`${folder} belongs to somebody else`);
+  if (!found.isDirectory() || found.uid !== process.getuid?.() || (found.mode & 0o022) !== 0)
+    throw new Error(`${folder} belongs to somebody else`);
   if (account && !canReach(account, join(folder, 'bin'))) throw new Error(`uid ${account.uid} cannot reach ${folder}`);
   copyTree(source, folder);
   for (const [path, to] of libraryLinks(source)) place(join(folder, path), (fresh) => symlinkSync(to, fresh));

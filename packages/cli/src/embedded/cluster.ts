@@ -1,14 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chown, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Account } from './account.ts';
 import { refusal } from './control.ts';
 import { logSize, logTail, openLog } from './log.ts';
-import { isPostmasterOf, lives, plainEnvironment } from './process.ts';
+import { isPostmasterOf, isTaken, plainEnvironment } from './process.ts';
 import { serverOptions } from './settings.ts';
 
 export interface ClusterSpec {
@@ -65,7 +65,13 @@ async function initialise(spec: ClusterSpec, data: string): Promise<void> {
 /** Through single-user mode, which asks for no password; so a lost password file costs nothing either. */
 async function givePassword(spec: ClusterSpec, data: string): Promise<void> {
   const password = randomBytes(24).toString('hex');
-  const output = await runTool(spec, data, 'postgres', ['--single', ...serverOptions(spec.settings), 'postgres'], `ALTER ROLE ${superuser} PASSWORD '${password}'\n`);
+  const output = await runTool(
+    spec,
+    data,
+    'postgres',
+    ['--single', ...serverOptions(spec.settings), 'postgres'],
+    `ALTER ROLE ${superuser} PASSWORD '${password}'\n`,
+  );
   if (/(ERROR|FATAL|PANIC):/.test(output)) throw refusal(`The embedded Postgres did not accept its password: ${tail(output)}`, remedy);
   const path = join(spec.directory, 'password');
   const file = await open(`${path}.new`, 'w', 0o600);
@@ -92,7 +98,8 @@ async function startServer(spec: ClusterSpec, data: string): Promise<Cluster> {
     const said = await logTail(spec.directory, from);
     // Somebody was quicker with the port, or the children of a killed postmaster have not noticed yet that it is gone.
     const passing = /could not bind|could not create any TCP|pre-existing shared memory block|is already in use/i.test(said);
-    if (!passing || Date.now() > deadline) throw refusal(`The embedded Postgres did not start: ${said || 'it left no log'}`, remedy, { directory: spec.directory });
+    if (!passing || Date.now() > deadline)
+      throw refusal(`The embedded Postgres did not start: ${said || 'it left no log'}`, remedy, { directory: spec.directory });
     await sleep(200);
   }
 }
@@ -142,9 +149,10 @@ async function endPostmaster(data: string): Promise<void> {
   const left = await postmasterFile(data);
   if (left === undefined) return;
   if (!isPostmasterOf(left.pid, data)) {
-    // The pid may be another process of ours by now, or an unreaped one, which Postgres would take for a running server.
-    if (!lives(left.pid)) return;
-    return await rm(join(data, 'postmaster.pid'), { force: true });
+    // The pid may be another process by now, or an unreaped one, and Postgres would take either for a running server. It still finds
+    // the children of a dead postmaster by their shared memory.
+    if (isTaken(left.pid)) await rm(join(data, 'postmaster.pid'), { force: true });
+    return;
   }
   for (const [signal, patience] of [
     ['SIGINT', 20_000],
@@ -172,7 +180,13 @@ async function postmasterFile(data: string): Promise<{ pid: number; status: stri
  * The server gets its data directory as the one it stands in: we enter it before we hand over to the account, so on Linux the account
  * need not be able to walk there (a project beneath /root, say).
  */
-function start(spec: ClusterSpec, data: string, tool: string, args: readonly string[], stdio: ('ignore' | 'pipe' | number)[]): ChildProcess {
+function start(
+  spec: ClusterSpec,
+  data: string,
+  tool: string,
+  args: readonly string[],
+  stdio: ('ignore' | 'pipe' | number)[],
+): ChildProcess {
   const here = spec.account && process.platform === 'linux' ? '/proc/self/cwd' : data;
   const where = args[0] === '--single' ? ['--single', '-D', here, ...args.slice(1)] : ['-D', here, ...args];
   return spawn(join(spec.binaries.folder, 'bin', tool), where, { ...spec.account, cwd: data, stdio, env: plainEnvironment() });
@@ -190,7 +204,9 @@ async function runTool(spec: ClusterSpec, data: string, tool: string, args: read
   child.stdin?.end(input);
   const [code] = (await once(child, 'close')) as [number | null];
   if (code === 0) return output;
-  throw refusal(`The embedded Postgres cannot create its database (${tool}, ${code}): ${tail(output)}`, remedy, { directory: spec.directory });
+  throw refusal(`The embedded Postgres cannot create its database (${tool}, ${code}): ${tail(output)}`, remedy, {
+    directory: spec.directory,
+  });
 }
 
 function ending(child: ChildProcess): Promise<void> {

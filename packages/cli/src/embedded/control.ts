@@ -1,4 +1,4 @@
-import { type Socket, connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 
 /*
@@ -11,6 +11,8 @@ export interface Hello {
   readonly token: string;
   /** A probe only wants to know whether the supervisor lives; it does not keep the server up. */
   readonly as: 'client' | 'probe';
+  /** Since when it waits, in ms: who comes only after a start has failed is to try one of its own. */
+  readonly since: number;
 }
 
 export type Status =
@@ -55,14 +57,14 @@ export interface Line {
 }
 
 /** Answers undefined where nobody listens: that supervisor is gone. */
-export function dial(to: { port: number; token: string }, as: Hello['as']): Promise<Line | undefined> {
+export function dial(to: { port: number; token: string }, as: Hello['as'], since = Date.now()): Promise<Line | undefined> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: '127.0.0.1', port: to.port });
     socket.once('error', (error: NodeJS.ErrnoException) => (error.code === 'ECONNREFUSED' ? resolve(undefined) : reject(error)));
     socket.once('connect', () => {
       socket.removeAllListeners('error');
       socket.on('error', () => {}); // the end of the lines says it
-      say(socket, { token: to.token, as } satisfies Hello);
+      say(socket, { token: to.token, as, since } satisfies Hello);
       resolve({ socket, statuses: heard<Status>(socket) });
     });
   });
@@ -74,10 +76,15 @@ export function say(socket: Socket, message: Hello | Status): void {
 
 /** The lines of a socket, until it closes or says something that is not ours. */
 export async function* heard<Message>(socket: Socket): AsyncGenerator<Message, void, undefined> {
-  for await (const line of createInterface({ input: socket })) {
-    const message = parse(line);
-    if (message === undefined) return;
-    yield message as Message;
+  try {
+    for await (const line of createInterface({ input: socket })) {
+      const message = parse(line);
+      if (message === undefined) return;
+      yield message as Message;
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
+    // a reset connection is a closed one
   }
 }
 

@@ -15,6 +15,7 @@ export async function createDatabase(url: string, name: string): Promise<string>
     await client.end();
   }
   const there = new URL(url);
-  there.pathname = `/${encodeURIComponent(name)}`;
+  // As libpq and pg both read it: pg does not undo the escape of a reserved character.
+  there.pathname = `/${encodeURI(name).replaceAll('?', '%3F').replaceAll('#', '%23')}`;
   return there.href;
 }

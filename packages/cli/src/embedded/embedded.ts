@@ -1,5 +1,16 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import path, { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,12 +46,13 @@ const patienceMs = 60_000;
 export async function embeddedPostgres(options: EmbeddedOptions = {}): Promise<EmbeddedPostgres> {
   const { settings = {}, signal } = options;
   const directory = prepareDirectory(resolve(options.directory ?? '.millrace/postgres'));
-  const deadline = Date.now() + patienceMs;
+  const since = Date.now();
+  const deadline = since + patienceMs;
   let supervisor: Starting | undefined;
   while (Date.now() < deadline) {
     signal?.throwIfAborted();
     const lock = await readable(directory, () => currentLock(directory));
-    const joined = lock?.holder?.place === place() ? await join(directory, lock.holder, deadline, signal) : undefined;
+    const joined = lock?.holder?.place === place() ? await join(directory, lock.holder, since, signal) : undefined;
     if (joined) return joined;
     if (supervisor?.failed) throw supervisorFailed(directory, supervisor.failed);
     if ((supervisor === undefined || supervisor.over) && !(lock && (await isHeld(lock)))) supervisor = startSupervisor(directory, settings);
@@ -61,14 +73,20 @@ function prepareDirectory(wanted: string): string {
     // The account of a server that root starts walks through here where it cannot be let in through /proc.
     if (process.getuid?.() === 0 && process.platform !== 'linux') chmodSync(wanted, 0o711);
     mkdirSync(path.join(wanted, 'log'), { recursive: true, mode: 0o700 });
+    accessSync(wanted, constants.R_OK | constants.W_OK | constants.X_OK);
     writeFileSync(path.join(wanted, '.gitignore'), '*\n');
     return realpathSync(wanted);
   });
 }
 
 /** Waits for the supervisor's word. Undefined when it is gone or going: look at the lock again. */
-async function join(directory: string, holder: Holder, deadline: number, signal: AbortSignal | undefined): Promise<EmbeddedPostgres | undefined> {
-  const line = await dial(holder, 'client').catch(() => undefined);
+async function join(
+  directory: string,
+  holder: Holder,
+  since: number,
+  signal: AbortSignal | undefined,
+): Promise<EmbeddedPostgres | undefined> {
+  const line = await dial(holder, 'client', since).catch(() => undefined);
   if (line === undefined) return undefined;
   const hangUp = () => void line.socket.destroy();
   signal?.addEventListener('abort', hangUp, { once: true });
@@ -79,7 +97,7 @@ async function join(directory: string, holder: Holder, deadline: number, signal:
       const next = await line.statuses.next();
       status = next.done ? undefined : next.value;
       clearTimeout(timer);
-      timer = setTimeout(hangUp, deadline - Date.now());
+      timer = setTimeout(hangUp, since + patienceMs - Date.now());
     } while (status?.at === 'starting');
   } finally {
     clearTimeout(timer);

@@ -1,4 +1,4 @@
-import { readFile, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { dial } from './control.ts';
 import { identity, lives, place } from './process.ts';

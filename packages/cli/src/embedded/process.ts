@@ -4,12 +4,16 @@ import { hostname } from 'node:os';
 
 /** False for a zombie too: in a container whose first process does not reap, the dead keep their pid. */
 export function lives(pid: number): boolean {
+  return isTaken(pid) && statFields(pid)?.[0] !== 'Z';
+}
+
+export function isTaken(pid: number): boolean {
   try {
     process.kill(pid, 0);
+    return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
-  return statFields(pid)?.[0] !== 'Z';
 }
 
 /** The moment a process started, as its kernel writes it; empty where that is not to be had (outside Linux). */

@@ -2,7 +2,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Cluster, type ClusterSpec, startCluster } from './cluster.ts';
-import { asRefusal, type Hello, heard, heldByAnother, say, type Status } from './control.ts';
+import { asRefusal, type Hello, heard, heldByAnother, type Status, say } from './control.ts';
 import { claimLock, keepLock, type Lock, releaseLock } from './lock.ts';
 import { logSize, logTail } from './log.ts';
 import { identity, place } from './process.ts';
@@ -20,15 +20,20 @@ import { identity, place } from './process.ts';
  */
 
 const lingerMs = 2_000;
-/** The first client needs a moment to find the lock; the others of a failed start want to read why it failed. */
-const graceMs = { first: 5_000, failed: 500 };
+/** The first client needs a moment to find the lock, also that of a start that has failed by then. */
+const firstMs = 5_000;
+const failedMs = 500;
 
-await supervise(JSON.parse(process.argv[2] ?? '{}') as ClusterSpec);
+await supervise(JSON.parse(process.argv[2] ?? '{}') as ClusterSpec).catch((error: Error) => {
+  console.error(error.message); // no lock, so nobody is connected: the first client reads it in our log
+  process.exit(1);
+});
 
 async function supervise(spec: ClusterSpec): Promise<void> {
   const token = randomBytes(24).toString('hex');
   const clients = new Set<Socket>();
   let status = { at: 'starting' } as Status;
+  let failedAt = Number.POSITIVE_INFINITY;
   let linger: NodeJS.Timeout | undefined;
   let cluster: Cluster;
 
@@ -43,14 +48,15 @@ async function supervise(spec: ClusterSpec): Promise<void> {
   try {
     cluster = await startCluster(spec);
   } catch (error) {
+    failedAt = Date.now();
     become({ at: 'failed', why: asRefusal(error) });
-    await sleep(graceMs.failed);
+    await sleep(failedMs);
     return await leave(lock);
   }
   if (status.at !== 'starting') return await end(lock);
   void cluster.ended.then(() => lost(lock));
   become({ at: 'ready', port: cluster.port });
-  leaveWhenIdle(lock, graceMs.first);
+  leaveWhenIdle(lock, firstMs);
 
   async function receive(socket: Socket): Promise<void> {
     socket.on('error', () => {});
@@ -62,7 +68,7 @@ async function supervise(spec: ClusterSpec): Promise<void> {
         clients.add(socket);
         clearTimeout(linger);
       }
-      say(socket, status);
+      say(socket, hello.since >= failedAt ? { at: 'stopping' } : status);
     }
     socket.destroy();
     if (clients.delete(socket) && lock) leaveWhenIdle(lock, lingerMs);
