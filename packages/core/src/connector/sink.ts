@@ -2,6 +2,7 @@ import type { RowSchema } from '../schema/index.ts';
 import type { Connection } from './connection.ts';
 import type { Context } from './context.ts';
 import type { ReadPlan, Selection, Split, Window } from './source.ts';
+import type { RejectedRow } from './transform.ts';
 import type { Channel, WireFormat } from './wire.ts';
 
 export type LoadMode = 'append' | 'merge' | 'replace' | 'history';
@@ -80,6 +81,13 @@ export interface LoadSpec {
   readonly plan: ReadPlan | null;
   /** True where splits are staged by several at once. */
   readonly parallel: boolean;
+  /** `--full-refresh`: all rows are here, whatever the checkpoint at the target says. An `append` replaces what is there. */
+  readonly fullRefresh?: boolean;
+  /**
+   * Sets aside a row that the target refuses (a constraint, a value out of range), so that the others go on; called while a
+   * split of `batches` is staged. May throw, to stop the load. Left out where the first bad row fails it.
+   */
+  readonly reject?: (row: RejectedRow) => void;
 }
 
 /** Grows by one with each attempt at a stage; `key` names what is fenced. */
