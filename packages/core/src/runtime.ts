@@ -5,3 +5,5 @@ export * from './batch/index.ts';
 export * from './connector/index.ts';
 export * from './author/index.ts';
 export * from './plan/index.ts';
+export * from './state/index.ts';
+export * from './executor/index.ts';

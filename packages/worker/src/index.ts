@@ -1,1 +1,2 @@
-export {};
+export type { LocalExecutor, LocalOptions } from './local/options.ts';
+export type { LoadedPipeline, OutsideContextOptions, Secrets } from './local/surface.ts';

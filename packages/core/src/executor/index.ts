@@ -1,0 +1,1 @@
+export type { Executor, RunDetail, StageDetail, Started, StartRequest, WatchEvent } from './executor.ts';

@@ -1,0 +1,37 @@
+import type { StoredError } from '../error/index.ts';
+import type { SkipReason, StageOutput } from './run-state.ts';
+
+/** What has happened to a run: the log from which its state follows (`evolve`). Stored for ever, so only ever added to. */
+export type RunEvent =
+  | { readonly type: 'run.queued'; readonly because: string | null }
+  | { readonly type: 'run.started' }
+  | { readonly type: 'run.cancel-requested' }
+  /** A person asked to go on: these stages begin anew. Those in `redone` had succeeded before. */
+  | { readonly type: 'run.reopened'; readonly stages: readonly string[]; readonly redone: readonly string[] }
+  | { readonly type: 'run.succeeded' }
+  | { readonly type: 'run.partial'; readonly error: StoredError }
+  | { readonly type: 'run.failed'; readonly error: StoredError }
+  | { readonly type: 'run.cancelled' }
+  | { readonly type: 'stage.ready'; readonly stage: string }
+  | { readonly type: 'stage.started'; readonly stage: string; readonly attempt: number; readonly epoch: number; readonly worker: string }
+  | {
+      readonly type: 'stage.retrying';
+      readonly stage: string;
+      readonly attempt: number;
+      readonly next: string;
+      readonly error: StoredError;
+    }
+  /** Back to ready without an attempt spent: the worker shuts down (`released`) or has not been heard of (`lost`). */
+  | { readonly type: 'stage.released'; readonly stage: string; readonly epoch: number; readonly because: 'released' | 'lost' }
+  | { readonly type: 'stage.succeeded'; readonly stage: string; readonly attempt: number; readonly output: StageOutput }
+  | { readonly type: 'stage.failed'; readonly stage: string; readonly attempt: number; readonly error: StoredError }
+  | { readonly type: 'stage.cancelled'; readonly stage: string }
+  | { readonly type: 'stage.skipped'; readonly stage: string; readonly because: SkipReason };
+
+/** `seq` counts from 1 within a run, without gaps. `at` is the store's clock. */
+export interface StoredEvent {
+  readonly run: string;
+  readonly seq: number;
+  readonly at: string;
+  readonly event: RunEvent;
+}

@@ -1,0 +1,25 @@
+import type { Environment, Executor, RunId, RunRecord } from '@millrace/core/runtime';
+
+export interface LocalOptions {
+  /** URL of the Postgres database that keeps runs. Its schema `millrace` is made and kept up to date. */
+  readonly state: string;
+  /** The project's directory: `.env` and relative paths (`file:./lake`) start there. The working directory by default. */
+  readonly directory?: string;
+  /** Where secrets are looked for (`['.env', 'env']` by default), how many stages run side by side (2) and in how much memory (256 MiB). */
+  readonly environment?: Pick<Environment, 'secrets' | 'concurrency' | 'memory'>;
+  /** Milliseconds without a heartbeat after which another worker may take a stage over; 60,000 by default. */
+  readonly leaseMs?: number;
+  /** Milliseconds that a stage has to stop by itself on cancel, timeout and shutdown before its process is killed; 10,000 by default. */
+  readonly graceMs?: number;
+}
+
+/**
+ * Runs pipelines on this machine: `await using executor = await localExecutor({ state })`. Disposing it drains: stages that run are
+ * stopped and given back without an attempt spent, and the runs can be resumed.
+ */
+export interface LocalExecutor extends Executor, AsyncDisposable {
+  /** The run as it has ended. Rejects with the signal's reason where that aborts first. */
+  finished(run: RunId, options?: { readonly signal?: AbortSignal }): Promise<RunRecord>;
+  /** What disposing does; for SIGTERM and SIGINT. A second call kills at once. */
+  drain(): Promise<void>;
+}
