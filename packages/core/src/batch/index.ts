@@ -1,1 +1,10 @@
+export { ascii } from './ascii.ts';
+export { civil, dateText, dayNumber } from './calendar.ts';
+export type { TextCodec } from './codec.ts';
 export { batchLimits, type ColumnBatch, type EncodedValues, type Vector } from './column-batch.ts';
+export { inColumn, mismatch, shown } from './mismatch.ts';
+export { batchOfRows, rowsOf } from './plain-rows.ts';
+export { type Decode, stringDecoder, utf8 } from './string-decoder.ts';
+export { type RowNumbers, sliceRows, take, takeFrom, takeRows } from './take.ts';
+export { conform, decodeText, encodeText, textCodec } from './text-value.ts';
+export { bigint64Vector, encodedVector, float64Vector, int32Vector, type TypedValues, typedValues, valuesVector } from './vectors.ts';
