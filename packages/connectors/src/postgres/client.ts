@@ -1,0 +1,269 @@
+import { connect as openSocket } from 'node:net';
+import { type Context, describeSetting, isMillraceError, MillraceError, type Setting } from '@millrace/core/runtime';
+import pg from 'pg';
+import { type Address, parseAddress, type SslSetting } from './address.ts';
+import { type CopyIn, copyIn } from './copy-in.ts';
+import { type CopyOut, copyOut } from './copy-out.ts';
+import { type Place, pgError } from './sqlstate.ts';
+
+/** What a session needs to know: a connection's settings as its author wrote them. */
+export interface SessionSettings {
+  readonly url: Setting;
+  readonly ssl?: SslSetting;
+}
+
+export interface SessionOptions {
+  /** Shown in pg_stat_activity after `millrace`. */
+  readonly purpose?: string;
+  /** Settings beyond those of `sessionSettings`, or `none` for a server that is not quite Postgres. */
+  readonly settings?: Readonly<Record<string, string>> | 'none';
+}
+
+export type Value = string | number | bigint | boolean | null;
+/** Every value as the text that Postgres prints. */
+export type TextRow = Readonly<Record<string, string | null>>;
+
+export interface Result<Row = TextRow> {
+  readonly rows: Row[];
+  /** Rows inserted, updated, deleted or selected, where the command says. */
+  readonly affected: number | null;
+  readonly command: string;
+}
+
+/**
+ * What makes the text of a value the same on every server, and keeps the server from ending a session that waits for the
+ * other end. Settings that a version does not know are left out.
+ */
+export const sessionSettings = {
+  client_encoding: 'UTF8',
+  standard_conforming_strings: 'on',
+  TimeZone: 'UTC',
+  DateStyle: 'ISO, YMD',
+  IntervalStyle: 'iso_8601',
+  bytea_output: 'hex',
+  extra_float_digits: '1',
+  lc_monetary: 'C',
+  xmloption: 'content',
+  statement_timeout: '0',
+  lock_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+  idle_session_timeout: '0',
+  transaction_timeout: '0',
+  synchronize_seqscans: 'off',
+} as const;
+
+/** Long enough for a serverless Aurora that has to wake up. */
+const connectTimeoutMs = 20_000;
+const cancelTimeoutMs = 2_000;
+
+/**
+ * Opens a session. It ends when it is disposed, or at once when the context's signal aborts: the running statement is
+ * cancelled at the server, and what waits for it rejects with the signal's reason.
+ *
+ * @throws AUTHENTICATION_FAILED, CONNECTION_FAILED, CONNECTION_LIMIT, DATABASE_MISSING, CONFIG_INVALID, SECRET_MISSING
+ */
+export async function openSession(settings: SessionSettings, context: Pick<Context, 'secret' | 'signal'>, options: SessionOptions = {}): Promise<Session> {
+  const url = typeof settings.url === 'string' ? settings.url : await context.secret(settings.url);
+  if (context.signal.aborted) throw aborted(context.signal);
+  const address = parseAddress(url, settings.ssl);
+  const place: Place = {
+    label: label(settings.url, address),
+    user: address.user,
+    database: address.database,
+    ...(address.password !== undefined && { hidden: address.password }),
+  };
+  const { client, secure } = await connectTo(address, place, `millrace${options.purpose ? ` ${options.purpose}` : ''}`);
+  const session = new Session(client, place, secure, context.signal);
+  try {
+    if (options.settings !== 'none') await session.prepare({ ...sessionSettings, ...options.settings });
+  } catch (error) {
+    await session[Symbol.asyncDispose]();
+    throw error;
+  }
+  return session;
+}
+
+const label = (url: Setting, { host, port, database }: Address): string => (typeof url === 'string' ? `${host}:${port}/${database}` : describeSetting(url));
+
+async function connectTo(address: Address, place: Place, application: string): Promise<{ client: pg.Client; secure: boolean }> {
+  const attempt = async (secure: boolean): Promise<pg.Client> => {
+    const client = new pg.Client({
+      host: address.host,
+      port: address.port,
+      user: address.user,
+      database: address.database,
+      password: address.password ?? '',
+      application_name: application,
+      ssl: secure ? { ...address.tls.options } : false,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
+      connectionTimeoutMillis: connectTimeoutMs,
+      types: { getTypeParser: () => (text: string) => text },
+    });
+    // The driver also emits what it has already rejected a query with; an idle session learns of its end at the next query.
+    client.on('error', () => {});
+    await client.connect();
+    return client;
+  };
+  const secure = address.tls.mode !== 'disable';
+  try {
+    return { client: await attempt(secure), secure };
+  } catch (error) {
+    if (address.tls.mode !== 'prefer' || !/does not support SSL/.test(String((error as Error).message))) throw pgError(error, place);
+  }
+  try {
+    return { client: await attempt(false), secure: false };
+  } catch (error) {
+    throw pgError(error, place);
+  }
+}
+
+/** One connection to a server. Statements that are asked for at once run one after another; a COPY is a statement. */
+export class Session implements AsyncDisposable {
+  readonly secure: boolean;
+  readonly place: Place;
+  readonly #client: pg.Client;
+  readonly #signal: AbortSignal;
+  readonly #onAbort: () => void;
+  readonly #onNotice = new Set<(message: string) => void>();
+  #turn: Promise<unknown> = Promise.resolve();
+  #version = 0;
+  #closed = false;
+  #ended = false;
+
+  constructor(client: pg.Client, place: Place, secure: boolean, signal: AbortSignal) {
+    this.#client = client;
+    this.place = place;
+    this.secure = secure;
+    this.#signal = signal;
+    this.#onAbort = () => void this.kill();
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+    client.on('notice', (notice) => {
+      for (const listener of this.#onNotice) listener(notice.message ?? '');
+    });
+    client.on('end', () => {
+      this.#ended = true;
+    });
+    if (signal.aborted) this.#onAbort();
+  }
+
+  /** As Postgres counts: 150004 is 15.4. Zero where the session was opened without settings. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** True once the connection is gone; the next statement then rejects. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  async prepare(settings: Readonly<Record<string, string>>): Promise<void> {
+    const { rows } = await this.execute(
+      `select current_setting('server_version_num') as version, set_config(name, $2::json->>name, false) from pg_settings where name = any($1)`,
+      [`{${Object.keys(settings).join(',')}}`, JSON.stringify(settings)],
+    );
+    this.#version = Number(rows[0]?.['version'] ?? 0);
+  }
+
+  async query<Row extends TextRow = TextRow>(text: string, values: readonly Value[] = [], object?: string): Promise<Row[]> {
+    return (await this.execute<Row>(text, values, object)).rows;
+  }
+
+  /** `object` is what an error message names. Several statements in one text answer with the last one's result. */
+  execute<Row extends TextRow = TextRow>(text: string, values: readonly Value[] = [], object?: string): Promise<Result<Row>> {
+    return this.#inTurn(async () => {
+      try {
+        const answer = await (values.length === 0 ? this.#client.query(text) : this.#client.query(text, [...values]));
+        const last = (Array.isArray(answer) ? answer.at(-1) : answer) as pg.QueryResult;
+        return { rows: last.rows as Row[], affected: last.rowCount, command: last.command };
+      } catch (error) {
+        throw this.error(error, object);
+      }
+    });
+  }
+
+  /** `COPY … TO STDOUT`: its bytes, and its count once the server has said that it is complete. */
+  copyOut(text: string, object?: string): CopyOut {
+    return copyOut(this.#client, (start) => this.#holdTurn(start), text, (error) => this.error(error, object));
+  }
+
+  /** `COPY … FROM STDIN`. Destroying the stream with an error makes the server forget what came. */
+  copyIn(text: string, object?: string): CopyIn {
+    return copyIn(this.#client, (start) => this.#holdTurn(start), text, (error) => this.error(error, object));
+  }
+
+  onNotice(listener: (message: string) => void): Disposable {
+    this.#onNotice.add(listener);
+    return { [Symbol.dispose]: () => void this.#onNotice.delete(listener) };
+  }
+
+  /** An error of this session in our words: the signal's reason where that is what ended it. */
+  error(error: unknown, object?: string): MillraceError {
+    if (this.#signal.aborted && !isMillraceError(error)) return aborted(this.#signal);
+    return pgError(error, object === undefined ? this.place : { ...this.place, object });
+  }
+
+  /** Cancels what runs at the server and cuts the connection. */
+  async kill(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#signal.removeEventListener('abort', this.#onAbort);
+    const { connection, processID, secretKey, host, port } = this.#client as pg.Client & ClientInside;
+    if (!this.#ended && processID !== null && secretKey !== null) await cancelRequest(host, port, processID, secretKey);
+    connection.stream.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#signal.removeEventListener('abort', this.#onAbort);
+    await this.#client.end().catch(() => {});
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(() => {
+      if (this.#signal.aborted) throw aborted(this.#signal);
+      return work();
+    });
+    this.#turn = mine.catch(() => {});
+    return mine;
+  }
+
+  /** For statements whose end is seen elsewhere: `start` gets its turn and says by `release` when the next one may come. */
+  #holdTurn(start: (release: () => void) => void): void {
+    void this.#inTurn(() => new Promise<void>((release) => start(release))).catch(() => start(() => {}));
+  }
+}
+
+/** Parts of pg's client that its types leave out. */
+interface ClientInside {
+  readonly connection: { readonly stream: { destroy(): void } };
+  readonly processID: number | null;
+  readonly secretKey: number | null;
+  readonly host: string;
+  readonly port: number;
+}
+
+function aborted(signal: AbortSignal): MillraceError {
+  if (isMillraceError(signal.reason)) return signal.reason as MillraceError;
+  return new MillraceError('RUN_CANCELLED', { message: 'The statement was stopped because its run was.', remedy: 'Start the run again if it should go on.', cause: signal.reason });
+}
+
+/** The protocol's CancelRequest, on a connection of its own. Best effort: it answers nothing. */
+function cancelRequest(host: string, port: number, process: number, secret: number): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = host.startsWith('/') ? openSocket(`${host}/.s.PGSQL.${port}`) : openSocket(port, host);
+    const done = () => {
+      socket.destroy();
+      resolve();
+    };
+    const request = Buffer.alloc(16);
+    request.writeInt32BE(16, 0);
+    request.writeInt32BE(80_877_102, 4);
+    request.writeInt32BE(process, 8);
+    request.writeInt32BE(secret, 12);
+    socket.setTimeout(cancelTimeoutMs, done);
+    socket.once('error', done).once('close', done);
+    socket.end(request);
+  });
+}
