@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import { root } from './setup.mjs';
+import { fileURLToPath } from 'node:url';
 
 /** @type {Record<string, string[]>} */
 const mayImport = {
@@ -16,33 +16,40 @@ const mayImport = {
 };
 const floors = ['error', 'schema', 'batch', 'connector', 'author', 'plan', 'state', 'run', 'executor'];
 
-/** @type {string[]} */
-const wrong = [];
-for (const name of readdirSync(join(root, 'packages'))) {
-  const allowed = mayImport[name];
-  if (!allowed) {
-    wrong.push(`packages/${name}: unknown to scripts/direction.mjs; say there what it may import.`);
-    continue;
-  }
-  const folder = join(root, 'packages', name);
-  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-  const declared = new Set([...Object.keys(manifest.dependencies ?? {}), ...Object.keys(manifest.peerDependencies ?? {})]);
-  for (const dependency of declared) {
-    const sibling = /^@millrace\/(.+)$/.exec(dependency)?.[1];
-    if (sibling ? !allowed.includes(sibling) : name === 'core')
-      wrong.push(`packages/${name}/package.json: may not depend on ${dependency}.`);
-  }
-  for (const file of sources(join(folder, 'src'))) {
-    const test = /\.test(-d)?\.ts$/.test(file);
-    for (const imported of importsOf(readFileSync(file, 'utf8'))) {
-      const fault = imported.startsWith('.')
-        ? besideFault(name, folder, file, imported, test)
-        : test
-          ? null
-          : packageFault(name, allowed, declared, imported);
-      if (fault) wrong.push(`${relative(root, file)}: ${fault}`);
+/**
+ * What stands the wrong way round in the repository at `root`, a line each.
+ * @param {string} root
+ */
+export function wrongWay(root) {
+  /** @type {string[]} */
+  const wrong = [];
+  for (const name of readdirSync(join(root, 'packages'))) {
+    const allowed = mayImport[name];
+    if (!allowed) {
+      wrong.push(`packages/${name}: unknown to scripts/direction.mjs; say there what it may import.`);
+      continue;
+    }
+    const folder = join(root, 'packages', name);
+    const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+    const declared = new Set([...Object.keys(manifest.dependencies ?? {}), ...Object.keys(manifest.peerDependencies ?? {})]);
+    for (const dependency of declared) {
+      const sibling = /^@millrace\/(.+)$/.exec(dependency)?.[1];
+      if (sibling ? !allowed.includes(sibling) : name === 'core')
+        wrong.push(`packages/${name}/package.json: may not depend on ${dependency}.`);
+    }
+    for (const file of sources(join(folder, 'src'))) {
+      const test = /\.test(-d)?\.ts$/.test(file);
+      for (const imported of importsOf(readFileSync(file, 'utf8'))) {
+        const fault = imported.startsWith('.')
+          ? besideFault(name, folder, file, imported, test)
+          : test
+            ? null
+            : packageFault(name, allowed, declared, imported);
+        if (fault) wrong.push(`${relative(root, file)}: ${fault}`);
+      }
     }
   }
+  return wrong;
 }
 
 /**
@@ -108,5 +115,8 @@ function sources(folder) {
   });
 }
 
-for (const line of wrong) console.error(line);
-if (wrong.length > 0) process.exitCode = 1;
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const wrong = wrongWay(fileURLToPath(new URL('..', import.meta.url)));
+  for (const line of wrong) console.error(line);
+  if (wrong.length > 0) process.exitCode = 1;
+}
