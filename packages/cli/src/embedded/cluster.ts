@@ -99,7 +99,9 @@ async function startServer(spec: ClusterSpec, data: string): Promise<Cluster> {
     // Somebody was quicker with the port, or the children of a killed postmaster have not noticed yet that it is gone.
     const passing = /could not bind|could not create any TCP|pre-existing shared memory block|is already in use/i.test(said);
     if (!passing || Date.now() > deadline)
-      throw refusal(`The embedded Postgres did not start: ${said || 'it left no log'}`, remedy, { directory: spec.directory });
+      throw refusal(`The embedded Postgres did not start${how(postmaster)}: ${said || 'it left no log'}`, remedy, {
+        directory: spec.directory,
+      });
     await sleep(200);
   }
 }
@@ -233,6 +235,10 @@ function send(pid: number, signal: NodeJS.Signals): void {
   } catch {
     // gone already, or not ours: the wait that follows finds out
   }
+}
+
+function how(ended: ChildProcess): string {
+  return ended.signalCode ? ` (ended by ${ended.signalCode})` : '';
 }
 
 function tail(output: string): string {
