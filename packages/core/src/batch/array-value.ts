@@ -15,7 +15,8 @@ export function arrayCodec(type: ArrayType, element: TextCodec): TextCodec {
   return {
     parse: (text) => parseArray(text, element, separator),
     conform(value) {
-      if (typeof value === 'string' && value.startsWith('{')) return conformNested(type, element, parseArray(value, { ...element, parse: (item) => item }, separator));
+      if (typeof value === 'string' && value.startsWith('{'))
+        return conformNested(type, element, parseArray(value, { ...element, parse: (item) => item }, separator));
       return conformNested(type, element, value);
     },
     print: (value) => printArray(value as readonly unknown[], element, separator),
@@ -31,7 +32,10 @@ function parseArray(text: string, element: TextCodec, separator: string): unknow
   }
   let at = 0;
   const broken = () =>
-    new MillraceError('WIRE_CORRUPT', { message: `${JSON.stringify(text.slice(0, 60))} is not an array as Postgres prints it.`, remedy: 'Run it again.' });
+    new MillraceError('WIRE_CORRUPT', {
+      message: `${JSON.stringify(text.slice(0, 60))} is not an array as Postgres prints it.`,
+      remedy: 'Run it again.',
+    });
   const list = (): unknown[] => {
     const items: unknown[] = [];
     at++;
@@ -92,7 +96,7 @@ function conformNested(type: ArrayType, element: TextCodec, value: unknown): unk
 }
 
 /** What Postgres quotes: nothing at all, its own syntax, white space, and the word NULL. */
-const needsQuotes = /^$|["\\{}\s]|^null$/i;
+const needsQuotes = /^$|["\\{} \t\n\r\v\f]|^null$/i;
 
 function printArray(items: readonly unknown[], element: TextCodec, separator: string): string {
   const printed = items.map((item) => {

@@ -55,11 +55,21 @@ export function stampCodec(type: ClockType): TextCodec {
       const parts = stamp.exec(text);
       if (!parts) {
         if (infinite(text)) return text;
-        throw mismatch(type, value, `it is not a ${zoned ? 'moment' : 'date and time'}`, `Write it as 2024-02-29T23:59:59.123456${zoned ? 'Z' : ''}.`);
+        throw mismatch(
+          type,
+          value,
+          `it is not a ${zoned ? 'moment' : 'date and time'}`,
+          `Write it as 2024-02-29T23:59:59.123456${zoned ? 'Z' : ''}.`,
+        );
       }
       const offset = parts[8];
       if (zoned && offset === undefined) {
-        throw mismatch(type, value, 'it has no offset from UTC, so it could be any of 38 moments', 'Write Z or an offset after it, such as +02:00.');
+        throw mismatch(
+          type,
+          value,
+          'it has no offset from UTC, so it could be any of 38 moments',
+          'Write Z or an offset after it, such as +02:00.',
+        );
       }
       if (!zoned && offset !== undefined) {
         throw mismatch(type, value, 'it has an offset and the column has none', 'Make the column timestamptz(), or cut the offset off.');
@@ -100,8 +110,10 @@ export function timeCodec(type: ClockType): TextCodec {
       const parts = time.exec(text);
       if (!parts) throw mismatch(type, value, 'it is not a time of day', `Write it as 23:59:59.123456${zoned ? '+02:00' : ''}.`);
       const offset = parts[5];
-      if (zoned && offset === undefined) throw mismatch(type, value, 'it has no offset from UTC', 'Write Z or an offset after it, such as +02:00.');
-      if (!zoned && offset !== undefined) throw mismatch(type, value, 'it has an offset and the column has none', 'Make the column timetz(), or cut the offset off.');
+      if (zoned && offset === undefined)
+        throw mismatch(type, value, 'it has no offset from UTC', 'Write Z or an offset after it, such as +02:00.');
+      if (!zoned && offset !== undefined)
+        throw mismatch(type, value, 'it has an offset and the column has none', 'Make the column timetz(), or cut the offset off.');
       const seconds = secondOfDay(type, value, parts[1] as string, parts[2] as string, parts[3] ?? '00', parts[4]);
       const decimals = checkedDecimals(type, value, parts[4], type.precision);
       return `${seconds === 86_400 ? '24:00:00' : clock(seconds)}.${decimals}${offset === undefined ? '' : offsetText(offsetSeconds(type, value, offset))}`;
@@ -117,7 +129,12 @@ export function timeCodec(type: ClockType): TextCodec {
 function asText(type: ColumnType, value: unknown): string {
   if (typeof value === 'string') return value;
   if (value instanceof Date) {
-    const iso = type.kind === 'date' ? '.toISOString().slice(0, 10)' : type.kind === 'timestamptz' ? '.toISOString()' : '.toISOString() without what does not belong';
+    const iso =
+      type.kind === 'date'
+        ? '.toISOString().slice(0, 10)'
+        : type.kind === 'timestamptz'
+          ? '.toISOString()'
+          : '.toISOString() without what does not belong';
     throw mismatch(type, value, 'a Date holds milliseconds and a hidden time zone', `Pass text instead, for example with ${iso}.`);
   }
   throw mismatch(type, value, 'dates and times are text in ISO 8601');
@@ -131,7 +148,8 @@ function checkedDay(type: ColumnType, value: unknown, parts: RegExpExecArray, la
   const day = Number(parts[3]);
   if (Number(parts[1]) === 0 || !isDay(year, month, day)) throw mismatch(type, value, 'there is no such day');
   const number = dayNumber(year, month, day);
-  if (number < firstDay || number > last) throw mismatch(type, value, 'Postgres has no such day: it begins on 4714-11-24 BC and ends in 294276 (a date in 5874897)');
+  if (number < firstDay || number > last)
+    throw mismatch(type, value, 'Postgres has no such day: it begins on 4714-11-24 BC and ends in 294276 (a date in 5874897)');
   return number;
 }
 
@@ -146,7 +164,12 @@ function secondOfDay(type: ColumnType, value: unknown, hour: string, minute: str
 function checkedDecimals(type: ColumnType, value: unknown, fraction: string | undefined, precision = 6): string {
   if (fraction === undefined) return '000000';
   if (fraction.length > precision && /[1-9]/.test(fraction.slice(precision))) {
-    throw mismatch(type, value, `it has more than ${precision} decimals of a second`, 'Cut the decimals off, or make the column more precise.');
+    throw mismatch(
+      type,
+      value,
+      `it has more than ${precision} decimals of a second`,
+      'Cut the decimals off, or make the column more precise.',
+    );
   }
   return fraction.slice(0, 6).padEnd(6, '0');
 }

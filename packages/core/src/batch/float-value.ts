@@ -21,7 +21,13 @@ export function floatCodec(type: ColumnType, bits: 32 | 64): TextCodec {
 function asNumber(type: ColumnType, value: unknown): number {
   if (typeof value === 'number') return value;
   if (typeof value === 'bigint') {
-    if (BigInt(Number(value)) !== value) throw mismatch(type, value, 'a float cannot hold all its digits', 'Use numeric() or int8(), or convert it with Number() where that is meant.');
+    if (BigInt(Number(value)) !== value)
+      throw mismatch(
+        type,
+        value,
+        'a float cannot hold all its digits',
+        'Use numeric() or int8(), or convert it with Number() where that is meant.',
+      );
     return Number(value);
   }
   if (typeof value === 'string') {
@@ -50,10 +56,23 @@ const specials: Readonly<Record<string, number>> = {
 function shortestSingle(value: number): number {
   if (!Number.isFinite(value)) return value;
   for (let digits = 1; digits < 9; digits++) {
-    const candidate = Number(value.toPrecision(digits));
+    const candidate = Number(rounded(value, digits));
     if (Math.fround(candidate) === value) return candidate;
   }
-  return Number(value.toPrecision(9));
+  return Number(rounded(value, 9));
+}
+
+/** `toPrecision` with ties to the even digit, as Postgres (Ryu) has them; JavaScript takes the larger one. */
+function rounded(value: number, digits: number): string {
+  const up = value.toPrecision(digits);
+  const [exact = ''] = value.toExponential(40).replace(/[-.]/g, '').split('e');
+  const isTie = exact[digits] === '5' && /^0*$/.test(exact.slice(digits + 1));
+  return isTie && Number(exact[digits - 1]) % 2 === 0 ? truncated(value, digits) : up;
+}
+
+function truncated(value: number, digits: number): string {
+  const [mantissa = '', exponent] = value.toExponential(40).split('e');
+  return `${mantissa.slice(0, digits + 1 + (value < 0 ? 1 : 0))}e${exponent}`;
 }
 
 /** JavaScript's shortest digits in the shape Postgres gives them: exponents of two digits, from 10^`most` and below 10^-4. */

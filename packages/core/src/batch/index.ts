@@ -2,6 +2,8 @@ export { ascii } from './ascii.ts';
 export { civil, dateText, dayNumber } from './calendar.ts';
 export type { TextCodec } from './codec.ts';
 export { batchLimits, type ColumnBatch, type EncodedValues, type Vector } from './column-batch.ts';
+export { CsvDecoder, decodeCsv } from './csv-decode.ts';
+export { csvEncoder, encodeCsv } from './csv-encode.ts';
 export { inColumn, mismatch, shown } from './mismatch.ts';
 export { batchOfRows, rowsOf } from './plain-rows.ts';
 export { type Decode, stringDecoder, utf8 } from './string-decoder.ts';

@@ -11,7 +11,8 @@ export function integerCodec(type: ColumnType, bits: 16 | 32): TextCodec {
     parse: Number,
     conform(value) {
       const number = typeof value === 'number' ? value : Number(wholeNumber(type, value));
-      if (!Number.isInteger(number)) throw mismatch(type, value, 'it is not a whole number', 'Round it yourself, for example with Math.round().');
+      if (!Number.isInteger(number))
+        throw mismatch(type, value, 'it is not a whole number', 'Round it yourself, for example with Math.round().');
       if (number < -limit || number >= limit) throw mismatch(type, value, `it is outside ${-limit} to ${limit - 1}`);
       return number === 0 ? 0 : number;
     },
@@ -39,8 +40,10 @@ function wholeNumber(type: ColumnType, value: unknown): bigint {
   if (typeof value === 'bigint') return value;
   if (typeof value === 'string' && digits.test(value.trim())) return BigInt(value.trim().replace(/^\+/, ''));
   if (typeof value === 'number') {
-    if (!Number.isInteger(value)) throw mismatch(type, value, 'it is not a whole number', 'Round it yourself, for example with BigInt(Math.round(x)).');
-    if (!Number.isSafeInteger(value)) throw mismatch(type, value, 'a number above 2^53 has lost digits', 'Pass a bigint, such as 9007199254740993n.');
+    if (!Number.isInteger(value))
+      throw mismatch(type, value, 'it is not a whole number', 'Round it yourself, for example with BigInt(Math.round(x)).');
+    if (!Number.isSafeInteger(value))
+      throw mismatch(type, value, 'a number above 2^53 has lost digits', 'Pass a bigint, such as 9007199254740993n.');
     return BigInt(value);
   }
   throw mismatch(type, value, 'it is not a whole number');

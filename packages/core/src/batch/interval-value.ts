@@ -12,7 +12,8 @@ export function intervalCodec(type: ColumnType): TextCodec {
       if (text === 'infinity' || text === '-infinity') return text;
       const parts = isoParts(text) ?? verboseParts(text);
       if (!parts) throw mismatch(type, value, 'it is not an interval', 'Write it as P1DT2H30M.');
-      if (outside(parts.months, 31n) || outside(parts.days, 31n) || outside(parts.micros, 63n)) throw mismatch(type, value, 'it is too long');
+      if (outside(parts.months, 31n) || outside(parts.days, 31n) || outside(parts.micros, 63n))
+        throw mismatch(type, value, 'it is too long');
       return isoText(parts);
     },
     print: (value) => value as string,
@@ -27,7 +28,8 @@ interface IntervalParts {
 
 const outside = (value: bigint, bits: bigint): boolean => value < -(2n ** bits) || value >= 2n ** bits;
 
-const iso = /^([+-]?)P(?:([+-]?\d+)Y)?(?:([+-]?\d+)M)?(?:([+-]?\d+)W)?(?:([+-]?\d+)D)?(?:T(?:([+-]?\d+)H)?(?:([+-]?\d+)M)?(?:([+-]?)(\d+)(?:[.,](\d{1,6})0*)?S)?)?$/;
+const iso =
+  /^([+-]?)P(?:([+-]?\d+)Y)?(?:([+-]?\d+)M)?(?:([+-]?\d+)W)?(?:([+-]?\d+)D)?(?:T(?:([+-]?\d+)H)?(?:([+-]?\d+)M)?(?:([+-]?)(\d+)(?:[.,](\d{1,6})0*)?S)?)?$/;
 
 function isoParts(text: string): IntervalParts | null {
   const m = iso.exec(text);
@@ -68,6 +70,8 @@ function isoText({ months, days, micros }: IntervalParts): string {
 function secondsText(micros: bigint): string {
   if (micros === 0n) return '';
   const size = micros < 0n ? -micros : micros;
-  const fraction = String(size % 1_000_000n).padStart(6, '0').replace(/0+$/, '');
+  const fraction = String(size % 1_000_000n)
+    .padStart(6, '0')
+    .replace(/0+$/, '');
   return `${micros < 0n ? '-' : ''}${size / 1_000_000n}${fraction === '' ? '' : `.${fraction}`}S`;
 }

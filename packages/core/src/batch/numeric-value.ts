@@ -46,16 +46,20 @@ function fitted(type: NumericType, value: unknown, text: string, precision: numb
   whole = whole.replace(/^0+(?=\d)/, '') || '0';
   if (scale !== undefined) {
     const kept = Math.max(scale, 0);
-    if (/[1-9]/.test(fraction.slice(kept))) throw mismatch(type, value, `it has more than ${kept} decimals, and rounding is not done for you`);
+    if (/[1-9]/.test(fraction.slice(kept)))
+      throw mismatch(type, value, `it has more than ${kept} decimals, and rounding is not done for you`);
     fraction = fraction.slice(0, kept).padEnd(kept, '0');
-    if (scale < 0 && /[1-9]/.test(whole.slice(scale))) throw mismatch(type, value, `it is not a multiple of 1${'0'.repeat(-scale)}, and rounding is not done for you`);
+    if (scale < 0 && /[1-9]/.test(whole.slice(scale)))
+      throw mismatch(type, value, `it is not a multiple of 1${'0'.repeat(-scale)}, and rounding is not done for you`);
   }
   // A scale above the precision is allowed: numeric(3,5) holds 0.00123.
-  const significant = (whole + fraction).replace(/^0+/, '').length - (scale !== undefined && scale < 0 ? Math.min(-scale, whole.length) : 0);
+  const significant =
+    (whole + fraction).replace(/^0+/, '').length - (scale !== undefined && scale < 0 ? Math.min(-scale, whole.length) : 0);
   if (precision !== undefined && significant > precision) {
     throw mismatch(type, value, `it has ${significant} digits where ${precision} are kept, ${scale} of them after the point`);
   }
-  if (whole.length > mostIntegerDigits || fraction.length > mostDecimals) throw mismatch(type, value, 'it has more digits than Postgres keeps');
+  if (whole.length > mostIntegerDigits || fraction.length > mostDecimals)
+    throw mismatch(type, value, 'it has more digits than Postgres keeps');
   const digits = fraction === '' ? whole : `${whole}.${fraction}`;
   return parts[1] === '-' && /[1-9]/.test(digits) ? `-${digits}` : digits;
 }

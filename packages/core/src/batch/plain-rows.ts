@@ -35,7 +35,10 @@ export function batchOfRows(schema: RowSchema, rows: readonly Readonly<Record<st
 }
 
 const missing = (column: string): MillraceError =>
-  new MillraceError('TYPE_MISMATCH', { message: 'the value is missing', remedy: `Give every row a "${column}", null where NULL is meant.` });
+  new MillraceError('TYPE_MISMATCH', {
+    message: 'the value is missing',
+    remedy: `Give every row a "${column}", null where NULL is meant.`,
+  });
 
 function atRow(row: number, error: unknown): unknown {
   if (!(error instanceof MillraceError)) return error;

@@ -17,12 +17,20 @@ const unsendable = /[\0\p{Surrogate}]/u;
 
 function plainText(type: ColumnType, value: unknown): string {
   if (typeof value !== 'string') {
-    const remedy = typeof value === 'object' ? 'Write it as text yourself, for example with JSON.stringify().' : 'Write it as text yourself, for example with String().';
+    const remedy =
+      typeof value === 'object'
+        ? 'Write it as text yourself, for example with JSON.stringify().'
+        : 'Write it as text yourself, for example with String().';
     throw mismatch(type, value, 'it is not text', remedy);
   }
   if (unsendable.test(value)) {
     if (value.includes('\0')) throw mismatch(type, value, 'databases keep no NUL character in text', 'Take it out, or use bytea().');
-    throw mismatch(type, value, 'it holds half of a surrogate pair, which UTF-8 cannot say', 'Cut text by code points ([...text]) or call toWellFormed().');
+    throw mismatch(
+      type,
+      value,
+      'it holds half of a surrogate pair, which UTF-8 cannot say',
+      'Cut text by code points ([...text]) or call toWellFormed().',
+    );
   }
   return value;
 }
@@ -57,7 +65,8 @@ export function charCodec(type: ColumnType, length: number): TextCodec {
 export function bitCodec(type: ColumnType, length: number | undefined, exact: boolean): TextCodec {
   return stringCodec(type, (text) => {
     if (!/^[01]*$/.test(text)) throw mismatch(type, text, 'bits are written with 0 and 1');
-    if (length !== undefined && (exact ? text.length !== length : text.length > length)) throw mismatch(type, text, `it has ${text.length} bits`);
+    if (length !== undefined && (exact ? text.length !== length : text.length > length))
+      throw mismatch(type, text, `it has ${text.length} bits`);
     return text;
   });
 }
@@ -65,7 +74,15 @@ export function bitCodec(type: ColumnType, length: number | undefined, exact: bo
 export function enumCodec(type: Extract<ColumnType, { kind: 'enum' }>): TextCodec {
   const labels = new Set(type.labels);
   return stringCodec(type, (text) => {
-    if (!labels.has(text)) throw mismatch(type, text, `it is none of ${type.labels.slice(0, 10).map((label) => JSON.stringify(label)).join(', ')}`);
+    if (!labels.has(text))
+      throw mismatch(
+        type,
+        text,
+        `it is none of ${type.labels
+          .slice(0, 10)
+          .map((label) => JSON.stringify(label))
+          .join(', ')}`,
+      );
     return text;
   });
 }
@@ -73,7 +90,11 @@ export function enumCodec(type: Extract<ColumnType, { kind: 'enum' }>): TextCode
 export function uuidCodec(type: ColumnType): TextCodec {
   return stringCodec(type, (text) => {
     if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)) return text;
-    const digits = text.trim().replace(/^\{(.*)\}$/, '$1').replaceAll('-', '').toLowerCase();
+    const digits = text
+      .trim()
+      .replace(/^\{(.*)\}$/, '$1')
+      .replaceAll('-', '')
+      .toLowerCase();
     if (!/^[0-9a-f]{32}$/.test(digits)) throw mismatch(type, text, 'it is not a UUID');
     return digits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
   });
@@ -86,7 +107,8 @@ export function jsonCodec(type: ColumnType): TextCodec {
     } catch (cause) {
       throw mismatch(type, text, `it is not JSON (${(cause as Error).message})`, 'Pass JSON text, for example from JSON.stringify().');
     }
-    if (type.kind === 'jsonb' && /(?:^|[^\\])(?:\\\\)*\\u0000/.test(text)) throw mismatch(type, text, 'jsonb keeps no \\u0000', 'Take it out, or use json().');
+    if (type.kind === 'jsonb' && /(?:^|[^\\])(?:\\\\)*\\u0000/.test(text))
+      throw mismatch(type, text, 'jsonb keeps no \\u0000', 'Take it out, or use json().');
     return text;
   });
 }

@@ -1,4 +1,4 @@
-import type { ColumnType, RowSchema } from '../schema/index.ts';
+import type { ColumnType } from '../schema/index.ts';
 import type { ColumnBatch, EncodedValues, Vector } from './column-batch.ts';
 
 /** Row numbers of a batch, in the order wanted; a number may come twice. */
@@ -19,7 +19,11 @@ export function takeFrom(rows: RowNumbers): (vector: Vector) => Vector {
 /** A row out of every vector, as one vector: for a single column. */
 export const take = (vector: Vector, rows: RowNumbers): Vector => takeFrom(rows)(vector);
 
-function taken(encoded: EncodedValues, rows: RowNumbers, shared: Map<Int32Array, { starts: Int32Array; lengths: Int32Array }>): EncodedValues {
+function taken(
+  encoded: EncodedValues,
+  rows: RowNumbers,
+  shared: Map<Int32Array, { starts: Int32Array; lengths: Int32Array }>,
+): EncodedValues {
   let places = shared.get(encoded.starts);
   if (!places) {
     places = { starts: rowsOfPlaces(encoded.starts, rows, encoded.stride), lengths: rowsOfPlaces(encoded.lengths, rows, encoded.stride) };
@@ -64,6 +68,8 @@ class TakenVector implements Vector {
 /** Rows `[from, to)` of a batch. */
 export function sliceRows(batch: ColumnBatch, from: number, to: number): ColumnBatch {
   if (from === 0 && to === batch.rowCount) return batch;
-  return takeRows(batch, Int32Array.from({ length: to - from }, (_, index) => from + index));
+  return takeRows(
+    batch,
+    Int32Array.from({ length: to - from }, (_, index) => from + index),
+  );
 }
-

@@ -9,7 +9,19 @@ import { intervalCodec } from './interval-value.ts';
 import { mismatch } from './mismatch.ts';
 import { numericCodec } from './numeric-value.ts';
 import { type Decode, stringDecoder, utf8 } from './string-decoder.ts';
-import { addressCodec, bitCodec, boolCodec, byteaCodec, charCodec, enumCodec, jsonCodec, macCodec, stringCodec, uuidCodec, varcharCodec } from './string-value.ts';
+import {
+  addressCodec,
+  bitCodec,
+  boolCodec,
+  byteaCodec,
+  charCodec,
+  enumCodec,
+  jsonCodec,
+  macCodec,
+  stringCodec,
+  uuidCodec,
+  varcharCodec,
+} from './string-value.ts';
 
 /** How a type travels as text: see `TextCodec`. */
 export function textCodec(type: ColumnType): TextCodec {
@@ -156,7 +168,13 @@ function stampDecoder(zoned: boolean): Decode {
   return (b, start, end) => {
     const last = zoned ? end - 3 : end;
     // A fifth year digit, BC and infinity all move the dash or the end.
-    if (last - start < 19 || last - start > 26 || b[start + 4] !== 45 || (zoned ? b[last] !== 43 || b[last + 1] !== 48 || b[last + 2] !== 48 : b[end - 1]! > 57)) return parse(ascii(b, start, end));
+    if (
+      last - start < 19 ||
+      last - start > 26 ||
+      b[start + 4] !== 45 ||
+      (zoned ? b[last] !== 43 || b[last + 1] !== 48 || b[last + 2] !== 48 : b[end - 1]! > 57)
+    )
+      return parse(ascii(b, start, end));
     for (let at = 0; at < 19; at++) if (at !== 10) out[at] = b[start + at]!;
     for (let at = 20; at < 26; at++) out[at] = start + at < last ? b[start + at]! : 48;
     return out.toString('latin1', 0, zoned ? 27 : 26);

@@ -14,7 +14,10 @@ export function encodedVector(type: ColumnType, encoded: EncodedValues, rowCount
 
 function builtIn(type: ColumnType, { encoding }: EncodedValues): Decode {
   if (encoding === 'text') return decodeText(type);
-  throw new MillraceError('INTERNAL', { message: `A ${encoding} vector of ${typeName(type)} came without a decoder.`, remedy: 'Please report it.' });
+  throw new MillraceError('INTERNAL', {
+    message: `A ${encoding} vector of ${typeName(type)} came without a decoder.`,
+    remedy: 'Please report it.',
+  });
 }
 
 /** Values as `schema/column.ts` has them, null where NULL stands. They are not looked at: `conform` is the door for values of strangers. */
@@ -37,7 +40,10 @@ export function bigint64Vector(type: ColumnType, values: BigInt64Array, validity
 
 function typed(type: ColumnType, ...kinds: string[]): ColumnType {
   if (kinds.includes(baseType(type).kind)) return type;
-  throw new MillraceError('TYPE_MISMATCH', { message: `A typed array cannot hold ${typeName(type)}.`, remedy: `It holds ${kinds.join(' and ')}; pass an array of values instead.` });
+  throw new MillraceError('TYPE_MISMATCH', {
+    message: `A typed array cannot hold ${typeName(type)}.`,
+    remedy: `It holds ${kinds.join(' and ')}; pass an array of values instead.`,
+  });
 }
 
 class EncodedVector implements Vector {
