@@ -1,1 +1,43 @@
-export {};
+import { MillraceError } from '@millrace/core';
+import { copy } from './copy.ts';
+import { printResult, type Result } from './report.ts';
+
+/** A file for each case; `npm run bench -- copy --json --rows 10000000 --rounds 3`. */
+const cases: Readonly<Record<string, (options: Options) => AsyncIterable<Result>>> = { copy };
+
+export interface Options {
+  readonly rows: number;
+  /** Counted rounds, after one that is not counted. */
+  readonly rounds: number;
+  /** Lanes or other parts of a case; all where it is empty. */
+  readonly only: readonly string[];
+}
+
+const flags = new Map<string, string>();
+const names: string[] = [];
+const words = process.argv.slice(2);
+for (let word = words.shift(); word !== undefined; word = words.shift()) {
+  if (word === '--json') flags.set(word, 'true');
+  else if (word.startsWith('--')) flags.set(word, words.shift() ?? '');
+  else names.push(word);
+}
+
+const options: Options = {
+  rows: positive('--rows', 1_000_000),
+  rounds: positive('--rounds', 5),
+  only: (flags.get('--only') ?? '').split(',').filter(Boolean),
+};
+
+for (const name of names.length > 0 ? names : Object.keys(cases)) {
+  const measure = cases[name];
+  if (!measure) {
+    throw new MillraceError('CONFIG_INVALID', { message: `There is no bench "${name}".`, remedy: `Name some of: ${Object.keys(cases).join(', ')}.` });
+  }
+  for await (const result of measure(options)) printResult(result, flags.has('--json'));
+}
+
+function positive(flag: string, fallback: number): number {
+  const number = Number(flags.get(flag) ?? fallback);
+  if (Number.isInteger(number) && number > 0) return number;
+  throw new MillraceError('CONFIG_INVALID', { message: `${flag} takes a whole number above 0.`, remedy: `For example ${flag} ${fallback}.` });
+}
