@@ -1,5 +1,8 @@
+export { apply, evolve, newRun } from './evolve.ts';
+export { memoryStore } from './memory.ts';
 export type { LogLine, StagePhase, StageProgress } from './progress.ts';
 export type { RunEvent, StoredEvent } from './run-event.ts';
+export { makeRunId } from './run-id.ts';
 export {
   type EndedRun,
   isEnded,
@@ -13,4 +16,23 @@ export {
   type StageRecord,
   type StageState,
 } from './run-state.ts';
-export type { AttemptDetail, RunFilter, RunSummary } from './summary.ts';
+export {
+  type Decision,
+  type EarlierAttempt,
+  type HeldLease,
+  type Lease,
+  type LeaseState,
+  type LogPage,
+  leaseLost,
+  type NewRun,
+  type RenewedLease,
+  type Rival,
+  type RunStore,
+  runNotFound,
+  type StageRef,
+  type Transition,
+  type WakeUp,
+  type WorkerHold,
+  type WorkerInfo,
+} from './store.ts';
+export { type AttemptDetail, attemptResult, type RunFilter, type RunSummary, summarise } from './summary.ts';

@@ -1,5 +1,6 @@
 import type { StoredError } from '../error/index.ts';
-import type { RunId, RunState, StageState } from './run-state.ts';
+import type { RunEvent } from './run-event.ts';
+import type { RunId, RunRecord, RunState, StageRecord, StageState } from './run-state.ts';
 
 export interface RunFilter {
   readonly pipeline?: string;
@@ -32,4 +33,51 @@ export interface AttemptDetail {
   readonly ended: string | null;
   readonly result: 'running' | 'succeeded' | 'failed' | 'released' | 'lost' | 'cancelled';
   readonly error: StoredError | null;
+}
+
+/** How an attempt ended, by the event that ended it. */
+export function attemptResult(event: RunEvent): AttemptDetail['result'] {
+  switch (event.type) {
+    case 'stage.succeeded':
+      return 'succeeded';
+    case 'stage.released':
+      return event.because;
+    case 'stage.cancelled':
+      return 'cancelled';
+    default:
+      return 'failed';
+  }
+}
+
+export function summarise(run: RunRecord, abandoned: boolean): RunSummary {
+  const stages: Record<StageState['at'], number> = {
+    waiting: 0,
+    ready: 0,
+    running: 0,
+    retrying: 0,
+    succeeded: 0,
+    failed: 0,
+    cancelled: 0,
+    skipped: 0,
+  };
+  for (const { state } of run.stages.values()) stages[state.at]++;
+  return {
+    id: run.id,
+    pipeline: run.request.pipeline,
+    fingerprint: run.plan.fingerprint,
+    state: run.state,
+    createdAt: run.createdAt,
+    logicalTime: run.request.logicalTime,
+    window: run.request.window,
+    cancelRequestedAt: run.cancelRequestedAt,
+    stages,
+    rows: rowsLoaded(run.stages.values()),
+    abandoned,
+  };
+}
+
+function rowsLoaded(stages: Iterable<StageRecord>): number {
+  let rows = 0;
+  for (const { state } of stages) if (state.at === 'succeeded' && state.output.kind === 'load') rows += state.output.receipt.rows;
+  return rows;
 }

@@ -1,0 +1,201 @@
+import type { StoredError } from '../error/index.ts';
+import type { PlanStage } from '../plan/index.ts';
+import { judge } from '../run/retry.ts';
+import { apply, isEnded, isFinal, type Rival, type RunEvent, type RunRecord, type StageOutput, type StageRecord } from '../state/index.ts';
+import { downstream, stagesById } from './downstream.ts';
+
+/** What somebody wants of a run. Commands about an attempt carry its epoch: those of an older one change nothing. */
+export type Command =
+  /** The run may start, unless so many others of its pipeline run. */
+  | { readonly type: 'admit'; readonly rivals: readonly Rival[]; readonly limit: number }
+  | { readonly type: 'claim'; readonly stage: string; readonly worker: string }
+  /** Retries that are due become ready. */
+  | { readonly type: 'wake' }
+  | { readonly type: 'succeed'; readonly stage: string; readonly epoch: number; readonly output: StageOutput }
+  /** `random` in [0, 1) spreads the retries. */
+  | { readonly type: 'fail'; readonly stage: string; readonly epoch: number; readonly error: StoredError; readonly random: number }
+  /** The worker gives the attempt back before its end: shutdown. */
+  | { readonly type: 'release'; readonly stage: string; readonly epoch: number }
+  /** Nobody has heard of the attempt's worker for too long. */
+  | { readonly type: 'lose'; readonly stage: string; readonly epoch: number }
+  | { readonly type: 'cancel' }
+  /** A person wants an ended run to go on: what has not succeeded begins anew, and what has from the stages `from` on. */
+  | { readonly type: 'reopen'; readonly from: readonly string[] };
+
+/** A stage that kills its process each time would go round for ever. */
+export const lossesAllowed = 5;
+
+/**
+ * What follows from a command: the rules of runs, all of them. Pure: it gets the run and the time and returns events, none
+ * where the command changes nothing (too late, twice, of an older epoch).
+ */
+export function decide(run: RunRecord, command: Command, now: Date): RunEvent[] {
+  const at = now.toISOString();
+  const events: RunEvent[] = [];
+  const draft = { ...run, stages: new Map(run.stages) };
+  const emit = (event: RunEvent): void => {
+    events.push(event);
+    apply(draft, event, at);
+  };
+  obey(draft, command, now, emit);
+  if (events.length > 0) settle(draft, emit);
+  return events;
+}
+
+function obey(run: RunRecord, command: Command, now: Date, emit: (event: RunEvent) => void): void {
+  switch (command.type) {
+    case 'admit': {
+      if (run.state.at !== 'queued') return;
+      if (command.rivals.length < command.limit) return emit({ type: 'run.started' });
+      const because = waitingFor(command.rivals);
+      if (because !== run.state.because) emit({ type: 'run.queued', because });
+      return;
+    }
+    case 'claim': {
+      const stage = run.stages.get(command.stage);
+      if (run.state.at !== 'running' || stage?.state.at !== 'ready') return;
+      const { attempts, epoch } = stage;
+      return emit({ type: 'stage.started', stage: stage.id, attempt: attempts + 1, epoch: epoch + 1, worker: command.worker });
+    }
+    case 'wake':
+      for (const { id, state } of run.stages.values()) {
+        if (state.at === 'retrying' && Date.parse(state.next) <= now.getTime()) emit({ type: 'stage.ready', stage: id });
+      }
+      return;
+    case 'cancel':
+      if (isEnded(run.state) || run.cancelRequestedAt !== null) return;
+      emit({ type: 'run.cancel-requested' });
+      for (const { id, state } of run.stages.values()) {
+        if (state.at === 'waiting' || state.at === 'ready' || state.at === 'retrying') emit({ type: 'stage.cancelled', stage: id });
+      }
+      return;
+    case 'reopen':
+      return reopen(run, command.from, emit);
+    default: {
+      const running = attemptOf(run, command.stage, command.epoch);
+      if (running) afterAttempt(run, running, command, now, emit);
+    }
+  }
+}
+
+function waitingFor(rivals: readonly Rival[]): string {
+  const [first] = rivals as [Rival, ...Rival[]];
+  return first.abandoned
+    ? `waits for run ${first.run} of the same pipeline, which nobody works on: resume or cancel that one`
+    : `waits for run ${first.run} of the same pipeline to end`;
+}
+
+interface Running {
+  readonly stage: StageRecord;
+  readonly attempt: number;
+}
+
+function attemptOf(run: RunRecord, id: string, epoch: number): Running | undefined {
+  const stage = run.stages.get(id);
+  return stage?.state.at === 'running' && stage.state.epoch === epoch ? { stage, attempt: stage.state.attempt } : undefined;
+}
+
+type AttemptCommand = Extract<Command, { type: 'succeed' | 'fail' | 'release' | 'lose' }>;
+
+function afterAttempt(
+  run: RunRecord,
+  { stage, attempt }: Running,
+  command: AttemptCommand,
+  now: Date,
+  emit: (event: RunEvent) => void,
+): void {
+  const { id } = stage;
+  if (command.type === 'succeed') return emit({ type: 'stage.succeeded', stage: id, attempt, output: command.output });
+  // Whatever else has become of it: it was to stop, and it has.
+  if (run.cancelRequestedAt !== null) return emit({ type: 'stage.cancelled', stage: id });
+  switch (command.type) {
+    case 'fail': {
+      const { error } = command;
+      const verdict = judge(error, attempt, planStage(run, id).retry, command.random);
+      if (verdict.kind === 'give-up') return emit({ type: 'stage.failed', stage: id, attempt, error });
+      if (verdict.kind === 'lost') return lose(stage, attempt, emit);
+      const next = new Date(now.getTime() + verdict.delayMs).toISOString();
+      return emit({ type: 'stage.retrying', stage: id, attempt, next, error });
+    }
+    case 'release':
+      return emit({ type: 'stage.released', stage: id, epoch: stage.epoch, because: 'released' });
+    case 'lose':
+      return lose(stage, attempt, emit);
+    default:
+      return command satisfies never;
+  }
+}
+
+function lose({ id, epoch, losses }: StageRecord, attempt: number, emit: (event: RunEvent) => void): void {
+  if (losses + 1 < lossesAllowed) return emit({ type: 'stage.released', stage: id, epoch, because: 'lost' });
+  const error: StoredError = {
+    code: 'STAGE_CRASHED',
+    message: `The worker of stage "${id}" has gone away without a word ${lossesAllowed} times in a row.`,
+    remedy: 'Look whether the machine ran out of memory; lower the concurrency or the memory of the environment, then retry the run.',
+    facts: { stage: id },
+  };
+  emit({ type: 'stage.failed', stage: id, attempt, error });
+}
+
+function reopen(run: RunRecord, from: readonly string[], emit: (event: RunEvent) => void): void {
+  if (!isEnded(run.state)) return;
+  const again = downstream(run.plan, from);
+  const stages: string[] = [];
+  const redone: string[] = [];
+  for (const { id, state } of run.stages.values()) {
+    const omitted = state.at === 'skipped' && state.because.kind === 'not-selected';
+    if (state.at === 'succeeded' ? again.has(id) : !omitted) stages.push(id);
+    if (state.at === 'succeeded' && again.has(id)) redone.push(id);
+  }
+  if (stages.length > 0) emit({ type: 'run.reopened', stages, redone });
+}
+
+/** Draws the conclusions: what can start, what never will, whether all is done. One pass will do, since inputs come first in a plan. */
+function settle(run: RunRecord, emit: (event: RunEvent) => void): void {
+  if (isEnded(run.state)) return;
+  const stopped = stopper(run);
+  for (const stage of run.plan.stages) {
+    const { state } = run.stages.get(stage.id) as StageRecord;
+    if (stopped !== undefined && (state.at === 'waiting' || state.at === 'ready' || state.at === 'retrying')) {
+      emit({ type: 'stage.skipped', stage: stage.id, because: { kind: 'stopped', stage: stopped } });
+    } else if (state.at === 'waiting' && run.state.at === 'running') {
+      const hindered = stage.needs.find((need) => isLost(run.stages.get(need) as StageRecord));
+      if (hindered !== undefined) emit({ type: 'stage.skipped', stage: stage.id, because: { kind: 'upstream', stage: hindered } });
+      else if (stage.needs.every((need) => isDone(run.stages.get(need) as StageRecord))) emit({ type: 'stage.ready', stage: stage.id });
+    }
+  }
+  const ends = ending(run);
+  if (ends) emit(ends);
+}
+
+function stopper(run: RunRecord): string | undefined {
+  return run.plan.stages.find(({ id, onFailure }) => onFailure === 'stop' && run.stages.get(id)?.state.at === 'failed')?.id;
+}
+
+/** For those who need it: it has succeeded, or was left out on purpose. */
+export function isDone({ state }: StageRecord): boolean {
+  return state.at === 'succeeded' || (state.at === 'skipped' && state.because.kind === 'not-selected');
+}
+
+function isLost(stage: StageRecord): boolean {
+  return isFinal(stage.state) && !isDone(stage);
+}
+
+function ending(run: RunRecord): RunEvent | undefined {
+  const stages = [...run.stages.values()];
+  if (!stages.every(({ state }) => isFinal(state))) return undefined;
+  // A run of no stages at all ends as soon as it is admitted.
+  if (run.state.at === 'queued' && run.cancelRequestedAt === null) return undefined;
+  if (run.cancelRequestedAt !== null && (stages.length === 0 || stages.some(({ state }) => state.at === 'cancelled'))) {
+    return { type: 'run.cancelled' };
+  }
+  const failed = stages.flatMap(({ id, state }) => (state.at === 'failed' ? [{ stage: planStage(run, id), error: state.error }] : []));
+  const fatal = failed.find(({ stage }) => stage.onFailure === 'stop');
+  if (fatal) return { type: 'run.failed', error: fatal.error };
+  const first = failed[0];
+  return first ? { type: 'run.partial', error: first.error } : { type: 'run.succeeded' };
+}
+
+function planStage(run: RunRecord, id: string): PlanStage {
+  return stagesById(run.plan).get(id) as PlanStage;
+}

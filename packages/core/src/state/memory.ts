@@ -1,0 +1,235 @@
+import type { ReadPlan, StagedPart } from '../connector/index.ts';
+import { evolve, newRun } from './evolve.ts';
+import type { LogLine, StageProgress } from './progress.ts';
+import type { RunEvent, StoredEvent } from './run-event.ts';
+import { isEnded, type RunId, type RunRecord } from './run-state.ts';
+import {
+  type EarlierAttempt,
+  type HeldLease,
+  type Lease,
+  type LeaseState,
+  leaseLost,
+  type RenewedLease,
+  type Rival,
+  type RunStore,
+  runNotFound,
+  type Transition,
+  type WakeUp,
+  type WorkerInfo,
+} from './store.ts';
+import { type AttemptDetail, attemptResult, summarise } from './summary.ts';
+
+/** A store that forgets, for `runLocal` and tests: the same promises as the one in Postgres, for one process. */
+export function memoryStore(now: () => Date = () => new Date()): RunStore {
+  const runs = new Map<RunId, Kept>();
+  const workers = new Map<string, WorkerInfo>();
+  const listeners = new Set<(run: RunId) => void>();
+  const logs: LogLine[] = [];
+
+  const kept = (id: RunId): Kept => {
+    const found = runs.get(id);
+    if (found) return found;
+    throw runNotFound(id);
+  };
+  const gone = (worker: string): boolean => !workers.has(worker);
+  const unheld = (queue: string | null): boolean => queue === null || (queue.startsWith('local:') && gone(queue.slice('local:'.length)));
+  const inQueue = (queue: string): Kept[] => [...runs.values()].filter((run) => run.queue === queue && !isEnded(run.record.state));
+  const held = (lease: Lease): Kept => {
+    const run = kept(lease.run);
+    if (!holds(run, lease)) throw leaseLost(lease);
+    return run;
+  };
+
+  function transition(id: RunId, decide: (run: RunRecord, now: Date) => readonly RunEvent[]): Transition {
+    const run = kept(id);
+    const at = now();
+    const events = decide(run.record, at).map(
+      (event, i): StoredEvent => ({ run: id, seq: run.record.seq + i + 1, at: at.toISOString(), event }),
+    );
+    run.record = evolve(run.record, events);
+    run.events.push(...events);
+    for (const { event } of events) note(run, event, at);
+    if (events.length > 0) for (const listener of listeners) listener(id);
+    return { run: run.record, events };
+  }
+
+  function note(run: Kept, event: RunEvent, at: Date): void {
+    if (!('stage' in event)) return;
+    if (event.type === 'stage.ready' || event.type === 'stage.released') run.outbox.push({ run: run.record.id, stage: event.stage });
+    if (event.type === 'stage.started') {
+      const { stage, worker, attempt, epoch } = event;
+      run.leases.set(stage, { worker, until: at.getTime() + (workers.get(worker)?.leaseMs ?? 60_000) });
+      run.attempts.push({ stage, attempt, epoch, worker, started: at.toISOString(), ended: null, result: 'running', error: null });
+      return;
+    }
+    run.leases.delete(event.stage);
+    run.progress.delete(event.stage);
+    const open = run.attempts.findIndex((attempt) => attempt.stage === event.stage && attempt.ended === null);
+    const last = run.attempts[open];
+    if (last)
+      run.attempts[open] = { ...last, ended: at.toISOString(), result: attemptResult(event), error: 'error' in event ? event.error : null };
+  }
+
+  return {
+    async create({ id, request, plan, queue }) {
+      const same =
+        request.idempotencyKey === null
+          ? undefined
+          : [...runs.values()].find((run) => sameRequest(run, request.pipeline, request.idempotencyKey));
+      if (same) return { run: same.record, created: false };
+      const record = newRun(id, request, plan, now().toISOString());
+      runs.set(id, { record, queue, events: [], outbox: [], leases: new Map(), earlier: new Map(), progress: new Map(), attempts: [] });
+      return { run: transition(id, () => [{ type: 'run.queued', because: null }]).run, created: true };
+    },
+    read: async (id) => kept(id).record,
+    transition: async (id, decide) => transition(id, decide),
+    async admission(id, decide) {
+      const { pipeline } = kept(id).record.request;
+      const rivals = [...runs.values()].flatMap((run): Rival[] => {
+        const other = run.record.id !== id && run.record.request.pipeline === pipeline && run.record.state.at === 'running';
+        return other ? [{ run: run.record.id, abandoned: unheld(run.queue) }] : [];
+      });
+      return transition(id, (run, at) => decide(run, at, rivals));
+    },
+
+    async adopt(id, queue) {
+      const run = kept(id);
+      if (run.queue !== queue && !unheld(run.queue)) return false;
+      run.queue = queue;
+      return true;
+    },
+    async abandon(queue) {
+      for (const run of inQueue(queue)) run.queue = null;
+    },
+
+    queued: async (queue) => inQueue(queue).flatMap(({ record }) => (record.state.at === 'queued' ? [record.id] : [])),
+    async ready(queue, limit) {
+      const found = inQueue(queue).flatMap(({ record }) =>
+        [...record.stages.values()].flatMap(({ id, state }) =>
+          state.at === 'ready' ? [{ run: record.id, stage: id, since: state.since }] : [],
+        ),
+      );
+      return found.sort((a, b) => a.since.localeCompare(b.since)).slice(0, limit);
+    },
+    async due(queue) {
+      const at = now().getTime();
+      const retries = inQueue(queue).flatMap(({ record }) => retryTimes(record).map((next) => ({ run: record.id, next })));
+      const later = retries.filter(({ next }) => next > at).map(({ next }) => next - at);
+      const due = new Set(retries.filter(({ next }) => next <= at).map(({ run }) => run));
+      return { runs: [...due], nextMs: later.length === 0 ? null : Math.min(...later) };
+    },
+    async expired() {
+      const at = now().getTime();
+      return [...runs.values()].flatMap((run) => leasesOf(run).filter(({ until, worker }) => Date.parse(until) < at || gone(worker)));
+    },
+    async drainOutbox(queue, limit) {
+      const taken: WakeUp[] = [];
+      for (const run of inQueue(queue)) taken.push(...run.outbox.splice(0, limit - taken.length));
+      return taken;
+    },
+
+    async register(info) {
+      workers.set(info.id, info);
+      return { lost: new AbortController().signal, [Symbol.asyncDispose]: async () => void workers.delete(info.id) };
+    },
+    async renew(worker, leases) {
+      return leases.map((lease) => renew(kept(lease.run), worker, lease));
+    },
+
+    earlier: async (id, stage) => kept(id).earlier.get(stage) ?? { plan: null, parts: [] },
+    async storePlan(lease, plan) {
+      const { earlier } = held(lease);
+      earlier.set(lease.stage, { plan, parts: earlier.get(lease.stage)?.parts ?? [] });
+    },
+    async storePart(lease, part) {
+      const { earlier } = held(lease);
+      const before = earlier.get(lease.stage) ?? { plan: null, parts: [] };
+      earlier.set(lease.stage, { ...before, parts: [...before.parts.filter(({ split }) => split !== part.split), part] });
+    },
+    async forgetParts(lease) {
+      const { earlier } = held(lease);
+      earlier.set(lease.stage, { plan: earlier.get(lease.stage)?.plan ?? null, parts: [] });
+    },
+
+    appendLogs: async (lines) => void logs.push(...lines),
+    async logs(run, { stage, after = 0, limit }) {
+      const found = logs
+        .flatMap((line, i) => (i >= after && line.run === run && (stage === undefined || line.stage === stage) ? [i] : []))
+        .slice(0, limit);
+      return { lines: found.map((i) => logs[i] as LogLine), cursor: (found.at(-1) ?? after - 1) + 1 };
+    },
+    events: async (id, after, limit) =>
+      kept(id)
+        .events.filter(({ seq }) => seq > after)
+        .slice(0, limit),
+    async list({ pipeline, states, limit = 50, before }) {
+      return [...runs.values()]
+        .filter(
+          ({ record }) => (pipeline === undefined || record.request.pipeline === pipeline) && (states?.includes(record.state.at) ?? true),
+        )
+        .map((run) => summarise(run.record, !isEnded(run.record.state) && unheld(run.queue)))
+        .filter(({ id }) => before === undefined || id < before)
+        .sort((a, b) => (a.id < b.id ? 1 : -1))
+        .slice(0, limit);
+    },
+    async abandoned(id) {
+      const run = kept(id);
+      return !isEnded(run.record.state) && unheld(run.queue);
+    },
+    attempts: async (id) => kept(id).attempts,
+    progress: async (id) => [...kept(id).progress.values()],
+    leases: async (id) => leasesOf(kept(id)).map((lease) => ({ ...lease, workerGone: gone(lease.worker) })),
+    async lastOutput(pipeline, stage) {
+      const states = [...runs.values()]
+        .filter(({ record }) => record.request.pipeline === pipeline)
+        .map(({ record }) => record.stages.get(stage)?.state);
+      const last = states.findLast((state) => state?.at === 'succeeded');
+      return last?.at === 'succeeded' ? last.output : null;
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    async [Symbol.asyncDispose]() {
+      listeners.clear();
+    },
+  };
+
+  function renew(run: Kept, worker: string, { stage, epoch, progress }: HeldLease): RenewedLease {
+    const lease = { run: run.record.id, stage, epoch, worker };
+    if (!holds(run, lease)) return { ...lease, fate: 'lost' };
+    run.leases.set(stage, { worker, until: now().getTime() + (workers.get(worker)?.leaseMs ?? 60_000) });
+    if (progress) run.progress.set(stage, progress);
+    return { ...lease, fate: run.record.cancelRequestedAt === null ? 'held' : 'cancel-requested' };
+  }
+}
+
+interface Kept {
+  record: RunRecord;
+  queue: string | null;
+  readonly events: StoredEvent[];
+  readonly outbox: WakeUp[];
+  readonly leases: Map<string, { readonly worker: string; readonly until: number }>;
+  readonly earlier: Map<string, EarlierAttempt & { readonly plan: ReadPlan | null; readonly parts: readonly StagedPart[] }>;
+  readonly progress: Map<string, StageProgress>;
+  readonly attempts: (AttemptDetail & { readonly stage: string })[];
+}
+
+function holds(run: Kept, { stage, epoch, worker }: Lease): boolean {
+  const state = run.record.stages.get(stage)?.state;
+  return state?.at === 'running' && state.epoch === epoch && state.worker === worker;
+}
+
+function leasesOf(run: Kept): Omit<LeaseState, 'workerGone'>[] {
+  return [...run.record.stages.values()].flatMap(({ id, state }) => {
+    const lease = run.leases.get(id);
+    if (state.at !== 'running' || !lease) return [];
+    return [{ run: run.record.id, stage: id, epoch: state.epoch, worker: lease.worker, until: new Date(lease.until).toISOString() }];
+  });
+}
+
+const sameRequest = (run: Kept, pipeline: string, key: string | null): boolean =>
+  run.record.request.pipeline === pipeline && run.record.request.idempotencyKey === key;
+
+const retryTimes = (run: RunRecord): number[] =>
+  [...run.stages.values()].flatMap(({ state }) => (state.at === 'retrying' ? [Date.parse(state.next)] : []));
