@@ -1,2 +1,5 @@
+export { type LoadedPipeline, loadPipeline } from './load/load.ts';
 export type { LocalExecutor, LocalOptions } from './local/options.ts';
-export type { LoadedPipeline, OutsideContextOptions, Secrets } from './local/surface.ts';
+export { type OutsideContextOptions, outsideContext } from './secrets/outside.ts';
+export type { Redactor } from './secrets/redact.ts';
+export { environmentSecrets, type Secrets, type SecretsOptions } from './secrets/secrets.ts';

@@ -1,5 +1,5 @@
 export { check, compile } from './compile.ts';
-export { fingerprint } from './fingerprint.ts';
+export { fingerprint, plainJson } from './fingerprint.ts';
 export type { Lane, Plan, PlanStage, PlanStep, Problem } from './plan.ts';
 export { toMermaid } from './render-mermaid.ts';
 export { toSvg } from './render-svg.ts';

@@ -1,0 +1,84 @@
+import { access } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { isMillraceError, MillraceError, type Pipeline, type Step, stepsMade } from '@millrace/core/runtime';
+import { readTypeScript } from './typescript.ts';
+
+export interface LoadedPipeline {
+  /** Absolute. */
+  readonly file: string;
+  readonly pipeline: Pipeline;
+  /** Steps that the file has made and its pipeline does not list, one line each: perhaps forgotten in `steps`. */
+  readonly unlisted: readonly string[];
+}
+
+/** Imports a pipeline file, TypeScript or JavaScript. @throws PIPELINE_NOT_FOUND, PIPELINE_INVALID and what the file throws itself */
+export async function loadPipeline(path: string): Promise<LoadedPipeline> {
+  const file = resolve(path);
+  await access(file).catch((cause: unknown) => {
+    throw new MillraceError('PIPELINE_NOT_FOUND', {
+      message: `There is no pipeline file ${file}.`,
+      remedy: 'Give the path of a file whose default export is a pipeline().',
+      facts: { file },
+      cause,
+    });
+  });
+  await readTypeScript(file);
+  const before = new Set(stepsMade());
+  const pipeline = pipelineOf(await importFile(file), file);
+  const listed = new Set(Object.values(pipeline.steps));
+  const unlisted = stepsMade().filter((step) => !before.has(step) && !listed.has(step));
+  return { file, pipeline, unlisted: unlisted.map(describe) };
+}
+
+async function importFile(file: string): Promise<unknown> {
+  try {
+    return await import(pathToFileURL(file).href);
+  } catch (error) {
+    if (isMillraceError(error)) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    throw new MillraceError('PIPELINE_INVALID', {
+      message: `${file} cannot be loaded: ${message}${placeOf(error, file)}`,
+      remedy: 'Mend the file; "npx tsc --noEmit" shows what TypeScript thinks of it.',
+      facts: { file },
+      cause: error,
+    });
+  }
+}
+
+/** The first line of the stack that is not inside Node: where to look. */
+function placeOf(error: unknown, file: string): string {
+  const line =
+    error instanceof Error ? error.stack?.split('\n').find((one) => one.includes('file://') && !one.includes('/node_modules/')) : undefined;
+  const place = line?.match(/file:\/\/[^\s)]+/)?.[0];
+  return place === undefined || place.endsWith(file) ? '' : ` (${place})`;
+}
+
+/** Told by its `kind`, not by its class: the file may see another copy of the core. */
+function pipelineOf(module: unknown, file: string): Pipeline {
+  const exported = (module as { default?: unknown }).default;
+  // A project without "type": "module" is loaded as CommonJS, and its default export is one deeper.
+  for (const candidate of [exported, (exported as { default?: unknown } | undefined)?.default]) {
+    if (typeof candidate === 'object' && candidate !== null && (candidate as Pipeline).kind === 'pipeline') return candidate as Pipeline;
+  }
+  throw new MillraceError('PIPELINE_INVALID', {
+    message: `${file} does not export a pipeline by default.`,
+    remedy: 'End the file with "export default pipeline({ name, steps })".',
+    facts: { file },
+  });
+}
+
+function describe({ work }: Step): string {
+  switch (work.kind) {
+    case 'extract':
+      return `extract of ${work.selection.description.object}`;
+    case 'transform':
+      return work.transform.name;
+    case 'load':
+      return `load into ${work.target.description.object}`;
+    case 'execute':
+      return `${work.request.kind} at ${work.request.connection.label}`;
+    default:
+      return work satisfies never;
+  }
+}
