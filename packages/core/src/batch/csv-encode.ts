@@ -14,12 +14,16 @@ export async function* encodeCsv(schema: RowSchema, batches: AsyncIterable<Colum
 
 /** Encodes batch after batch; each call gives all the bytes of its batch. */
 export function csvEncoder(schema: RowSchema): (batch: ColumnBatch) => Generator<Buffer, void, undefined> {
-  const prints = schema.columns.map(({ type }) => textCodec(type).print);
-  const safe = schema.columns.map(({ type }) => isSafe(type));
+  const width = schema.columns.length;
+  const printers = new Map<ColumnType, FieldPrinter>();
   const out = new CsvBuffer();
   return function* (batch) {
-    const width = prints.length;
-    const sources = batch.vectors.map((vector, index) => source(vector, prints[index]!, safe[index]!));
+    // By the vector's type and not the schema's: an int4 may stand where the target has an int8.
+    const sources = batch.vectors.map((vector) => {
+      const printer = printers.get(vector.type) ?? { print: textCodec(vector.type).print, safe: isSafe(vector.type) };
+      printers.set(vector.type, printer);
+      return source(vector, printer);
+    });
     for (let row = 0; row < batch.rowCount; row++) {
       for (let column = 0; column < width; column++) {
         const from = sources[column]!;
@@ -41,10 +45,14 @@ export function csvEncoder(schema: RowSchema): (batch: ColumnBatch) => Generator
   };
 }
 
-interface FieldSource {
-  readonly vector: Vector;
+interface FieldPrinter {
   readonly print: (value: unknown) => string;
+  /** True where no value can hold a character that needs quotes, nor be empty. */
   readonly safe: boolean;
+}
+
+interface FieldSource extends FieldPrinter {
+  readonly vector: Vector;
   readonly data: Buffer;
   /** Null where the values are not bytes of text, so that they have to be printed. */
   readonly starts: Int32Array | null;
@@ -56,7 +64,7 @@ interface FieldSource {
 const nothing = Buffer.alloc(0);
 const noPlaces = new Int32Array(0);
 
-function source(vector: Vector, print: (value: unknown) => string, safe: boolean): FieldSource {
+function source(vector: Vector, { print, safe }: FieldPrinter): FieldSource {
   const bytes = vector.encoded?.encoding === 'text' ? vector.encoded : null;
   return {
     vector,
@@ -70,7 +78,6 @@ function source(vector: Vector, print: (value: unknown) => string, safe: boolean
   };
 }
 
-/** True where no value can hold a character that needs quotes, nor be empty. */
 function isSafe(type: ColumnType): boolean {
   const { kind } = baseType(type);
   return [
