@@ -182,6 +182,18 @@ export class Session implements AsyncDisposable {
     });
   }
 
+  /** The columns of a query's answer: OIDs and modifiers of their types. */
+  fields(text: string, object?: string): Promise<{ readonly name: string; readonly type: string; readonly modifier: number }[]> {
+    return this.#inTurn(async () => {
+      try {
+        const { fields } = await this.#client.query(text);
+        return fields.map(({ name, dataTypeID, dataTypeModifier }) => ({ name, type: String(dataTypeID), modifier: dataTypeModifier }));
+      } catch (error) {
+        throw this.error(error, object);
+      }
+    });
+  }
+
   /** `COPY … TO STDOUT`: its bytes, and its count once the server has said that it is complete. */
   copyOut(text: string, object?: string): CopyOut {
     return copyOut(this.#client, (start) => this.#holdTurn(start), text, (error) => this.error(error, object));
