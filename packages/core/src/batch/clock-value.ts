@@ -22,6 +22,7 @@ export function dateCodec(type: ColumnType): TextCodec {
   return {
     parse: (text) => text,
     conform(value) {
+      if (typeof value === 'string' && value.length === 10 && isIsoDay(value)) return value;
       const text = asText(type, value).trim();
       const parts = anyDate.exec(text);
       if (!parts) {
@@ -36,11 +37,40 @@ export function dateCodec(type: ColumnType): TextCodec {
   };
 }
 
+/** `2024-02-29`, at the beginning of the text: the common case, told without taking it apart. */
+function isIsoDay(text: string): boolean {
+  const year = digits(text, 0, 4);
+  return year >= 1 && text.charCodeAt(4) === 45 && text.charCodeAt(7) === 45 && isDay(year, digits(text, 5, 2), digits(text, 8, 2));
+}
+
+/** `23:59:59.123456` at position 11. */
+function isIsoTime(text: string): boolean {
+  const [hour, minute, second] = [digits(text, 11, 2), digits(text, 14, 2), digits(text, 17, 2)];
+  const parted = text.charCodeAt(13) === 58 && text.charCodeAt(16) === 58 && text.charCodeAt(19) === 46;
+  return parted && hour >= 0 && hour < 24 && minute >= 0 && minute < 60 && second >= 0 && second < 60 && digits(text, 20, 6) >= 0;
+}
+
+/** The number that `length` digits at `at` are, or NaN. */
+function digits(text: string, at: number, length: number): number {
+  let number = 0;
+  for (let place = at; place < at + length; place++) {
+    const digit = text.charCodeAt(place) - 48;
+    if (!(digit >= 0 && digit <= 9)) return Number.NaN;
+    number = number * 10 + digit;
+  }
+  return number;
+}
+
 const stamp = /^(\d{4,6})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s*(Z|z|[+-]\d\d(?::?\d\d(?::?\d\d)?)?)?)?( BC)?$/;
 
 export function stampCodec(type: ClockType): TextCodec {
   const zoned = type.kind === 'timestamptz';
-  const canonical = zoned ? /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/ : /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$/;
+  const isCanonical = (text: string): boolean =>
+    text.length === (zoned ? 27 : 26) &&
+    text.charCodeAt(10) === 84 &&
+    (!zoned || text.charCodeAt(26) === 90) &&
+    isIsoDay(text) &&
+    isIsoTime(text);
   const codec: TextCodec = {
     parse(text) {
       // 2024-02-29 23:59:59[.123456][+00]: longer years have their dash further right, BC and infinity end in a letter.
@@ -51,6 +81,7 @@ export function stampCodec(type: ClockType): TextCodec {
       return `${text.slice(0, 10)}T${text.slice(11, 19)}.${decimals}${zoned ? 'Z' : ''}`;
     },
     conform(value) {
+      if (type.precision === undefined && typeof value === 'string' && isCanonical(value)) return value;
       const text = asText(type, value).trim();
       const parts = stamp.exec(text);
       if (!parts) {
@@ -77,7 +108,6 @@ export function stampCodec(type: ClockType): TextCodec {
       const day = checkedDay(type, value, parts, lastStampDay);
       const seconds = secondOfDay(type, value, parts[4] ?? '00', parts[5] ?? '00', parts[6] ?? '00', parts[7]);
       const decimals = checkedDecimals(type, value, parts[7], type.precision);
-      if (canonical.test(text) && seconds < 86_400) return text;
       const moment = day * 86_400 + seconds - (offset === undefined ? 0 : offsetSeconds(type, value, offset));
       const on = civil(Math.floor(moment / 86_400));
       const at = moment - Math.floor(moment / 86_400) * 86_400;

@@ -77,11 +77,11 @@ function truncated(value: number, digits: number): string {
 
 /** JavaScript's shortest digits in the shape Postgres gives them: exponents of two digits, from 10^`most` and below 10^-4. */
 function floatText(value: number, most: number): string {
-  if (Object.is(value, -0)) return '-0';
-  if (!Number.isFinite(value)) return String(value);
+  if (value === 0) return Object.is(value, -0) ? '-0' : '0';
+  const size = Math.abs(value);
+  // JavaScript writes all digits from 10^-6 to 10^21, so inside these bounds it agrees.
+  if ((size >= 1e-4 && size < 10 ** most) || !Number.isFinite(value)) return String(value);
   const [mantissa = '', exponent = ''] = value.toExponential().split('e');
   const power = Number(exponent);
-  if (power < -4 || power >= most) return `${mantissa}e${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`;
-  // JavaScript switches to exponents below 10^-6 and from 10^21 only, so inside these bounds it writes all digits.
-  return String(value);
+  return `${mantissa}e${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`;
 }

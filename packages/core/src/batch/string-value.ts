@@ -54,7 +54,8 @@ export function varcharCodec(type: ColumnType, length: number | undefined): Text
 /** Blank-padded on both sides of the wire; blanks past the length mean nothing in SQL and go. */
 export function charCodec(type: ColumnType, length: number): TextCodec {
   return stringCodec(type, (text) => {
-    if (text.length === length && characters(text) === length) return text;
+    const all = characters(text);
+    if (all <= length) return all === length ? text : text + ' '.repeat(length - all);
     const bare = text.replace(/ +$/, '');
     const count = characters(bare);
     if (count > length) throw mismatch(type, text, `it has ${count} characters`, 'Cut it yourself, or make the column longer.');
@@ -148,7 +149,8 @@ export function byteaCodec(type: ColumnType): TextCodec {
   return {
     parse: bytesOfHex,
     conform(value) {
-      if (value instanceof Uint8Array) return value;
+      if (value instanceof Uint8Array)
+        return Buffer.isBuffer(value) ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength) : value;
       if (typeof value === 'string' && /^\\x(?:[0-9a-fA-F]{2})*$/.test(value)) return bytesOfHex(value);
       throw mismatch(type, value, 'it is not bytes', 'Pass a Uint8Array, for example from new TextEncoder().encode(text).');
     },

@@ -116,6 +116,10 @@ export function decodeText(type: ColumnType): Decode {
     case 'int8':
       // Fifteen digits and a sign are exact as a number.
       return (bytes, start, end) => (end - start < 16 ? BigInt(wholeNumber(bytes, start, end)) : BigInt(ascii(bytes, start, end)));
+    case 'float4':
+      return (bytes, start, end) => Math.fround(Number(ascii(bytes, start, end)));
+    case 'float8':
+      return (bytes, start, end) => Number(ascii(bytes, start, end));
     case 'numeric':
     case 'uuid':
       return ascii;
