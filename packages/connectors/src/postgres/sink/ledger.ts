@@ -1,0 +1,90 @@
+import type { Session } from '../client.ts';
+import { passing } from './failpoints.ts';
+
+/**
+ * Millrace's own tables in a target database: who may write (fence), what has been written (applied, checkpoint) and what waits to be
+ * (staged). They change only in the transaction of the load that they tell of.
+ */
+const versions: readonly string[] = [
+  `CREATE TABLE _millrace.fence (
+     key text PRIMARY KEY,
+     epoch int8 NOT NULL,
+     touched_at timestamptz NOT NULL DEFAULT now()
+   );
+   CREATE TABLE _millrace.applied (
+     load_id text PRIMARY KEY,
+     pipeline text,
+     step text,
+     run text,
+     receipt jsonb NOT NULL,
+     applied_at timestamptz NOT NULL DEFAULT now()
+   );
+   CREATE INDEX applied_at ON _millrace.applied (applied_at);
+   CREATE TABLE _millrace.checkpoint (
+     pipeline text NOT NULL,
+     step text NOT NULL,
+     checkpoint jsonb NOT NULL,
+     load_id text NOT NULL,
+     run_at text NOT NULL,
+     moved_at timestamptz NOT NULL DEFAULT now(),
+     PRIMARY KEY (pipeline, step)
+   );
+   CREATE TABLE _millrace.staged (
+     load_id text NOT NULL,
+     split text NOT NULL,
+     epoch int8 NOT NULL,
+     fence_key text NOT NULL,
+     name text NOT NULL,
+     rows int8 NOT NULL,
+     bytes int8 NOT NULL,
+     staged_at timestamptz NOT NULL DEFAULT now(),
+     PRIMARY KEY (load_id, split, epoch)
+   );
+   COMMENT ON SCHEMA _millrace IS 'Millrace: what has been loaded here, and how far. Loads need it; do not change it by hand.'`,
+];
+
+/** Any number will do, as long as every Millrace takes the same. */
+const migrationLock = 7_262_114_003;
+
+/** Makes or migrates the ledger. Safe beside others that do the same; cheap where nothing is to do. */
+export async function openLedger(session: Session): Promise<void> {
+  if ((await ledgerVersion(session)) >= versions.length) return;
+  await transaction(session, async () => {
+    await session.query(`SELECT pg_advisory_xact_lock(${migrationLock})`);
+    const from = await ledgerVersion(session);
+    if (from === 0) {
+      await session.execute(
+        'CREATE SCHEMA IF NOT EXISTS _millrace; CREATE TABLE _millrace.version (version int4 PRIMARY KEY, made_at timestamptz NOT NULL DEFAULT now())',
+        [],
+        'the schema "_millrace" (it needs CREATE on the database)',
+      );
+    }
+    for (const [at, statements] of versions.entries()) {
+      if (at < from) continue;
+      await session.execute(statements);
+      await session.execute('INSERT INTO _millrace.version (version) VALUES ($1)', [at + 1]);
+    }
+    passing('postgres.ledger.made');
+  });
+}
+
+/** Zero where there is no ledger. */
+export async function ledgerVersion(session: Session): Promise<number> {
+  const [found] = await session.query(`SELECT to_regclass('_millrace.version') IS NOT NULL AS there`);
+  if (found?.['there'] !== 't') return 0;
+  const [row] = await session.query('SELECT coalesce(max(version), 0) AS version FROM _millrace.version');
+  return Number(row?.['version'] ?? 0);
+}
+
+/** Runs `work` between BEGIN and COMMIT. */
+export async function transaction<T>(session: Session, work: () => Promise<T>): Promise<T> {
+  await session.execute('BEGIN');
+  try {
+    const result = await work();
+    await session.execute('COMMIT');
+    return result;
+  } catch (error) {
+    await session.execute('ROLLBACK').catch(() => {});
+    throw error;
+  }
+}
