@@ -14,7 +14,7 @@ const mayImport = {
   ui: ['core'],
   cli: ['core', 'worker', 'step-functions', 'ui', 'connectors'],
 };
-const floors = ['error', 'schema', 'batch', 'connector', 'author', 'plan', 'state', 'run', 'executor'];
+const floors = ['error', 'schema', 'batch', 'connector', 'author', 'plan', 'state', 'run', 'executor', 'testing'];
 
 /**
  * What stands the wrong way round in the repository at `root`, a line each.

@@ -108,6 +108,11 @@ export interface LoadSession extends AsyncDisposable {
   readonly applied: Receipt | null;
   /** Safe to repeat: same split, same name, same content. Visible to nobody yet. Several splits at once where `load.parallel`. */
   stage(split: Split, channel: Channel): Promise<StagedPart>;
+  /**
+   * Before the first `stage`: which of these parts, staged under the same plan by an attempt that died, are still there and whole.
+   * Left out where staging dies with its attempt.
+   */
+  recover?(parts: readonly StagedPart[]): Promise<readonly StagedPart[]>;
   /** One atomic act: the data and the checkpoint. After it the load is applied; before it, nothing is. */
   commit(parts: readonly StagedPart[], checkpoint: Checkpoint): Promise<Receipt>;
   /** Throws away what was staged. Called at most once, instead of `commit`. */

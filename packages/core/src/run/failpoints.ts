@@ -1,0 +1,17 @@
+import { failpoint } from '../connector/index.ts';
+
+/** Instants of an attempt at which a crash must cost time only. */
+export const engineFailpoints = [
+  'engine.stage.started',
+  'engine.plan.made',
+  'engine.plan.stored',
+  'engine.load.begun',
+  'engine.split.staged',
+  'engine.part.stored',
+  'engine.splits.done',
+  'engine.quarantine.committed',
+  'engine.load.committed',
+  'engine.execute.done',
+] as const;
+
+export const passing: (point: (typeof engineFailpoints)[number]) => void = failpoint;

@@ -1,0 +1,54 @@
+import type { Context } from '../connector/index.ts';
+import type { StagePhase } from '../state/index.ts';
+import type { AttemptProgress } from './stage-job.ts';
+
+/**
+ * Counts what moves through an attempt. Source, sink and the engine between them may each count the same rows, so each has a
+ * counter of its own, and the furthest is shown.
+ */
+export class Meter {
+  readonly #tell: (progress: AttemptProgress) => void;
+  readonly #counters: { rows: number; bytes: number }[] = [];
+  #phase: StagePhase = 'planning';
+  #splits = { done: 0, total: 0 };
+  #estimate: AttemptProgress['estimate'] = { rows: null, bytes: null };
+
+  constructor(tell: (progress: AttemptProgress) => void) {
+    this.#tell = tell;
+  }
+
+  counter(): Context['progress'] {
+    const counter = { rows: 0, bytes: 0 };
+    this.#counters.push(counter);
+    return ({ rows = 0, bytes = 0 }) => {
+      counter.rows += rows;
+      counter.bytes += bytes;
+      this.#changed();
+    };
+  }
+
+  enter(phase: StagePhase): void {
+    this.#phase = phase;
+    this.#changed();
+  }
+
+  expect(splits: number, estimate: AttemptProgress['estimate']): void {
+    this.#splits = { done: 0, total: splits };
+    this.#estimate = estimate;
+    this.#changed();
+  }
+
+  splitDone(): void {
+    this.#splits = { ...this.#splits, done: this.#splits.done + 1 };
+    this.#changed();
+  }
+
+  get progress(): AttemptProgress {
+    const most = (of: 'rows' | 'bytes'): number => this.#counters.reduce((highest, counter) => Math.max(highest, counter[of]), 0);
+    return { phase: this.#phase, rows: most('rows'), bytes: most('bytes'), splits: this.#splits, estimate: this.#estimate };
+  }
+
+  #changed(): void {
+    this.#tell(this.progress);
+  }
+}

@@ -1,0 +1,97 @@
+import type { ExecuteRequest, Pipeline, QueryExpectation } from '../author/index.ts';
+import type { CheckResult, Context, SqlRunner, SqlStatement } from '../connector/index.ts';
+import type { StageOutput } from '../state/index.ts';
+import { notThisPipeline, stepOf } from './chain.ts';
+import { gate } from './checks.ts';
+import { passing } from './failpoints.ts';
+import { executeId } from './load-id.ts';
+import type { Meter } from './meter.ts';
+import { bind, bindArgument } from './run-value.ts';
+import type { StageJob } from './stage-job.ts';
+
+/** Lets a database do the work: statements, a procedure, queries that must hold. */
+export async function runExecute(job: StageJob, pipeline: Pipeline, context: Context, meter: Meter): Promise<StageOutput> {
+  const { stage } = job;
+  const { work } = stepOf(pipeline, stage.id);
+  if (work.kind !== 'execute') throw notThisPipeline(pipeline, stage);
+  const { request } = work;
+  meter.expect(1, { rows: null, bytes: null });
+  meter.enter('executing');
+  const runner = request.connection.sql();
+  if (request.kind === 'check') return checked(job, request.expectations, runner, context);
+  const statements =
+    request.kind === 'call' ? [callStatement(request, job)] : request.statements.map((statement) => bind(statement, job.run));
+  const fence = { key: `${job.run.id}/${stage.id}`, epoch: job.epoch };
+  const result = await runner.execute({ id: executeId(job, stage.id), fence, statements, transaction: request.transaction }, context);
+  passing('engine.execute.done');
+  for (const notice of result.notices) context.log.info(notice);
+  meter.splitDone();
+  return {
+    kind: 'execute',
+    alreadyDone: result.alreadyDone,
+    rowsAffected: result.rowsAffected,
+    notices: result.notices.slice(0, 100),
+    checks: [],
+  };
+}
+
+function callStatement({ connection, procedure, args }: Extract<ExecuteRequest, { kind: 'call' }>, job: StageJob): SqlStatement {
+  const quote = connection.dialect === 'mysql' ? '`' : '"';
+  const name = procedure
+    .split('.')
+    .map((part) => `${quote}${part.replaceAll(quote, quote + quote)}${quote}`)
+    .join('.');
+  const places = args.map((_, i) => (connection.dialect === 'mysql' ? '?' : `$${i + 1}`));
+  return { text: `CALL ${name}(${places.join(', ')})`, values: args.map((value) => bindArgument(value, job.run)) };
+}
+
+/** Rows of a violation that are shown. */
+const sampleSize = 5;
+
+async function checked(
+  job: StageJob,
+  expectations: readonly QueryExpectation[],
+  runner: SqlRunner,
+  context: Context,
+): Promise<StageOutput> {
+  const checks: CheckResult[] = [];
+  for (const expectation of expectations) {
+    context.signal.throwIfAborted();
+    checks.push(await check(expectation, job, runner, context));
+  }
+  gate(job.stage.id, checks, context.log);
+  return { kind: 'execute', alreadyDone: false, rowsAffected: [], notices: [], checks };
+}
+
+async function check(
+  { name, severity, query, expect }: QueryExpectation,
+  job: StageJob,
+  runner: SqlRunner,
+  context: Context,
+): Promise<CheckResult> {
+  const { text, values } = bind(query, job.run);
+  const texts = values.map((value) => (value === null ? null : String(value)));
+  const result = (passed: boolean, found: string, sample: readonly string[]): CheckResult => ({
+    check: name,
+    severity,
+    passed,
+    found,
+    sample,
+  });
+  if (expect === 'holds') {
+    const [row] = await runner.query(text, texts, context);
+    const [column, value] = Object.entries(row ?? {})[0] ?? ['', null];
+    const passed = value === 't' || value === 'true' || value === '1';
+    return result(passed, row === undefined ? 'the query gives no row' : `${column} is ${value ?? 'NULL'}`, []);
+  }
+  const inner = text.replace(/[\s;]+$/, '');
+  const rows = await runner.query(`SELECT * FROM (\n${inner}\n) AS violations LIMIT ${sampleSize}`, texts, context);
+  if (rows.length === 0) return result(true, 'no violations', []);
+  const [count] = await runner.query(`SELECT count(*) AS violations FROM (\n${inner}\n) AS violations`, texts, context);
+  const violations = count?.['violations'] ?? String(rows.length);
+  return result(
+    false,
+    `${violations} violations`,
+    rows.map((row) => JSON.stringify(row).slice(0, 500)),
+  );
+}

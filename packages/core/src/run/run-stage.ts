@@ -1,0 +1,75 @@
+import type { Pipeline } from '../author/index.ts';
+import type { Context } from '../connector/index.ts';
+import { MillraceError } from '../error/index.ts';
+import type { StageOutput } from '../state/index.ts';
+import { passing } from './failpoints.ts';
+import { Meter } from './meter.ts';
+import { runExecute } from './run-execute.ts';
+import { runFiles } from './run-files.ts';
+import { runRows } from './run-rows.ts';
+import type { StageJob, StagePorts } from './stage-job.ts';
+
+/**
+ * One attempt at a stage, whoever executes it. Answers what the stage did; rejects with why it did not, after everything that
+ * was staged has been thrown away and every connection closed.
+ *
+ * @throws STAGE_TIMEOUT, and the signal's reason where that aborts
+ */
+export async function runStage(job: StageJob, pipeline: Pipeline, ports: StagePorts): Promise<StageOutput> {
+  using timeout = timeoutOf(job);
+  const meter = new Meter((progress) => ports.progress(progress));
+  const signal = AbortSignal.any([ports.signal, timeout.signal]);
+  const context: Context = {
+    run: job.run,
+    signal,
+    secret: (ref) => ports.secret(ref),
+    now: ports.now,
+    log: ports.log,
+    spool: ports.spool,
+    progress: meter.counter(),
+    memoryBudget: job.memoryBudget,
+  };
+  signal.throwIfAborted();
+  passing('engine.stage.started');
+  meter.enter('planning');
+  try {
+    const output = await work(job, pipeline, ports, context, meter);
+    meter.enter('done');
+    return output;
+  } catch (error) {
+    // A call that was broken off may reject with anything; the reason is why.
+    throw signal.aborted ? signal.reason : error;
+  }
+}
+
+function work(job: StageJob, pipeline: Pipeline, ports: StagePorts, context: Context, meter: Meter): Promise<StageOutput> {
+  const { kind } = job.stage;
+  switch (kind) {
+    case 'rows':
+      return runRows(job, pipeline, ports, context, meter);
+    case 'files':
+      return runFiles(job, pipeline, context, meter);
+    case 'execute':
+      return runExecute(job, pipeline, context, meter);
+    default:
+      return kind satisfies never;
+  }
+}
+
+function timeoutOf({ stage }: StageJob): Disposable & { readonly signal: AbortSignal } {
+  const controller = new AbortController();
+  const { timeoutMs } = stage;
+  if (timeoutMs === null) return { signal: controller.signal, [Symbol.dispose]: () => {} };
+  const timer = setTimeout(() => {
+    controller.abort(stageTimeout(stage.id, timeoutMs));
+  }, timeoutMs);
+  return { signal: controller.signal, [Symbol.dispose]: () => clearTimeout(timer) };
+}
+
+export function stageTimeout(stage: string, timeoutMs: number): MillraceError {
+  return new MillraceError('STAGE_TIMEOUT', {
+    message: `Stage "${stage}" was stopped after ${timeoutMs / 1000} s, its timeout.`,
+    remedy: 'Look at what was slow, or raise the timeout of the step.',
+    facts: { stage, timeoutMs },
+  });
+}

@@ -1,0 +1,40 @@
+import type { Context, FilesRef, Log, ReadPlan, RunFacts, StagedPart } from '../connector/index.ts';
+import type { PlanStage } from '../plan/index.ts';
+import type { EarlierAttempt, StageProgress } from '../state/index.ts';
+
+/** One attempt at a stage, as plain data: it goes to the process that runs it. */
+export interface StageJob {
+  readonly run: RunFacts;
+  /** When the run was made: sorts as the runs of the pipeline do. */
+  readonly runAt: string;
+  readonly fullRefresh: boolean;
+  readonly stage: PlanStage;
+  /** Grows with every attempt; later ones fence off earlier ones. */
+  readonly epoch: number;
+  /** How often a person has asked for this stage again after it had succeeded. */
+  readonly redone: number;
+  /** What the loads have left whose files this stage reads, by step. */
+  readonly files: Readonly<Record<string, FilesRef>>;
+  readonly earlier: EarlierAttempt;
+  /** Splits that are staged side by side, where the memory allows it. */
+  readonly concurrency: number;
+  /** Bytes that they may use together. */
+  readonly memoryBudget: number;
+}
+
+/** What an attempt needs from where it runs. */
+export interface StagePorts extends Pick<Context, 'secret' | 'now' | 'spool'> {
+  /** Aborts on cancel, shutdown and a lost lease, with a MillraceError as the reason. */
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  /** Called as often as something moves; whoever listens takes what it needs. */
+  progress(state: AttemptProgress): void;
+  /** Kept for later attempts before anything is read. @throws LEASE_LOST */
+  storePlan(plan: ReadPlan): Promise<void>;
+  /** @throws LEASE_LOST */
+  storePart(part: StagedPart): Promise<void>;
+  /** What was staged is about to be thrown away. @throws LEASE_LOST */
+  forgetParts(): Promise<void>;
+}
+
+export type AttemptProgress = Pick<StageProgress, 'phase' | 'rows' | 'bytes' | 'splits' | 'estimate'>;
