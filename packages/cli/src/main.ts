@@ -1,1 +1,13 @@
-export {};
+import { CommanderError } from 'commander';
+import { exitCodes } from './exit-code.ts';
+import { program } from './program.ts';
+import { forgiveClosedPipes } from './terminal.ts';
+
+forgiveClosedPipes();
+try {
+  await program().parseAsync();
+} catch (error) {
+  // Commander has said what it wanted to say.
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+}

@@ -1,0 +1,97 @@
+import { compile, type Plan, renderPlan } from '@millrace/core/runtime';
+import type { LoadedPipeline } from '@millrace/worker';
+import { type ExitCode, exitCodes } from '../exit-code.ts';
+import { planDiff } from '../plan/diff.ts';
+import { previewReads, type ReadPreview } from '../plan/preview.ts';
+import { findPipeline, listPipelines } from '../project/pipelines.ts';
+import type { Session } from '../session.ts';
+import type { Terminal } from '../terminal.ts';
+import { bytes, counted } from '../text/amount.ts';
+import { failureJson, storedError } from '../text/failure.ts';
+import { alignedTable } from '../text/table.ts';
+
+export async function plan(session: Session, wanted: string | undefined, options: { diff?: true; connect?: true }): Promise<ExitCode> {
+  if (wanted === undefined) return list(session);
+  const { terminal } = session;
+  const loaded = await findPipeline(await session.project(), wanted, session.calledFrom);
+  const compiled = compile(loaded.pipeline);
+  warnUnlisted(terminal, loaded);
+  if (options.diff) return showDiff(session, compiled);
+  const reads = options.connect ? await previewReads(loaded.pipeline, compiled, await session.context()) : null;
+  terminal.print(renderPlan(compiled, { style: (style, text) => terminal.out[style](text) }).trimEnd());
+  if (reads) terminal.print(`\n${readLines(reads).join('\n')}`);
+  terminal.emit({ plan: compiled, unlisted: loaded.unlisted, ...(reads && { reads }) });
+  return exitCodes.ok;
+}
+
+async function list(session: Session): Promise<ExitCode> {
+  const { terminal } = session;
+  const files = await listPipelines(await session.project());
+  const rows = files.map(({ file, loaded, error }) =>
+    loaded
+      ? [loaded.pipeline.name, counted(Object.keys(loaded.pipeline.steps).length, 'step'), file]
+      : [terminal.out.red('(does not load)'), '', `${file}: ${storedError(error).message.split('\n')[0]}`],
+  );
+  if (rows.length > 0)
+    terminal.print(alignedTable([{ title: 'pipeline' }, { title: 'steps' }, { title: 'file' }], rows, terminal.out.dim).join('\n'));
+  else terminal.say(`No file matches ${(await session.project()).config.pipelines}. "millrace init" makes a project with one pipeline.`);
+  terminal.emit({
+    pipelines: files.map(({ file, loaded, error }) =>
+      loaded
+        ? { file, name: loaded.pipeline.name, steps: Object.keys(loaded.pipeline.steps) }
+        : { file, name: null, ...failureJson(error) },
+    ),
+  });
+  return files.some(({ loaded }) => !loaded) ? exitCodes.usage : exitCodes.ok;
+}
+
+/** Steps that were made and forgotten do nothing: that is worth a line wherever a pipeline is loaded. */
+export function warnUnlisted(terminal: Terminal, { unlisted }: LoadedPipeline): void {
+  for (const line of unlisted) terminal.say(`${terminal.err.yellow('warning')} ${line}`);
+}
+
+async function showDiff(session: Session, after: Plan): Promise<ExitCode> {
+  const { terminal } = session;
+  const executor = await session.executor();
+  const [last] = await executor.list({ pipeline: after.pipeline, limit: 1 });
+  const before = last ? (await executor.show(last.id)).run.plan : null;
+  const changes = planDiff(before, after);
+  const since = last ? `since run ${last.id}` : 'no run is stored yet';
+  if (changes.length === 0) terminal.print(`${after.pipeline}: no changes ${since}`);
+  else {
+    const paint = { '+': terminal.out.green, '-': terminal.out.red, '~': terminal.out.yellow };
+    terminal.print(`${terminal.out.bold(after.pipeline)}: ${counted(changes.length, 'change')}, ${since}`);
+    for (const { sign, what, details } of changes) {
+      terminal.print(`${paint[sign](sign)} ${what}`);
+      for (const detail of details) terminal.print(terminal.out.dim(`    ${detail}`));
+    }
+  }
+  terminal.emit({
+    pipeline: after.pipeline,
+    lastRun: last?.id ?? null,
+    before: before?.fingerprint ?? null,
+    after: after.fingerprint,
+    changes,
+  });
+  return changes.length === 0 ? exitCodes.ok : exitCodes.planChanged;
+}
+
+function readLines(reads: readonly ReadPreview[]): string[] {
+  const amount = (value: number | null, text: (value: number) => string) => (value === null ? '?' : text(value));
+  return alignedTable(
+    [
+      { title: 'stage' },
+      { title: 'would read' },
+      { title: 'splits', align: 'right' },
+      { title: 'rows, about', align: 'right' },
+      { title: 'bytes, about', align: 'right' },
+    ],
+    reads.map(({ stage, window, splits, estimate }) => [
+      stage,
+      window ? `${window.column} from ${window.low ?? 'the beginning'} to ${window.high}` : 'everything',
+      String(splits),
+      amount(estimate.rows, (rows) => Math.round(rows).toLocaleString('en')),
+      amount(estimate.bytes, bytes),
+    ]),
+  );
+}

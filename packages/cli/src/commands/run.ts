@@ -1,0 +1,83 @@
+import { compile, isEnded, isMillraceError, MillraceError, type RunRecord, type StartRequest } from '@millrace/core/runtime';
+import type { LocalExecutor } from '@millrace/worker';
+import { type ExitCode, exitCodes } from '../exit-code.ts';
+import type { RunOptions } from '../program.ts';
+import { follow } from '../progress/follow.ts';
+import { findPipeline } from '../project/pipelines.ts';
+import { runOutcome, showOutcome } from '../run-outcome.ts';
+import { instantOf, timeZoneOf, windowOf } from '../run-request.ts';
+import type { Session } from '../session.ts';
+import { counted } from '../text/amount.ts';
+import { warnUnlisted } from './plan.ts';
+
+export async function run(session: Session, wanted: string, options: RunOptions): Promise<ExitCode> {
+  const { terminal } = session;
+  const loaded = await findPipeline(await session.project(), wanted, session.calledFrom);
+  const plan = compile(loaded.pipeline);
+  warnUnlisted(terminal, loaded);
+  for (const { message, remedy } of plan.warnings) terminal.say(`${terminal.err.yellow('warning')} ${message} ${terminal.err.dim(remedy)}`);
+  const timeZone = timeZoneOf(plan.schedule);
+  const request: StartRequest = {
+    file: loaded.file,
+    plan,
+    params: options.param,
+    unfinished: options.new ? 'queue' : 'continue',
+    ...(options.date === undefined ? {} : { logicalTime: instantOf(options.date, timeZone, '--date') }),
+    ...(options.window === undefined ? {} : { window: windowOf(options.window, timeZone) }),
+    ...(options.only.length > 0 ? { only: options.only } : {}),
+    ...(options.from === undefined ? {} : { from: options.from }),
+    ...(options.fullRefresh ? { fullRefresh: true } : {}),
+  };
+  const executor = await session.executor();
+  const started = await begin(executor, request);
+  if (started.continued) terminal.say(`Going on with run ${started.run.id}, which was left unfinished. (--new begins another.)`);
+  else terminal.say(`Run ${started.run.id} of ${plan.pipeline}: ${counted(plan.stages.length, 'stage')}.`);
+  return watchToEnd(session, executor, started.run, { continued: started.continued, resume: `millrace run ${wanted}` });
+}
+
+async function begin(executor: LocalExecutor, request: StartRequest): ReturnType<LocalExecutor['start']> {
+  try {
+    return await executor.start(request);
+  } catch (error) {
+    if (!isMillraceError(error) || error.code !== 'PLAN_CHANGED') throw error;
+    throw new MillraceError('PLAN_CHANGED', {
+      message: error.message,
+      remedy: 'Check out the version it was made from to finish it, cancel it with "millrace runs cancel", or begin a new run with --new.',
+      facts: error.facts,
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Shows a run until it ends, and its outcome. The first Ctrl-C drains: what runs is stopped and given back, and the run can be
+ * gone on with. (The second ends this process at once; what it had not committed is not visible anywhere.)
+ */
+export async function watchToEnd(
+  session: Session,
+  executor: LocalExecutor,
+  run: RunRecord,
+  how: { continued: boolean; resume: string },
+): Promise<ExitCode> {
+  const { terminal } = session;
+  terminal.emit({ type: 'run', run: run.id, pipeline: run.request.pipeline, plan: run.plan.fingerprint, continued: how.continued });
+  const drained = new Promise<void>((resolve, reject) => {
+    session.signal.addEventListener('abort', () => {
+      terminal.say('Stopping; nothing that was committed is lost. (Press again to stop at once.)');
+      executor.drain().then(resolve, reject);
+    });
+  });
+  // Asked to stop before there was anything to stop.
+  if (session.signal.aborted) await executor.drain();
+  else await Promise.race([follow(terminal, executor, run, session.signal), drained]);
+  if (session.signal.aborted) await drained;
+  const detail = await executor.show(run.id);
+  if (isEnded(detail.run.state)) {
+    showOutcome(terminal, detail);
+    return runOutcome(detail.run);
+  }
+  const code = session.signal.reason === 'SIGTERM' ? exitCodes.terminated : exitCodes.interrupted;
+  terminal.say(`Run ${run.id} is unfinished. Go on with it: ${terminal.err.bold(how.resume)}`);
+  terminal.emit({ type: 'interrupted', run: run.id, resume: how.resume, exitCode: code });
+  return code;
+}

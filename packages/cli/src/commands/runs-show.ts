@@ -1,0 +1,77 @@
+import { type RunDetail, restoreError, type StageDetail } from '@millrace/core/runtime';
+import { type ExitCode, exitCodes } from '../exit-code.ts';
+import { resultOf, stageTable } from '../run-outcome.ts';
+import type { Session } from '../session.ts';
+import type { Terminal } from '../terminal.ts';
+import { bytes, counted, duration, moment } from '../text/amount.ts';
+import { failureBlock } from '../text/failure.ts';
+import { onOneLine } from '../text/width.ts';
+import { chosenRun } from './latest-run.ts';
+
+export async function runsShow(session: Session, wanted: string | undefined): Promise<ExitCode> {
+  const { terminal } = session;
+  const executor = await session.executor();
+  const detail = await executor.show(await chosenRun(executor, wanted));
+  terminal.print(
+    [
+      ...headLines(detail, terminal),
+      '',
+      ...stageTable(detail.run, detail.stages, terminal.out),
+      ...detail.stages.flatMap((stage) => stageLines(stage, terminal)),
+    ].join('\n'),
+  );
+  terminal.emit(resultOf(detail));
+  return exitCodes.ok;
+}
+
+function headLines({ run, waits, abandoned }: RunDetail, { out }: Terminal): string[] {
+  const { request, state } = run;
+  const params = Object.entries(request.params).map(([name, value]) => `${name}=${value}`);
+  return [
+    `${out.bold(run.id)}  ${request.pipeline}  ${state.at}${run.cancelRequestedAt !== null && state.at === 'running' ? ', stopping' : ''}`,
+    `  made ${moment(run.createdAt)} UTC for ${request.date} · plan ${run.plan.fingerprint.slice(0, 12)}${request.fullRefresh ? ' · full refresh' : ''}`,
+    ...(request.window ? [`  window ${request.window.start} to ${request.window.end}`] : []),
+    ...(params.length > 0 ? [`  ${params.join(' ')}`] : []),
+    ...(waits !== null ? [`  ${out.yellow('waits')}: ${waits}`] : []),
+    ...(abandoned ? [`  ${out.yellow('left unfinished')}: go on with "millrace runs retry ${run.id}"`] : []),
+  ];
+}
+
+/** What the table has no room for: attempts, receipt, checks, and the error with its remedy. */
+function stageLines({ id, state, attempts }: StageDetail, { out }: Terminal): string[] {
+  const tries = attempts.length > 1 || attempts.some(({ result }) => result !== 'succeeded') ? attempts : [];
+  const lines = [
+    ...tries.map(({ attempt, started, ended, result, error, worker }) => {
+      const took = ended === null ? '' : ` after ${duration(Date.parse(ended) - Date.parse(started))}`;
+      return `  attempt ${attempt}  ${moment(started)}  ${result}${took}  ${out.dim(worker)}${error ? `  ${error.code}: ${onOneLine(error.message)}` : ''}`;
+    }),
+    ...(state.at === 'succeeded' ? receiptLines(state.output) : []),
+    ...(state.at === 'failed' || state.at === 'retrying'
+      ? failureBlock(restoreError(state.error), out)
+          .split('\n')
+          .map((line) => `  ${line}`)
+      : []),
+  ];
+  return lines.length > 0 ? ['', out.bold(id), ...lines] : [];
+}
+
+function receiptLines(output: Extract<StageDetail['state'], { at: 'succeeded' }>['output']): string[] {
+  const checks = output.checks.map(
+    ({ check, severity, passed, found }) => `  ${passed ? 'holds' : severity === 'warn' ? 'warning' : 'fails'}  ${check}: ${found}`,
+  );
+  if (output.kind === 'execute') return [...output.notices.map((notice) => `  notice  ${onOneLine(notice)}`), ...checks];
+  const { receipt } = output;
+  const changed = Object.entries(receipt.changed ?? {}).map(([what, rows]) => `${rows} ${what}`);
+  const { window } = receipt.checkpoint;
+  return [
+    `  load ${receipt.loadId.slice(0, 12)}  ${counted(receipt.rows, 'row')}, ${bytes(receipt.bytes)}${changed.length > 0 ? ` (${changed.join(', ')})` : ''}`,
+    ...(window ? [`  window  ${window.column} from ${window.low ?? 'the beginning'} to ${window.high}`] : []),
+    ...(receipt.files
+      ? [
+          `  files  ${counted(receipt.files.rows, 'row')} of ${receipt.files.format} in ${receipt.files.location}`,
+          `  manifest  ${receipt.files.manifest}`,
+        ]
+      : []),
+    ...checks,
+  ];
+}

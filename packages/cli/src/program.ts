@@ -1,0 +1,152 @@
+import { readFileSync } from 'node:fs';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { does } from './command.ts';
+import { exitCodeMeanings, exitCodes } from './exit-code.ts';
+
+/** The verbs, their arguments and options. The work of each is imported when it is asked for, so that `--help` is quick. */
+export function program(): Command {
+  const millrace = new Command('millrace')
+    .description('Typed ETL pipelines: plan, run, verify and watch them.')
+    .version(version())
+    .exitOverride()
+    .showHelpAfterError('(millrace --help lists the commands)')
+    .addHelpText('after', `\nExit codes:\n${exitCodeLines().join('\n')}`);
+
+  does(verb(millrace, 'init [dir]', 'make a project with one running pipeline, its test and a config'), async (session, [dir]: [string?]) =>
+    (await import('./commands/init.ts')).init(session, dir),
+  );
+
+  does(
+    verb(millrace, 'introspect <connection>', 'write table() declarations from a live database')
+      .addHelpText(
+        'after',
+        '\n<connection> is a URL, the name of a secret (SHOP_URL), or an exported connection of a file (pipelines/nightly.ts:shop).',
+      )
+      .option('--out <file>', 'write there instead of to stdout')
+      .option('--schema <name>', 'only this schema; may be given several times', collect, [])
+      .option('--table <name>', 'only this table; may be given several times', collect, []),
+    async (session, [connection]: [string], options: { out?: string; schema: string[]; table: string[] }) =>
+      (await import('./commands/introspect.ts')).introspect(session, connection, options),
+  );
+
+  does(
+    verb(millrace, 'plan [pipeline]', 'show steps, stages, lanes, DDL and warnings; without a pipeline, list what is there')
+      .option('--diff', `compare with the plan of the last run; exit code ${exitCodes.planChanged} where it has changed`)
+      .option('--connect', 'also ask the sources what would be read: window, splits, rows, bytes'),
+    async (session, [pipeline]: [string?], options: { diff?: true; connect?: true }) =>
+      (await import('./commands/plan.ts')).plan(session, pipeline, options),
+  );
+
+  does(
+    verb(millrace, 'graph <pipeline>', 'draw the pipeline')
+      .addOption(new Option('--format <format>', 'what to draw').choices(['mermaid', 'svg', 'json']).default('mermaid'))
+      .option('--out <file>', 'write there instead of to stdout'),
+    async (session, [pipeline]: [string], options: { format: 'mermaid' | 'svg' | 'json'; out?: string }) =>
+      (await import('./commands/graph.ts')).graph(session, pipeline, options),
+  );
+
+  does(
+    verb(millrace, 'run <pipeline>', 'run it here, with live progress; an unfinished run is continued')
+      .option('--date <date>', 'the day (or ISO time) the run is for; now where it is left out')
+      .option('--window <a..b>', 'the time range the run is for')
+      .option('--param <k=v>', 'a parameter; may be given several times', collectParam, {})
+      .option('--from <step>', 'begin there: the stages before it count as done')
+      .option('--only <step>', 'only the stage of this step; may be given several times', collect, [])
+      .option('--full-refresh', 'read everything again, whatever the watermarks say')
+      .option('--new', 'begin a new run even where an unfinished one waits'),
+    async (session, [pipeline]: [string], options: RunOptions) => (await import('./commands/run.ts')).run(session, pipeline, options),
+  );
+
+  const runs = verb(millrace, 'runs', 'history and control of runs');
+  does(
+    verb(runs, 'list', 'runs, newest first')
+      .option('--pipeline <name>', 'only of this pipeline')
+      .addOption(
+        new Option('--state <state>', 'only in this state').choices(['queued', 'running', 'succeeded', 'partial', 'failed', 'cancelled']),
+      )
+      .option('--limit <n>', 'how many', whole, 20),
+    async (session, _: [], options: { pipeline?: string; state?: string; limit: number }) =>
+      (await import('./commands/runs-list.ts')).runsList(session, options),
+  );
+  does(
+    verb(runs, 'show [run]', 'one run: stages, attempts, errors with remedies, receipts, and why it waits; the last one by default'),
+    async (session, [run]: [string?]) => (await import('./commands/runs-show.ts')).runsShow(session, run),
+  );
+  does(
+    verb(runs, 'logs [run]', 'what its stages have logged')
+      .option('--stage <id>', 'only of this stage')
+      .option('--follow', 'go on until the run ends'),
+    async (session, [run]: [string?], options: { stage?: string; follow?: true }) =>
+      (await import('./commands/runs-logs.ts')).runsLogs(session, run, options),
+  );
+  does(
+    verb(runs, 'watch [run]', 'live progress of a run that another process works on; its exit code'),
+    async (session, [run]: [string?]) => (await import('./commands/runs-watch.ts')).runsWatch(session, run),
+  );
+  does(verb(runs, 'cancel <run>', 'ask for its end'), async (session, [run]: [string]) =>
+    (await import('./commands/runs-cancel.ts')).runsCancel(session, run),
+  );
+  does(
+    verb(runs, 'retry <run>', 'go on with a run that failed, was cancelled or was left unfinished').option(
+      '--from <step>',
+      'also again what had succeeded from there on; loads stay applied once',
+    ),
+    async (session, [run]: [string], options: { from?: string }) =>
+      (await import('./commands/runs-retry.ts')).runsRetry(session, run, options),
+  );
+
+  does(
+    verb(millrace, 'verify <pipeline>', 'compare what was loaded with the source, down to the rows that differ')
+      .option('--target <step>', 'only this load; may be given several times', collect, [])
+      .option('--rows <n>', 'how many differing rows to show for a target', whole, 10),
+    async (session, [pipeline]: [string], options: { target: string[]; rows: number }) =>
+      (await import('./commands/verify.ts')).verify(session, pipeline, options),
+  );
+
+  does(
+    verb(millrace, 'doctor [pipeline]', 'check connections, secrets, permissions and versions; says what to do'),
+    async (session, [pipeline]: [string?]) => (await import('./commands/doctor.ts')).doctor(session, pipeline),
+  );
+  return millrace;
+}
+
+export interface RunOptions {
+  readonly date?: string;
+  readonly window?: string;
+  readonly param: Readonly<Record<string, string>>;
+  readonly from?: string;
+  readonly only: readonly string[];
+  readonly fullRefresh?: true;
+  readonly new?: true;
+}
+
+function verb(parent: Command, nameAndArguments: string, description: string): Command {
+  return parent
+    .command(nameAndArguments)
+    .description(description)
+    .exitOverride()
+    .showHelpAfterError(`(millrace ${nameAndArguments.split(' ')[0]} --help)`);
+}
+
+const collect = (value: string, before: readonly string[]): string[] => [...before, value];
+
+function collectParam(value: string, before: Readonly<Record<string, string>>): Record<string, string> {
+  const at = value.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('Write it as name=value.');
+  return { ...before, [value.slice(0, at)]: value.slice(at + 1) };
+}
+
+function whole(value: string): number {
+  if (!/^\d{1,9}$/.test(value)) throw new InvalidArgumentError('It is a whole number.');
+  return Number(value);
+}
+
+function exitCodeLines(): string[] {
+  return Object.entries(exitCodes).map(
+    ([name, code]) => `  ${code.toString().padStart(3)}  ${exitCodeMeanings[name as keyof typeof exitCodes]}`,
+  );
+}
+
+function version(): string {
+  return JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
+}

@@ -1,0 +1,125 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Context, Setting } from '@millrace/core/runtime';
+import { environmentSecrets, type LocalExecutor, localExecutor, outsideContext, type Secrets } from '@millrace/worker';
+import { createDatabase, type EmbeddedPostgres, embeddedPostgres } from './embedded/index.ts';
+import { openProject, type Project } from './project/config.ts';
+import { readDotenv, secretSources } from './project/dotenv.ts';
+import { embeddedNames, isEmbeddedUrl, openEmbedded } from './project/embedded-url.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface SessionOptions {
+  readonly config?: string | undefined;
+  readonly env?: string | undefined;
+}
+
+/** What one command uses: the project, and what is opened when it is first asked for and closed at the end. */
+export class Session implements AsyncDisposable {
+  readonly terminal: Terminal;
+  /** Where the command was called; the process itself then works in the project's root. */
+  readonly calledFrom: string;
+  readonly signal: AbortSignal;
+  readonly #options: SessionOptions;
+  readonly #closing: (() => unknown)[] = [];
+  #project: Promise<Project> | undefined;
+  #embedded: Promise<EmbeddedPostgres> | undefined;
+  #secrets: Promise<Secrets> | undefined;
+  #executor: Promise<LocalExecutor> | undefined;
+  #spool: string | undefined;
+
+  constructor(terminal: Terminal, signal: AbortSignal, options: SessionOptions = {}) {
+    this.terminal = terminal;
+    this.calledFrom = process.cwd();
+    this.signal = signal;
+    this.#options = options;
+  }
+
+  project(): Promise<Project> {
+    this.#project ??= openProject({ from: this.calledFrom, ...this.#options }).then((project) => {
+      process.chdir(project.root);
+      readDotenv(project);
+      return project;
+    });
+    return this.#project;
+  }
+
+  /** Where the project's own files go: state, logs, spool. */
+  async directory(): Promise<string> {
+    const directory = join((await this.project()).root, '.millrace');
+    mkdirSync(directory, { recursive: true });
+    return directory;
+  }
+
+  embedded(): Promise<EmbeddedPostgres> {
+    this.#embedded ??= this.directory().then(async (directory) => {
+      const server = await embeddedPostgres({ directory: join(directory, 'postgres'), signal: this.signal });
+      this.#closing.push(() => server[Symbol.asyncDispose]());
+      return server;
+    });
+    return this.#embedded;
+  }
+
+  /** Looks secrets up. Values that name embedded databases are their URLs from here on, in this process and in those it starts. */
+  secrets(): Promise<Secrets> {
+    this.#secrets ??= this.project().then(async (project) => {
+      for (const name of embeddedNames()) process.env[name] = await this.#embeddedUrl(process.env[name] as string);
+      return environmentSecrets({ directory: project.root, sources: secretSources(project) });
+    });
+    return this.#secrets;
+  }
+
+  /** A context for connectors outside any run. */
+  async context(): Promise<Context> {
+    const secrets = await this.secrets();
+    if (this.#spool === undefined) {
+      const spool = mkdtempSync(join(await this.directory(), 'spool-'));
+      this.#closing.push(() => rmSync(spool, { recursive: true, force: true }));
+      this.#spool = spool;
+    }
+    return outsideContext({ secrets, signal: this.signal, spool: this.#spool });
+  }
+
+  /** The URL of the database that keeps runs: `MILLRACE_STATE_URL`, else what the environment says, else an embedded one. */
+  async stateUrl(): Promise<string> {
+    const project = await this.project();
+    const secrets = await this.secrets();
+    const setting: Setting | undefined = process.env['MILLRACE_STATE_URL'] || project.environment.state;
+    if (setting === undefined) return createDatabase((await this.embedded()).url, 'millrace');
+    const value = typeof setting === 'string' ? setting : await secrets.get(setting);
+    return isEmbeddedUrl(value) ? this.#embeddedUrl(value) : value;
+  }
+
+  executor(): Promise<LocalExecutor> {
+    this.#executor ??= this.stateUrl().then(async (state) => {
+      const project = await this.project();
+      const { concurrency, memory } = project.environment;
+      const executor = await localExecutor({
+        state,
+        directory: project.root,
+        environment: {
+          secrets: secretSources(project),
+          ...(concurrency === undefined ? {} : { concurrency }),
+          ...(memory === undefined ? {} : { memory }),
+        },
+      });
+      this.#closing.push(() => executor[Symbol.asyncDispose]());
+      return executor;
+    });
+    return this.#executor;
+  }
+
+  /** Takes what must not be seen out of a text, or out of the texts of plain data. */
+  async redact<T>(value: T): Promise<T> {
+    const secrets = await this.#secrets?.catch(() => undefined);
+    return secrets ? secrets.redactAll(value) : value;
+  }
+
+  async #embeddedUrl(value: string): Promise<string> {
+    return openEmbedded((await this.embedded()).url, value);
+  }
+
+  /** Closes what was opened last first: the executor before the Postgres it writes to. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const close of this.#closing.splice(0).reverse()) await close();
+  }
+}
