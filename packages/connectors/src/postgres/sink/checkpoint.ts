@@ -14,12 +14,13 @@ export async function findApplied(session: Session, loadId: string): Promise<Rec
   return row ? (JSON.parse(row['receipt'] as string) as Receipt) : null;
 }
 
-/** `hold` keeps other loads of the same owner waiting until the transaction ends. */
-export async function findCheckpoint(session: Session, owner: LoadOwner, hold = false): Promise<StoredCheckpoint | null> {
-  const [row] = await session.query(
-    `SELECT checkpoint, run_at FROM _millrace.checkpoint WHERE pipeline = $1 AND step = $2${hold ? ' FOR UPDATE' : ''}`,
-    [owner.pipeline, owner.step],
-  );
+/** Keeps other loads of the same owner waiting until the transaction ends; a row lock would not, before there is a row. */
+export async function holdOwner(session: Session, { pipeline, step }: LoadOwner): Promise<void> {
+  await session.query(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, [`millrace checkpoint ${JSON.stringify([pipeline, step])}`]);
+}
+
+export async function findCheckpoint(session: Session, { pipeline, step }: LoadOwner): Promise<StoredCheckpoint | null> {
+  const [row] = await session.query('SELECT checkpoint, run_at FROM _millrace.checkpoint WHERE pipeline = $1 AND step = $2', [pipeline, step]);
   return row ? { checkpoint: JSON.parse(row['checkpoint'] as string) as Checkpoint, runAt: row['run_at'] as string } : null;
 }
 

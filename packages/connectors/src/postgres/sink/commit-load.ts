@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Checkpoint, isMillraceError, MillraceError, type Receipt, type StagedPart } from '@millrace/core/runtime';
 import type { Session } from '../client.ts';
 import { type Beside, buildBeside, swapIn } from './build-beside.ts';
-import { checkOrder, findApplied, findCheckpoint, recordLoad } from './checkpoint.ts';
+import { checkOrder, findApplied, findCheckpoint, holdOwner, recordLoad } from './checkpoint.ts';
 import { dependentsOf } from './dependents.ts';
 import { passing } from './failpoints.ts';
 import { holdFence } from './fence.ts';
@@ -32,14 +32,14 @@ const lockWait = '60s';
 export async function commitLoad(work: LoadWork, session: Session, held: Held, parts: readonly StagedPart[], checkpoint: Checkpoint): Promise<Receipt> {
   const { load, mode, fence } = work;
   await session.execute(`SET LOCAL lock_timeout = '${lockWait}'`);
-  const stored = await findCheckpoint(session, load.owner, true);
+  await holdOwner(session, load.owner);
   await holdFence(session, fence);
   const earlier = await findApplied(session, load.id);
   if (earlier) {
     await session.execute('ROLLBACK');
     return earlier;
   }
-  checkOrder(stored, load, mode);
+  checkOrder(await findCheckpoint(session, load.owner), load, mode);
   passing(`postgres.${mode}.fenced`);
   const rows = sum(parts, 'rows');
   const changed = await write(work, session, held, rows);

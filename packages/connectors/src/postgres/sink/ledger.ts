@@ -50,7 +50,7 @@ const migrationLock = 7_262_114_003;
 export async function openLedger(session: Session): Promise<void> {
   if ((await ledgerVersion(session)) >= versions.length) return;
   await transaction(session, async () => {
-    await session.query(`SELECT pg_advisory_xact_lock(${migrationLock})`);
+    await lockAlone(session, migrationLock);
     const from = await ledgerVersion(session);
     if (from === 0) {
       await session.execute(
@@ -66,6 +66,12 @@ export async function openLedger(session: Session): Promise<void> {
     }
     passing('postgres.ledger.made');
   });
+}
+
+/** Waits until nobody else holds the number, and sees what they have made: the look at pg_class makes this session forget what it knew to be missing. */
+export async function lockAlone(session: Session, lock: number): Promise<void> {
+  await session.query(`SELECT pg_advisory_xact_lock(${lock})`);
+  await session.query('SELECT FROM pg_class LIMIT 0');
 }
 
 /** Zero where there is no ledger. */

@@ -4,7 +4,7 @@ import { quoteName } from '../identifier.ts';
 import { type Creation, creations } from './create.ts';
 import { type Difference, differences, driftError } from './drift.ts';
 import { passing } from './failpoints.ts';
-import { transaction } from './ledger.ts';
+import { lockAlone, transaction } from './ledger.ts';
 import type { TableSettings } from './load-work.ts';
 import { readTable } from './read-table.ts';
 import type { RealTable } from './table-columns.ts';
@@ -45,7 +45,7 @@ const lackingHistory = (column: string): Difference => ({
 async function create(session: Session, settings: TableSettings): Promise<RealTable> {
   await transaction(session, async () => {
     await session.execute(`SET LOCAL lock_timeout = '${lockWait}'`);
-    await session.query(`SELECT pg_advisory_xact_lock(${tablesLock})`);
+    await lockAlone(session, tablesLock);
     for (const creation of creations(settings.table, settings.history)) {
       if (!(await exists(session, creation))) await session.execute(creation.text, [], `${creation.of} ${creation.name}`);
     }
@@ -71,7 +71,7 @@ async function evolve(session: Session, settings: TableSettings, wrong: readonly
   if (alter.length === 0) return;
   await transaction(session, async () => {
     await session.execute(`SET LOCAL lock_timeout = '${lockWait}'`);
-    await session.query(`SELECT pg_advisory_xact_lock(${tablesLock})`);
+    await lockAlone(session, tablesLock);
     const now = await readTable(session, table.name);
     const still = now ? differences(table.columns, now, settings.history ? Object.values(settings.history) : []).flatMap((difference) => difference.alter) : alter;
     if (still.length > 0) await session.execute(`ALTER TABLE ${quoteName(table.name)} ${still.join(', ')}`, [], table.name);
