@@ -20,6 +20,13 @@ export function intervalCodec(type: ColumnType): TextCodec {
   };
 }
 
+/** How long an interval is where lengths are compared: months of 30 days, days of 24 hours. Infinite ones are past all others. */
+export function intervalMicros(text: string): bigint {
+  if (text.endsWith('infinity')) return (text.startsWith('-') ? -1n : 1n) * 2n ** 100n;
+  const { months, days, micros } = isoParts(text) ?? { months: 0n, days: 0n, micros: 0n };
+  return (months * 30n + days) * 86_400_000_000n + micros;
+}
+
 interface IntervalParts {
   readonly months: bigint;
   readonly days: bigint;
