@@ -1,6 +1,6 @@
 import { type Command, CommanderError } from 'commander';
 import { type ExitCode, exitCodeOf, exitCodes } from './exit-code.ts';
-import { Session, type SessionOptions } from './session.ts';
+import type { Session, SessionOptions } from './session.ts';
 import { openTerminal, type Terminal } from './terminal.ts';
 import { failureBlock, failureJson } from './text/failure.ts';
 
@@ -38,6 +38,8 @@ async function perform<Args extends readonly unknown[], Options>(
   const terminal = openTerminal(options.json === true);
   const stop = new AbortController();
   const onSignal = signalHandler(stop);
+  // The engine and the drivers are loaded for verbs that run, not for --help.
+  const { Session } = await import('./session.ts');
   const session = new Session(terminal, stop.signal, options);
   try {
     return await work(session, args, options);

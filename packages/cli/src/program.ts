@@ -121,11 +121,8 @@ export interface RunOptions {
 }
 
 function verb(parent: Command, nameAndArguments: string, description: string): Command {
-  return parent
-    .command(nameAndArguments)
-    .description(description)
-    .exitOverride()
-    .showHelpAfterError(`(millrace ${nameAndArguments.split(' ')[0]} --help)`);
+  const path = [parent.name(), nameAndArguments.split(' ')[0]].join(' ').replace(/^(?!millrace)/, 'millrace ');
+  return parent.command(nameAndArguments).description(description).exitOverride().showHelpAfterError(`(${path} --help)`);
 }
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];

@@ -1,5 +1,4 @@
-import type { Context, Pipeline, Plan, ReadPlan, Step, Window } from '@millrace/core/runtime';
-import { absorbedOps, extractOf } from './stage-work.ts';
+import { type Context, type Pipeline, type Plan, type ReadPlan, rowChain, type Target, type Window } from '@millrace/core/runtime';
 
 /** What a stage would read if it ran now. */
 export interface ReadPreview {
@@ -17,13 +16,14 @@ export async function previewReads(pipeline: Pipeline, plan: Plan, context: Cont
   const previews: ReadPreview[] = [];
   for (const stage of plan.stages) {
     if (stage.kind !== 'rows') continue;
-    const { selection, since, splitBytes } = extractOf(pipeline, stage);
-    await using source = await selection.open(context);
-    const low = since ? await lastHigh(pipeline.steps[stage.id] as Step, { pipeline: plan.pipeline, step: stage.id }, context) : null;
+    const { extract, absorbed, load } = rowChain(pipeline, stage);
+    const { since } = extract;
+    await using source = await extract.selection.open(context);
+    const low = since ? await lastHigh(load.target, { pipeline: plan.pipeline, step: stage.id }, context) : null;
     const read = await source.plan({
-      absorbed: absorbedOps(pipeline, stage),
+      absorbed: absorbed.flatMap(({ transform }) => transform.relational ?? []),
       since: since && { ...since, low },
-      splitBytes: splitBytes ?? usualSplitBytes,
+      splitBytes: extract.splitBytes ?? usualSplitBytes,
       earlier: null,
     });
     previews.push({ stage: stage.id, window: read.window, splits: read.splits.length, estimate: read.estimate });
@@ -31,8 +31,7 @@ export async function previewReads(pipeline: Pipeline, plan: Plan, context: Cont
   return previews;
 }
 
-async function lastHigh(step: Step, owner: { pipeline: string; step: string }, context: Context): Promise<string | null> {
-  if (step.work.kind !== 'load') return null;
-  await using sink = await step.work.target.open(context);
+async function lastHigh(target: Target, owner: { pipeline: string; step: string }, context: Context): Promise<string | null> {
+  await using sink = await target.open(context);
   return (await sink.checkpoint(owner))?.window?.high ?? null;
 }

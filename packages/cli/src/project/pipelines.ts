@@ -1,5 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
-import { basename, extname, join, relative, resolve } from 'node:path';
+import { basename, extname, join, resolve } from 'node:path';
 import { MillraceError } from '@millrace/core/runtime';
 import { type LoadedPipeline, loadPipeline } from '@millrace/worker';
 import type { Project } from './config.ts';
@@ -50,7 +50,7 @@ export async function findPipeline(project: Project, wanted: string, from: strin
   if (found) return found;
   const broken = all.filter(({ loaded }) => !loaded).map(({ file }) => file);
   throw new MillraceError('PIPELINE_NOT_FOUND', {
-    message: `There is no pipeline "${wanted}": no such file, and none of that name among ${project.config.pipelines} in ${relative(from, project.root) || '.'}.`,
+    message: `There is no pipeline "${wanted}": no such file, and none of that name among ${project.config.pipelines} in ${project.root}.`,
     remedy:
       broken.length > 0
         ? `${broken.join(', ')} did not load: "millrace plan" says why.`

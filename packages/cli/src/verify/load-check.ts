@@ -1,17 +1,16 @@
-import type {
-  Checkpoint,
-  Context,
-  LoadMode,
-  Pipeline,
-  Plan,
-  PlanStage,
-  RowSchema,
-  Selection,
-  Since,
-  Step,
-  Target,
+import {
+  type Checkpoint,
+  type Context,
+  type LoadMode,
+  type Pipeline,
+  type Plan,
+  type PlanStage,
+  type RowSchema,
+  rowChain,
+  type Selection,
+  type Step,
+  type Target,
 } from '@millrace/core/runtime';
-import { absorbedOps, extractOf, remainingTransforms } from '../plan/stage-work.ts';
 import type { Rule } from './compare.ts';
 import type { Reading } from './reading.ts';
 import { type RowShape, shapeOf } from './row-digest.ts';
@@ -23,9 +22,10 @@ export interface LoadCheck {
   /** The rows stage that reads what arrives here, directly or through the files of an earlier load. */
   readonly stage: PlanStage;
   readonly expected: Reading;
-  readonly since: Since | null;
   readonly shape: RowShape;
   readonly rule: Rule;
+  /** Rows go from table to table as they are, and each has one place: the databases can compare them by checksums. */
+  readonly comparableInSql: boolean;
   readonly stored: Selection | null;
 }
 
@@ -39,16 +39,16 @@ export function loadChecks(pipeline: Pipeline, plan: Plan, only: readonly string
 
 function loadCheck(pipeline: Pipeline, plan: Plan, name: string, step: Step, target: Target): LoadCheck {
   const stage = rowsStage(plan, name);
-  const extract = extractOf(pipeline, stage);
+  const { extract, absorbed, left } = rowChain(pipeline, stage);
   const input = step.input?.schema as RowSchema;
   return {
     step: name,
     target,
     stage,
-    expected: { selection: extract.selection, absorbed: absorbedOps(pipeline, stage), transforms: remainingTransforms(pipeline, stage) },
-    since: extract.since,
+    expected: { selection: extract.selection, absorbed: absorbed.flatMap(({ transform }) => transform.relational ?? []), transforms: left },
     shape: shapeOf(target.schema ?? input, input),
     rule: ruleOf(target.description.mode),
+    comparableInSql: stage.id === name && absorbed.length + left.length === 0 && ruleOf(target.description.mode) === 'current',
     stored: target.stored?.(input) ?? null,
   };
 }

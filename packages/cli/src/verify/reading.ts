@@ -1,13 +1,14 @@
-import type {
-  ColumnBatch,
-  Context,
-  ReadPlan,
-  RelationalOp,
-  RowSchema,
-  RowSource,
-  Selection,
-  Transform,
-  TransformRun,
+import {
+  batchesOf,
+  type ColumnBatch,
+  type Context,
+  type ReadPlan,
+  type RelationalOp,
+  type RowSchema,
+  type RowSource,
+  type Selection,
+  type Transform,
+  type TransformRun,
 } from '@millrace/core/runtime';
 
 /** Rows that verify reads: a selection, what its query does, and the transforms behind it. */
@@ -23,15 +24,15 @@ export type Part = { readonly column: string; readonly below: string } | { reado
 const splitBytes = 256 * 1024 * 1024;
 
 /** The batches of a reading, one split after the other, as they would come to the sink. */
-export async function* batchesOf(reading: Reading, part: Part, context: Context): AsyncGenerator<ColumnBatch> {
+export async function* rowsOf(reading: Reading, part: Part, context: Context): AsyncGenerator<ColumnBatch> {
   await using source = await reading.selection.open(context);
   const plan = await planPart(source, reading.absorbed, part);
+  const format = source.offers(plan).includes('batches') ? 'batches' : 'csv';
   const runs = await startAll(reading, plan.schema, context);
   for (const split of plan.splits) {
-    const channel = await source.open(split, 'batches');
-    if (channel.format !== 'batches') throw new Error(`asked for batches, got ${channel.format}`);
+    const channel = await source.open(split, format);
     const steps = runs.map((run) => run.split(split.id));
-    for await (const batch of channel.batches) {
+    for await (const batch of batchesOf(channel)) {
       context.signal.throwIfAborted();
       let out = batch;
       for (const step of steps) out = await step.apply(out);
