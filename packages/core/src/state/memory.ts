@@ -109,7 +109,8 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
           state.at === 'ready' ? [{ run: record.id, stage: id, since: state.since }] : [],
         ),
       );
-      return found.sort((a, b) => a.since.localeCompare(b.since)).slice(0, limit);
+      const longest = found.sort((a, b) => a.since.localeCompare(b.since)).slice(0, limit);
+      return longest.map(({ run, stage }) => ({ run, stage }));
     },
     async due(queue) {
       const at = now().getTime();
@@ -120,7 +121,9 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
     },
     async expired() {
       const at = now().getTime();
-      return [...runs.values()].flatMap((run) => leasesOf(run).filter(({ until, worker }) => Date.parse(until) < at || gone(worker)));
+      return [...runs.values()].flatMap((run) =>
+        leasesOf(run).flatMap(({ until, ...lease }) => (Date.parse(until) < at || gone(lease.worker) ? [lease] : [])),
+      );
     },
     async drainOutbox(queue, limit) {
       const taken: WakeUp[] = [];
@@ -130,7 +133,7 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
 
     async register(info) {
       workers.set(info.id, info);
-      return { lost: new AbortController().signal, [Symbol.asyncDispose]: async () => void workers.delete(info.id) };
+      return { [Symbol.asyncDispose]: async () => void workers.delete(info.id) };
     },
     async renew(worker, leases) {
       return leases.map((lease) => renew(kept(lease.run), worker, lease));
@@ -196,11 +199,11 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
   };
 
   function renew(run: Kept, worker: string, { stage, epoch, progress }: HeldLease): RenewedLease {
-    const lease = { run: run.record.id, stage, epoch, worker };
-    if (!holds(run, lease)) return { ...lease, fate: 'lost' };
+    const renewed = { run: run.record.id, stage, epoch };
+    if (!holds(run, { ...renewed, worker })) return { ...renewed, fate: 'lost' };
     run.leases.set(stage, { worker, until: now().getTime() + (workers.get(worker)?.leaseMs ?? 60_000) });
     if (progress) run.progress.set(stage, progress);
-    return { ...lease, fate: run.record.cancelRequestedAt === null ? 'held' : 'cancel-requested' };
+    return { ...renewed, fate: run.record.cancelRequestedAt === null ? 'held' : 'cancel-requested' };
   }
 }
 

@@ -148,10 +148,7 @@ export interface WorkerInfo {
 }
 
 /** Disposing it ends the worker: what it still holds is free at once. */
-export interface WorkerHold extends AsyncDisposable {
-  /** Aborts when the store has lost sight of the worker; leases go on until their time is over. */
-  readonly lost: AbortSignal;
-}
+export type WorkerHold = AsyncDisposable;
 
 export interface EarlierAttempt {
   readonly plan: ReadPlan | null;

@@ -1,0 +1,401 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { StoredError } from '../error/index.ts';
+import { isMillraceError } from '../error/index.ts';
+import { type Command, decide } from '../executor/index.ts';
+import {
+  evolve,
+  type Lease,
+  makeRunId,
+  newRun,
+  type RunEvent,
+  type RunId,
+  type RunRecord,
+  type RunStore,
+  type StageOutput,
+  type WorkerHold,
+} from '../state/index.ts';
+import { planOf, requestFor, stageOf } from './plans.ts';
+import type { Test } from './suite.ts';
+
+const output: StageOutput = { kind: 'execute', alreadyDone: false, rowsAffected: [3], notices: [], checks: [] };
+const away: StoredError = { code: 'CONNECTION_FAILED', message: 'away \u0000 \ud800', remedy: 'wait', facts: { host: 'x' } };
+
+/**
+ * What every `RunStore` promises. `open` gives a store on the same, empty state each time it is called within a test; two of
+ * them are two processes.
+ *
+ * @example runStoreConformance(test, async () => memoryStore())
+ */
+export function runStoreConformance(test: Test, fresh: () => Promise<{ readonly open: () => Promise<RunStore> } & AsyncDisposable>): void {
+  const withStore = (name: string, body: (world: World) => Promise<void>): void =>
+    test(name, async () => {
+      await using state = await fresh();
+      const store = await state.open();
+      try {
+        await body(worldOf(store, state.open));
+      } finally {
+        await store[Symbol.asyncDispose]();
+      }
+    });
+
+  withStore('a run is stored with its plan and read back as it was', async ({ store, create }) => {
+    const made = await create();
+    assert.deepEqual(await store.read(made.id), made);
+    assert.equal(made.state.at, 'queued');
+    assert.equal(made.seq, 1);
+  });
+
+  withStore('a run that is not there is RUN_NOT_FOUND', async ({ store }) => {
+    await assert.rejects(store.read('nope'), (error) => isMillraceError(error) && error.code === 'RUN_NOT_FOUND');
+    await assert.rejects(
+      store.transition('nope', () => []),
+      (error) => isMillraceError(error) && error.code === 'RUN_NOT_FOUND',
+    );
+  });
+
+  withStore('an idempotency key makes one run, however often and at once it is asked for', async ({ store, create }) => {
+    const made = await Promise.all([1, 2, 3].map(() => create({ idempotencyKey: 'monday' })));
+    assert.equal(new Set(made.map(({ id }) => id)).size, 1);
+    const other = await create({ idempotencyKey: 'tuesday' });
+    assert.notEqual(other.id, made[0]?.id);
+    assert.equal((await store.list({})).length, 2);
+  });
+
+  withStore('the log is gapless, and replaying it gives the state', async ({ store, create, obey, started }) => {
+    const run = await create();
+    await started(run.id, 'a');
+    await obey(run.id, { type: 'fail', stage: 'a', epoch: 1, error: away, random: 0 });
+    await obey(run.id, { type: 'wake' });
+    await started(run.id, 'a');
+    await obey(run.id, { type: 'succeed', stage: 'a', epoch: 2, output });
+    const now = await store.read(run.id);
+    const log = await store.events(run.id, 0, 100);
+    assert.deepEqual(
+      log.map(({ seq }) => seq),
+      log.map((_, i) => i + 1),
+    );
+    assert.equal(now.stages.get('b')?.state.at, 'ready');
+    assert.deepEqual(evolve(newRun(run.id, run.request, run.plan, run.createdAt), log), now);
+    assert.deepEqual(await store.events(run.id, log.length - 1, 10), log.slice(-1));
+    assert.ok(log.every(({ at }, i) => i === 0 || at >= (log[i - 1]?.at ?? '')));
+  });
+
+  withStore('what decide throws changes nothing', async ({ store, create }) => {
+    const run = await create();
+    await assert.rejects(
+      store.transition(run.id, () => {
+        throw new Error('no');
+      }),
+      /no/,
+    );
+    assert.deepEqual(await store.read(run.id), run);
+  });
+
+  withStore('two parents that end at once start their child, once', async ({ store, create, obey, started }) => {
+    for (let trial = 0; trial < 20; trial++) {
+      const run = await create({ stages: [stageOf('a'), stageOf('b'), stageOf('c', ['a', 'b'])], pipeline: `p${trial}` });
+      await started(run.id, 'a');
+      await started(run.id, 'b');
+      await Promise.all(['a', 'b'].map((stage) => obey(run.id, { type: 'succeed', stage, epoch: 1, output })));
+      const log = await store.events(run.id, 0, 100);
+      assert.equal(log.filter(({ event }) => event.type === 'stage.ready' && event.stage === 'c').length, 1);
+    }
+  });
+
+  withStore('of many who claim a stage at once one gets it', async ({ create, obey, admit }) => {
+    const run = await create();
+    await admit(run.id);
+    const claims = await Promise.all([1, 2, 3, 4].map(() => obey(run.id, { type: 'claim', stage: 'a', worker: 'w1' })));
+    assert.equal(claims.flat().filter(({ type }) => type === 'stage.started').length, 1);
+  });
+
+  withStore('one run of a pipeline is admitted at a time, also when many ask at once', async ({ store, create, admit }) => {
+    const runs = await Promise.all([1, 2, 3].map(() => create()));
+    await Promise.all(runs.map(({ id }) => admit(id)));
+    const states = await Promise.all(runs.map(async ({ id }) => (await store.read(id)).state.at));
+    assert.deepEqual(states.filter((state) => state === 'running').length, 1);
+    const other = await create({ pipeline: 'other' });
+    await admit(other.id);
+    assert.equal((await store.read(other.id)).state.at, 'running');
+  });
+
+  withStore('work is found in its own queue only', async ({ store, create, admit }) => {
+    const run = await create({ queue: 'local:w1' });
+    await create({ queue: 'local:w2', pipeline: 'other' });
+    assert.deepEqual(await store.queued('local:w1'), [run.id]);
+    await admit(run.id);
+    assert.deepEqual(await store.ready('local:w1', 10), [{ run: run.id, stage: 'a' }]);
+    assert.deepEqual(await store.ready('local:w2', 10), []);
+    assert.deepEqual(await store.queued('local:w1'), []);
+  });
+
+  withStore('a wake-up is handed out once', async ({ store, create, admit }) => {
+    const run = await create();
+    await admit(run.id);
+    const [one, two] = await Promise.all([store.drainOutbox('local:w1', 10), store.drainOutbox('local:w1', 10)]);
+    const taken = [...one, ...two];
+    assert.equal(taken.filter(({ stage }) => stage === 'a').length, 1);
+    assert.ok(taken.every((wakeUp) => wakeUp.run === run.id));
+    assert.deepEqual(await store.drainOutbox('local:w1', 10), []);
+  });
+
+  withStore('a retry that is due is found, and when the next one is', async ({ store, create, obey, started }) => {
+    const run = await create();
+    await started(run.id, 'a');
+    await obey(run.id, { type: 'fail', stage: 'a', epoch: 1, error: away, random: 0.5 });
+    const soon = await store.due('local:w1');
+    assert.deepEqual(soon.runs, []);
+    assert.ok(soon.nextMs !== null && soon.nextMs > 0 && soon.nextMs <= 500);
+    await sleep(soon.nextMs + 20);
+    assert.deepEqual(await store.due('local:w1'), { runs: [run.id], nextMs: null });
+  });
+
+  withStore('a lease without heartbeat is over after its time, with heartbeat it is not', async ({ store, create, started, register }) => {
+    await register('quick', 300);
+    const run = await create();
+    const lease = await started(run.id, 'a', 'quick');
+    assert.deepEqual(await store.expired(), []);
+    for (let beat = 0; beat < 4; beat++) {
+      await sleep(100);
+      assert.deepEqual(await store.renew('quick', [{ ...lease, progress: null }]), [{ run: run.id, stage: 'a', epoch: 1, fate: 'held' }]);
+    }
+    assert.deepEqual(await store.expired(), []);
+    await sleep(350);
+    assert.deepEqual(await store.expired(), [lease]);
+  });
+
+  withStore(
+    'the leases of a worker that has ended are free at once, and its runs can be adopted',
+    async ({ store, create, started, register, obey }) => {
+      const hold = await register('mayfly', 60_000);
+      const run = await create({ queue: 'local:mayfly' });
+      const lease = await started(run.id, 'a', 'mayfly');
+      assert.equal(await store.adopt(run.id, 'local:w1'), false);
+      assert.equal(await store.abandoned(run.id), false);
+      await hold[Symbol.asyncDispose]();
+      assert.deepEqual(await store.expired(), [lease]);
+      assert.equal(await store.abandoned(run.id), true);
+      assert.equal((await store.leases(run.id))[0]?.workerGone, true);
+      assert.deepEqual((await Promise.all([store.adopt(run.id, 'local:w1'), store.adopt(run.id, 'local:w2')])).sort(), [false, true]);
+      await obey(run.id, { type: 'lose', stage: 'a', epoch: lease.epoch });
+      assert.deepEqual(await store.expired(), []);
+      assert.equal((await store.renew('mayfly', [{ ...lease, progress: null }]))[0]?.fate, 'lost');
+    },
+  );
+
+  withStore('runs that were left belong to nobody', async ({ store, create }) => {
+    const run = await create();
+    await store.abandon('local:w1');
+    assert.equal(await store.abandoned(run.id), true);
+    assert.deepEqual(await store.queued('local:w1'), []);
+    assert.equal(await store.adopt(run.id, 'local:w2'), true);
+    assert.deepEqual(await store.queued('local:w2'), [run.id]);
+  });
+
+  withStore('a heartbeat hears of a cancel', async ({ store, create, obey, started }) => {
+    const run = await create();
+    const lease = await started(run.id, 'a');
+    await obey(run.id, { type: 'cancel' });
+    assert.equal((await store.renew('w1', [{ ...lease, progress: null }]))[0]?.fate, 'cancel-requested');
+  });
+
+  withStore('plan and parts of an attempt are there for the next one', async ({ store, create, started }) => {
+    const run = await create();
+    const lease = await started(run.id, 'a');
+    assert.deepEqual(await store.earlier(run.id, 'a'), { plan: null, parts: [] });
+    const plan = {
+      schema: { columns: [] },
+      absorbed: [],
+      window: { column: 'at', low: null, high: '7' },
+      splits: [],
+      estimate: { rows: 1, bytes: null },
+      continuesEarlier: false,
+    };
+    const part = { split: 's1', rows: 5, bytes: 50, detail: { name: 'x' } };
+    await store.storePlan(lease, plan);
+    await store.storePart(lease, part);
+    await store.storePart(lease, { ...part, rows: 6 });
+    assert.deepEqual(await store.earlier(run.id, 'a'), { plan, parts: [{ ...part, rows: 6 }] });
+    await store.forgetParts(lease);
+    assert.deepEqual(await store.earlier(run.id, 'a'), { plan, parts: [] });
+  });
+
+  withStore('who has lost the lease stores nothing more', async ({ store, create, obey, started }) => {
+    const run = await create();
+    const lease = await started(run.id, 'a');
+    await obey(run.id, { type: 'lose', stage: 'a', epoch: 1 });
+    await started(run.id, 'a', 'w2');
+    const lost = (error: unknown): boolean => isMillraceError(error) && error.code === 'LEASE_LOST';
+    await assert.rejects(store.storePart(lease, { split: 's', rows: 1, bytes: 1, detail: {} }), lost);
+    await assert.rejects(
+      store.storePlan(lease, {
+        schema: { columns: [] },
+        absorbed: [],
+        window: null,
+        splits: [],
+        estimate: { rows: null, bytes: null },
+        continuesEarlier: false,
+      }),
+      lost,
+    );
+    await assert.rejects(store.forgetParts(lease), lost);
+    assert.deepEqual(await obey(run.id, { type: 'succeed', stage: 'a', epoch: 1, output }), []);
+  });
+
+  withStore('attempts and progress can be told', async ({ store, create, obey, started }) => {
+    const run = await create();
+    const lease = await started(run.id, 'a');
+    const progress = {
+      run: run.id,
+      stage: 'a',
+      epoch: 1,
+      phase: 'moving',
+      rows: 5,
+      bytes: 6,
+      splits: { done: 1, total: 2 },
+      estimate: { rows: 10, bytes: null },
+      memory: 1,
+      elapsedMs: 2,
+    } as const;
+    await store.renew('w1', [{ ...lease, progress }]);
+    assert.deepEqual(await store.progress(run.id), [progress]);
+    await obey(run.id, { type: 'fail', stage: 'a', epoch: 1, error: { ...away, message: 'away' }, random: 0 });
+    await obey(run.id, { type: 'wake' });
+    await started(run.id, 'a');
+    assert.deepEqual(await store.progress(run.id), []);
+    const attempts = await store.attempts(run.id);
+    assert.deepEqual(
+      attempts.map(({ attempt, epoch, result }) => ({ attempt, epoch, result })),
+      [
+        { attempt: 1, epoch: 1, result: 'failed' },
+        { attempt: 2, epoch: 2, result: 'running' },
+      ],
+    );
+    assert.equal(attempts[0]?.error?.message, 'away');
+  });
+
+  withStore('logs come in order and in pages', async ({ store, create }) => {
+    const run = await create();
+    const lines = Array.from({ length: 5 }, (_, i) => ({
+      run: run.id,
+      stage: i % 2 ? 'b' : 'a',
+      epoch: 1,
+      at: new Date(1e12 + i).toISOString(),
+      level: 'info' as const,
+      message: `line ${i}`,
+      facts: { i },
+    }));
+    await store.appendLogs(lines);
+    const first = await store.logs(run.id, { limit: 3 });
+    assert.deepEqual(first.lines, lines.slice(0, 3));
+    const rest = await store.logs(run.id, { limit: 3, after: first.cursor });
+    assert.deepEqual(rest.lines, lines.slice(3));
+    assert.deepEqual((await store.logs(run.id, { limit: 9, after: rest.cursor })).lines, []);
+    assert.deepEqual(
+      (await store.logs(run.id, { limit: 9, stage: 'b' })).lines.map(({ message }) => message),
+      ['line 1', 'line 3'],
+    );
+  });
+
+  withStore('runs are listed newest first, by pipeline and state, in pages', async ({ store, create, admit }) => {
+    const runs: RunRecord[] = [];
+    for (let i = 0; i < 4; i++) runs.push(await create({ pipeline: i === 3 ? 'other' : 'p' }));
+    await admit(runs[0]?.id ?? '');
+    const all = await store.list({});
+    assert.deepEqual(
+      all.map(({ id }) => id),
+      runs
+        .map(({ id }) => id)
+        .sort()
+        .reverse(),
+    );
+    assert.equal((await store.list({ pipeline: 'p' })).length, 3);
+    assert.deepEqual(
+      (await store.list({ states: ['running'] })).map(({ id }) => id),
+      [runs[0]?.id],
+    );
+    const page = await store.list({ limit: 2 });
+    assert.deepEqual(
+      (await store.list({ before: page[1]?.id ?? '' })).map(({ id }) => id),
+      all.slice(2).map(({ id }) => id),
+    );
+    assert.equal(all.find(({ id }) => id === runs[0]?.id)?.stages.ready, 1);
+  });
+
+  withStore('the last output of a stage is that of the newest run that has one', async ({ store, create, obey, started }) => {
+    assert.equal(await store.lastOutput('p', 'a'), null);
+    const run = await create();
+    await started(run.id, 'a');
+    await obey(run.id, { type: 'succeed', stage: 'a', epoch: 1, output });
+    await create();
+    assert.deepEqual(await store.lastOutput('p', 'a'), output);
+    assert.equal(await store.lastOutput('other', 'a'), null);
+  });
+
+  withStore('a change is heard of', async ({ store, create, admit }) => {
+    const heard = new Set<RunId>();
+    const stop = store.subscribe((run) => heard.add(run));
+    // A hint may be lost while the listening begins.
+    for (let i = 0; heard.size === 0 && i < 50; i++) {
+      const run = await create({ pipeline: `p${i}` });
+      await admit(run.id);
+      await sleep(20);
+    }
+    stop();
+    assert.ok(heard.size > 0);
+  });
+}
+
+interface World {
+  readonly store: RunStore;
+  readonly open: () => Promise<RunStore>;
+  create(
+    options?: Partial<{ stages: ReturnType<typeof stageOf>[]; pipeline: string; queue: string; idempotencyKey: string }>,
+  ): Promise<RunRecord>;
+  obey(run: RunId, command: Command): Promise<RunEvent[]>;
+  admit(run: RunId): Promise<void>;
+  started(run: RunId, stage: string, worker?: string): Promise<Lease>;
+  register(id: string, leaseMs: number): Promise<WorkerHold>;
+}
+
+function worldOf(store: RunStore, open: () => Promise<RunStore>): World {
+  let made = 0;
+  let registered: Promise<unknown> | undefined;
+  /** `w1` and `w2` are workers that live as long as the test. */
+  const workers = (): Promise<unknown> =>
+    (registered ??= Promise.all(['w1', 'w2'].map((id) => store.register({ id, label: id, leaseMs: 60_000 }))));
+  const world: World = {
+    store,
+    open,
+    async create({ stages = [stageOf('a'), stageOf('b', ['a'])], pipeline = 'p', queue = 'local:w1', idempotencyKey } = {}) {
+      await workers();
+      const id = makeRunId(new Date(1_774_742_400_000 + 1000 * made++), Math.random);
+      const { run } = await store.create({
+        id,
+        request: requestFor(pipeline, { idempotencyKey: idempotencyKey ?? null }),
+        plan: planOf(pipeline, stages),
+        queue,
+      });
+      return run;
+    },
+    async obey(run, command) {
+      const { events } = await store.transition(run, (record, now) => decide(record, command, now));
+      return events.map(({ event }) => event);
+    },
+    async admit(run) {
+      await store.admission(run, (record, now, rivals) => decide(record, { type: 'admit', rivals, limit: 1 }, now));
+    },
+    async started(run, stage, worker = 'w1') {
+      await world.admit(run);
+      const [event] = await world.obey(run, { type: 'claim', stage, worker });
+      assert.equal(event?.type, 'stage.started');
+      return { run, stage, epoch: (event as Extract<RunEvent, { type: 'stage.started' }>).epoch, worker };
+    },
+    async register(id, leaseMs) {
+      await workers();
+      return store.register({ id, label: id, leaseMs });
+    },
+  };
+  return world;
+}

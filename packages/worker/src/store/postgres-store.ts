@@ -1,0 +1,229 @@
+import {
+  type NewRun,
+  newRun,
+  type Plan,
+  type Rival,
+  type RunId,
+  type RunRecord,
+  type RunStore,
+  runNotFound,
+  type WorkerInfo,
+} from '@millrace/core/runtime';
+import { sql, type Transaction } from 'kysely';
+import { connect } from './connect.ts';
+import { json } from './json.ts';
+import * as leases from './leases.ts';
+import { unheld } from './liveness.ts';
+import { migrate } from './migrate.ts';
+import { recordOf, runColumns, stageColumns } from './record.ts';
+import * as reports from './reports.ts';
+import type { StateDatabase } from './schema.ts';
+import { StateSession } from './session.ts';
+import { transit } from './transition.ts';
+import * as work from './work.ts';
+
+type Trx = Transaction<StateDatabase>;
+
+/** The state store in a Postgres database, in its schema `millrace`, which is made or brought up to date. @throws STATE_UNAVAILABLE, STATE_VERSION */
+export async function postgresStore(url: string): Promise<RunStore> {
+  const connection = connect(url);
+  const { guard } = connection;
+  try {
+    await guard(migrate);
+  } catch (error) {
+    await connection[Symbol.asyncDispose]();
+    throw error;
+  }
+  const listeners = new Set<(run: RunId) => void>();
+  const hear = (run: RunId): void => {
+    for (const listener of listeners) listener(run);
+  };
+  const session = new StateSession(url, hear);
+  const plans = new Map<string, Plan>();
+
+  /** Plans never change, so each is read once. */
+  async function planOf(db: Trx, fingerprint: string): Promise<Plan> {
+    const known = plans.get(fingerprint);
+    if (known) return known;
+    const { body } = await db.selectFrom('plan').select('body').where('fingerprint', '=', fingerprint).executeTakeFirstOrThrow();
+    plans.set(fingerprint, body);
+    return body;
+  }
+
+  async function read(db: Trx, id: RunId): Promise<RunRecord> {
+    const row = await db
+      .selectFrom('run')
+      .select([...runColumns, 'fingerprint'])
+      .where('id', '=', id)
+      .executeTakeFirst();
+    if (!row) throw runNotFound(id);
+    const stages = await db.selectFrom('stage').select(stageColumns).where('run', '=', id).orderBy('ordinal').execute();
+    return recordOf(row, await planOf(db, row.fingerprint), stages);
+  }
+
+  return {
+    create: (run) => guard((db) => db.transaction().execute((trx) => create(trx, run, planOf, read))),
+    // One snapshot, so that run and stages belong together.
+    read: (id) =>
+      guard((db) =>
+        db
+          .transaction()
+          .setIsolationLevel('repeatable read')
+          .execute((trx) => read(trx, id)),
+      ),
+    transition: (id, decide) => guard((db) => db.transaction().execute((trx) => transit(trx, id, planOf, decide))),
+    admission: (id, decide) =>
+      guard((db) =>
+        db.transaction().execute(async (trx) => {
+          const rivals = await rivalsOf(trx, id);
+          return transit(trx, id, planOf, (run, now) => decide(run, now, rivals));
+        }),
+      ),
+
+    adopt: (id, queue) =>
+      guard(async (db) => {
+        const { numUpdatedRows } = await db
+          .updateTable('run')
+          .set({ queue })
+          .where('id', '=', id)
+          .where((eb) => eb.or([eb('queue', '=', queue), unheld(sql`queue`)]))
+          .executeTakeFirst();
+        if (numUpdatedRows > 0n) return true;
+        await db
+          .selectFrom('run')
+          .select('id')
+          .where('id', '=', id)
+          .executeTakeFirstOrThrow(() => runNotFound(id));
+        return false;
+      }),
+    abandon: (queue) =>
+      guard(
+        async (db) =>
+          void (await db
+            .updateTable('run')
+            .set({ queue: null })
+            .where('queue', '=', queue)
+            .where('at', 'in', ['queued', 'running'])
+            .execute()),
+      ),
+
+    queued: (queue) => guard((db) => work.queued(db, queue)),
+    ready: (queue, limit) => guard((db) => work.ready(db, queue, limit)),
+    due: (queue) => guard((db) => work.due(db, queue)),
+    expired: () => guard((db) => work.expired(db)),
+    drainOutbox: (queue, limit) => guard((db) => work.drainOutbox(db, queue, limit)),
+
+    async register(worker) {
+      const key = await guard((db) => register(db as Trx, worker));
+      await guard(() => session.lock(key));
+      return {
+        async [Symbol.asyncDispose]() {
+          await session.unlock(key);
+          await guard((db) => db.deleteFrom('worker').where('id', '=', worker.id).execute()).catch(() => {}); // it counts as gone without its lock
+        },
+      };
+    },
+    renew: (worker, held) => guard((db) => leases.renew(db, worker, held)),
+    earlier: (run, stage) => guard((db) => leases.earlier(db, run, stage)),
+    storePlan: (lease, plan) => guard((db) => leases.storePlan(db, lease, plan)),
+    storePart: (lease, part) => guard((db) => leases.storePart(db, lease, part)),
+    forgetParts: (lease) => guard((db) => leases.forgetParts(db, lease)),
+
+    appendLogs: (lines) => guard((db) => reports.appendLogs(db, lines)),
+    logs: (run, options) => guard((db) => reports.logs(db, run, options)),
+    events: (run, after, limit) => guard((db) => reports.events(db, run, after, limit)),
+    list: (filter) => guard((db) => reports.list(db, filter)),
+    abandoned: (run) => guard((db) => reports.abandoned(db, run)),
+    attempts: (run) => guard((db) => reports.attempts(db, run)),
+    progress: (run) => guard((db) => reports.progress(db, run)),
+    leases: (run) => guard((db) => reports.leases(db, run)),
+    lastOutput: (pipeline, stage) => guard((db) => reports.lastOutput(db, pipeline, stage)),
+    subscribe(listener) {
+      listeners.add(listener);
+      session.open().catch(() => {}); // whoever waits for a hint also looks from time to time
+      return () => void listeners.delete(listener);
+    },
+    async [Symbol.asyncDispose]() {
+      listeners.clear();
+      await session[Symbol.asyncDispose]();
+      await connection[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function create(
+  trx: Trx,
+  { id, request, plan, queue }: NewRun,
+  planOf: (db: Trx, fingerprint: string) => Promise<Plan>,
+  read: (db: Trx, id: RunId) => Promise<RunRecord>,
+) {
+  await trx
+    .insertInto('plan')
+    .values({ fingerprint: plan.fingerprint, pipeline: plan.pipeline, body: json(plan) })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  const { rows } = await sql<{ now: Date }>`select clock_timestamp() as now`.execute(trx);
+  const record = newRun(id, request, plan, (rows[0] as { now: Date }).now.toISOString());
+  const inserted = await trx
+    .insertInto('run')
+    .values({
+      id,
+      pipeline: request.pipeline,
+      fingerprint: plan.fingerprint,
+      request: json(request),
+      queue,
+      at: record.state.at,
+      state: json(record.state),
+      created_at: record.createdAt,
+      idempotency_key: request.idempotencyKey,
+      seq: 0,
+    })
+    .onConflict((conflict) => conflict.columns(['pipeline', 'idempotency_key']).doNothing())
+    .returning('id')
+    .executeTakeFirst();
+  if (!inserted) {
+    const same = await trx
+      .selectFrom('run')
+      .select('id')
+      .where('pipeline', '=', request.pipeline)
+      .where('idempotency_key', '=', request.idempotencyKey)
+      .executeTakeFirstOrThrow();
+    return { run: await read(trx, same.id), created: false };
+  }
+  const stages = [...record.stages.values()].map(({ id: stage, state }, ordinal) => ({ run: id, id: stage, ordinal, at: state.at, state }));
+  await sql`insert into millrace.stage (run, id, ordinal, at, state)
+    select run, id, ordinal, at, state from json_to_recordset(${json(stages)}::json) as s(run text, id text, ordinal int, at text, state json)`.execute(
+    trx,
+  );
+  const { run } = await transit(trx, id, planOf, () => [{ type: 'run.queued', because: null }]);
+  return { run, created: true };
+}
+
+/** The other runs of the pipeline that are running. Until the transaction ends no other admission of the pipeline looks. */
+async function rivalsOf(trx: Trx, id: RunId): Promise<Rival[]> {
+  const { pipeline } = await trx
+    .selectFrom('run')
+    .select('pipeline')
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow(() => runNotFound(id));
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`millrace admission ${pipeline}`}, 0))`.execute(trx);
+  return trx
+    .selectFrom('run')
+    .select(['id as run', unheld(sql`queue`).as('abandoned')])
+    .where('pipeline', '=', pipeline)
+    .where('at', '=', 'running')
+    .where('id', '!=', id)
+    .orderBy('id')
+    .execute();
+}
+
+/** Answers the key of the lock that its session has to hold. Workers that have been gone for long are forgotten. */
+async function register(db: Trx, { id, label, leaseMs }: WorkerInfo): Promise<number> {
+  await sql`delete from millrace.worker where seen_at < clock_timestamp() - interval '7 days'`.execute(db);
+  const { lock_key } = await db
+    .insertInto('worker')
+    .values({ id, label, lease_ms: leaseMs })
+    .returning('lock_key')
+    .executeTakeFirstOrThrow();
+  return lock_key;
+}
