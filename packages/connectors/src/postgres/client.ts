@@ -19,6 +19,15 @@ export interface SessionOptions {
   readonly settings?: Readonly<Record<string, string>> | 'none';
 }
 
+export interface CopyOutOptions {
+  /** What an error message names. */
+  readonly object?: string;
+  /** For each chunk: its bytes, and how many messages it held, which is one for a row (and one each for header and trailer). */
+  readonly onBytes?: (bytes: number, messages: number) => void;
+  /** The last word on an error, for the stream and for the count alike. */
+  readonly translate?: (error: unknown) => unknown;
+}
+
 export type Value = string | number | bigint | boolean | null;
 /** Every value as the text that Postgres prints. */
 export type TextRow = Readonly<Record<string, string | null>>;
@@ -152,9 +161,9 @@ export class Session implements AsyncDisposable {
     return this.#version;
   }
 
-  /** True once the connection is gone; the next statement then rejects. */
+  /** True once the connection is gone, or going; the next statement then rejects. */
   get ended(): boolean {
-    return this.#ended;
+    return this.#ended || this.#closed;
   }
 
   async prepare(settings: Readonly<Record<string, string>>): Promise<void> {
@@ -195,8 +204,9 @@ export class Session implements AsyncDisposable {
   }
 
   /** `COPY … TO STDOUT`: its bytes, and its count once the server has said that it is complete. */
-  copyOut(text: string, object?: string): CopyOut {
-    return copyOut(this.#client, (start) => this.#holdTurn(start), text, (error) => this.error(error, object));
+  copyOut(text: string, options: CopyOutOptions = {}): CopyOut {
+    const { object, onBytes = () => {}, translate = (error) => error } = options;
+    return copyOut(this.#client, { text, onBytes, hold: (start) => this.#holdTurn(start), translate: (error) => translate(this.error(error, object)) });
   }
 
   /** `COPY … FROM STDIN`. Destroying the stream with an error makes the server forget what came. */

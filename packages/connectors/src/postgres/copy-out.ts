@@ -10,6 +10,15 @@ export interface CopyOut {
   readonly done: Promise<ReadCount>;
 }
 
+export interface CopyOutParts {
+  readonly text: string;
+  /** Waits for the session's turn; `release` gives it on. */
+  readonly hold: (start: (release: () => void) => void) => void;
+  readonly translate: (error: unknown) => unknown;
+  /** Bytes and CopyData messages of a chunk. */
+  readonly onBytes: (bytes: number, messages: number) => void;
+}
+
 const copyData = 0x64;
 const readyForQuery = 0x5a;
 const headerBytes = 5;
@@ -19,7 +28,7 @@ const headerBytes = 5;
  * bytes go past the driver's parser: frames are taken out of each chunk in place, and only what is no CopyData (errors,
  * notices, CommandComplete, ReadyForQuery) is handed to the parser, message by message.
  */
-export function copyOut(client: pg.Client, hold: (start: (release: () => void) => void) => void, text: string, translate: (error: unknown) => MillraceError): CopyOut {
+export function copyOut(client: pg.Client, { text, hold, translate, onBytes }: CopyOutParts): CopyOut {
   let socket: CopySocket | undefined;
   let release = () => {};
   let rows = 0;
@@ -47,7 +56,7 @@ export function copyOut(client: pg.Client, hold: (start: (release: () => void) =
     finished = true;
     const translated = translate(error);
     settle.reject(translated);
-    stream.destroy(translated);
+    stream.destroy(translated as Error);
   };
 
   const query = {
@@ -58,7 +67,8 @@ export function copyOut(client: pg.Client, hold: (start: (release: () => void) =
       const parse = (message: Buffer) => {
         for (const parser of parsers) parser(message);
       };
-      const onChunk = unframe(parse, (bytes) => {
+      const onChunk = unframe(parse, (bytes, messages) => {
+        onBytes(bytes.length, messages);
         if (!stream.destroyed && !stream.push(bytes)) socket?.pause();
       }, () => {
         socket?.off('data', onChunk);
@@ -114,7 +124,7 @@ interface CopySocket extends EventEmitter {
  * A listener for the socket's chunks. Payloads are moved together at the front of their own chunk, so that a chunk is handed
  * on once and nothing is allocated for a row. `end` is called at ReadyForQuery, before the parser hears of it.
  */
-export function unframe(parse: (message: Buffer) => void, emit: (bytes: Buffer) => void, end: () => void): (chunk: Buffer) => void {
+export function unframe(parse: (message: Buffer) => void, emit: (bytes: Buffer, messages: number) => void, end: () => void): (chunk: Buffer) => void {
   /** Payload bytes of the current CopyData message that are still to come. */
   let payload = 0;
   /** The begin of a message that was cut by the end of a chunk: part of a header, or of a message for the parser. */
@@ -123,6 +133,7 @@ export function unframe(parse: (message: Buffer) => void, emit: (bytes: Buffer) 
   return function onChunk(chunk: Buffer): void {
     let at = 0;
     let filled = 0;
+    let messages = 0;
     if (rest) {
       // A cut header or a cut small message: rare enough to copy.
       chunk = Buffer.concat([rest, chunk]);
@@ -143,13 +154,15 @@ export function unframe(parse: (message: Buffer) => void, emit: (bytes: Buffer) 
       if (chunk[at] === copyData) {
         payload = length - 4;
         at += headerBytes;
+        messages++;
         continue;
       }
       if (size - at < length + 1) break;
       if (filled > 0) {
         // Bytes come before what the server says after them; the copy keeps them while the chunk is read on.
-        emit(Buffer.from(chunk.subarray(0, filled)));
+        emit(Buffer.from(chunk.subarray(0, filled)), messages);
         filled = 0;
+        messages = 0;
       }
       const message = Buffer.from(chunk.subarray(at, at + length + 1));
       at += length + 1;
@@ -161,6 +174,6 @@ export function unframe(parse: (message: Buffer) => void, emit: (bytes: Buffer) 
       parse(message);
     }
     if (at < size) rest = Buffer.from(chunk.subarray(at));
-    if (filled > 0) emit(filled === size ? chunk : chunk.subarray(0, filled));
+    if (filled > 0) emit(filled === size ? chunk : chunk.subarray(0, filled), messages);
   };
 }

@@ -1,1 +1,3 @@
-export {};
+export type { SslSetting } from './address.ts';
+export { aurora, type PostgresConnection, type PostgresOptions, postgres } from './connection.ts';
+export type { HistoryOptions, TableLoadOptions } from './sink/table-target.ts';

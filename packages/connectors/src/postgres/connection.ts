@@ -1,0 +1,82 @@
+import {
+  type Columns, type Context, describeSetting, type Finding, type IntrospectableConnection, type RowOf, type Selection, type Setting, type SqlConnection,
+  type Table, type TableConnection, type Target,
+} from '@millrace/core/runtime';
+import type { Kysely } from 'kysely';
+import { openSession } from './client.ts';
+import type { SslSetting } from './address.ts';
+import { examine } from './examine.ts';
+import { introspect } from './introspect.ts';
+import { type NamesOf, queryText, type RowQuery } from './query.ts';
+import { type Home, selectionOf } from './selection.ts';
+import { quoteIdentifier, quoteName } from './identifier.ts';
+import { postgresLedger, sqlRunner } from './sink/sql-runner.ts';
+import { type TableHome, type TableLoadOptions, tableTarget } from './sink/table-target.ts';
+
+export interface PostgresOptions {
+  /** `secret('SHOP_URL')`, or `postgres://…` where there is no secret in it. See `parseAddress` for what a URL may hold. */
+  readonly url: Setting;
+  /** `false` for none, `true` to verify the server's certificate, or options of Node's TLS. Where it is left out, `sslmode` of the URL decides. */
+  readonly ssl?: SslSetting;
+  /** Connections that read at once, 4 by default. With 1, splits are read one after another. */
+  readonly maxConnections?: number;
+}
+
+/** A Postgres database: tables and queries to read, tables to load, SQL to run. A frozen value that holds no connection. */
+export interface PostgresConnection extends TableConnection, SqlConnection, IntrospectableConnection {
+  readonly connector: 'postgres' | 'aurora';
+  readonly dialect: 'postgres';
+  selection<C extends Columns>(table: Table<C>): Selection<RowOf<Table<C>>>;
+  /**
+   * Rows of a query, built with Kysely. `as` names it and says what its columns are; the names are checked as the file is written, the
+   * types against the database when it is read.
+   *
+   * ```ts
+   * const big = table('big_orders', { id: int8(), total: numeric(12, 2) });
+   * extract(shop.query((db: Kysely<ShopDB>) => db.selectFrom('orders').select(['id', 'total']).where('total', '>', '100'), { as: big }))
+   * ```
+   */
+  query<DB, Row, C extends Columns>(build: (db: Kysely<DB>) => RowQuery<Row>, options: { readonly as: Table<C> & NamesOf<C, Row> }): Selection<RowOf<Table<C>>>;
+  /** A table to load: `load(facts, mirror.table(orders, { mode: 'merge' }))`. */
+  table<C extends Columns>(table: Table<C>, options: TableLoadOptions): Target<RowOf<Table<C>>, 'rows', 'table'>;
+}
+
+/** A Postgres database. */
+export const postgres = (options: PostgresOptions): PostgresConnection => connection('postgres', options);
+
+/** Aurora for PostgreSQL: its writer, or a reader where it is only read from. */
+export const aurora = (options: PostgresOptions): PostgresConnection => connection('aurora', options);
+
+function connection(connector: 'postgres' | 'aurora', options: PostgresOptions): PostgresConnection {
+  const settings = Object.freeze({ ...options });
+  const label = describeSetting(settings.url);
+  const open = (context: Context, purpose: string) => openSession(settings, context, { purpose });
+  const home = (): Home => ({ connector, label, settings, connection: self });
+  const target = (): TableHome => ({
+    connector,
+    label,
+    settings,
+    connection: self,
+    stored: (table, input, current) => {
+      if (current === null) return selectionOf(home(), { kind: 'relation', name: table.name }, input);
+      const columns = input.columns.map(({ name }) => quoteIdentifier(name)).join(', ');
+      return selectionOf(home(), { kind: 'query', name: table.name, text: `SELECT ${columns} FROM ${quoteName(table.name)} WHERE ${quoteIdentifier(current)}` }, input);
+    },
+  });
+  const self: PostgresConnection = Object.freeze({
+    kind: 'connection',
+    connector,
+    label,
+    dialect: 'postgres',
+    selection: <C extends Columns>(table: Table<C>) => selectionOf<RowOf<Table<C>>>(home(), { kind: 'relation', name: table.name }, schemaOf(table)),
+    query: <DB, Row, C extends Columns>(build: (db: Kysely<DB>) => RowQuery<Row>, { as }: { readonly as: Table<C> }) =>
+      selectionOf<RowOf<Table<C>>>(home(), { kind: 'query', name: as.name, text: queryText(as, build) }, schemaOf(as)),
+    table: <C extends Columns>(table: Table<C>, loading: TableLoadOptions) => tableTarget(target(), table, loading),
+    sql: () => sqlRunner(open, postgresLedger),
+    examine: (context: Context): Promise<readonly Finding[]> => examine(settings, label, context),
+    introspect: (context: Context, wanted: { readonly schemas?: readonly string[]; readonly tables?: readonly string[] }) => introspect(settings, context, wanted),
+  } satisfies PostgresConnection);
+  return self;
+}
+
+const schemaOf = (table: Table) => ({ columns: table.columns, ...(table.key && { key: table.key }) });
