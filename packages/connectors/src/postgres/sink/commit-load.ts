@@ -82,7 +82,10 @@ async function write(work: LoadWork, session: Session, held: Held, rows: number)
       return writeHistory(writing, held.rows);
     case 'replace': {
       const dependents = await dependentsOf(session, table.oid);
-      if (dependents.reasons.length > 0) return refill(writing, held.rows, rows, dependents, pause);
+      if (dependents.reasons.length > 0) {
+        if (work.load.parallel) logRefill(work, dependents.reasons);
+        return refill(writing, held.rows, rows, dependents, pause);
+      }
       const beside = await buildBeside(session, table, work.load.id);
       const changed = await insertRows(session, beside.quoted, held.rows, rows);
       await swapIn(session, beside, pause);
@@ -91,6 +94,10 @@ async function write(work: LoadWork, session: Session, held: Held, rows: number)
     default:
       return mode satisfies never;
   }
+}
+
+export function logRefill(work: LoadWork, reasons: readonly string[]): void {
+  work.context.log.info(`${shownName(work.table)} is emptied and filled again rather than swapped: ${reasons.join('; ')}.`);
 }
 
 /** Where the answer to COMMIT is lost, the ledger knows: looked up once the transaction has ended either way, never repeated. */
@@ -115,7 +122,7 @@ async function lookUp(work: LoadWork, pid: number): Promise<Receipt | null> {
   await using session = await attemptSession(work);
   // The backend may not have noticed yet that its client is gone.
   await session.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND usename = current_user', [pid]);
-  return transaction(session, async () => {
+  return await transaction(session, async () => {
     await session.execute(`SET LOCAL lock_timeout = '${lockWait}'`);
     // Held by the lost transaction until its end: after this line the ledger has the truth.
     await holdFence(session, work.fence);

@@ -3,6 +3,11 @@ import type { BytesChannel, Channel } from '@millrace/core/runtime';
 import { copyBatches, copyChecked } from './copy-batches.ts';
 import { type Copied, type CopyInto, copyText, type Rejecting, sameCount } from './copy-into.ts';
 
+/** What a channel rejects with is looked at when its bytes are through; until then it must not count as unhandled. */
+export function expectEnd(channel: Channel): void {
+  if (channel.format !== 'batches') channel.done.catch(() => {});
+}
+
 /**
  * Copies a split into a table, within the session's transaction. What the server counted must be what the reading end says it sent:
  * a source that dies at a row's end leaves bytes that look whole.
@@ -15,8 +20,6 @@ export async function copyPart(into: CopyInto, channel: Channel, rejecting: Reje
 }
 
 async function copyBytes(into: CopyInto, channel: BytesChannel): Promise<Copied> {
-  // Its rejection is looked at below; until then it must not count as unhandled.
-  channel.done.catch(() => {});
   const copy = into.session.copyIn(copyText(into.table, channel.schema, channel.format === 'csv' ? 'csv' : 'binary'), into.object);
   let bytes = 0;
   channel.stream.on('data', (chunk: Buffer) => {

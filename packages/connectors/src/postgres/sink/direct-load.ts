@@ -1,9 +1,9 @@
 import { type Channel, type LoadSession, MillraceError, type Split, type StagedPart } from '@millrace/core/runtime';
 import type { Session } from '../client.ts';
 import { buildBeside } from './build-beside.ts';
-import { commitLoad, type Held } from './commit-load.ts';
+import { commitLoad, type Held, logRefill } from './commit-load.ts';
 import type { Rejecting } from './copy-into.ts';
-import { copyPart } from './copy-part.ts';
+import { copyPart, expectEnd } from './copy-part.ts';
 import { dependentsOf } from './dependents.ts';
 import { passing } from './failpoints.ts';
 import { type LoadWork, quotedTarget, shownName, stagingStatements } from './load-work.ts';
@@ -47,6 +47,7 @@ export async function directLoad(work: LoadWork, session: Session): Promise<Load
   return {
     applied: null,
     stage(split, channel) {
+      expectEnd(channel);
       const mine = turn.then(() => stage(split, channel));
       turn = mine.catch(() => {});
       return mine;
@@ -68,8 +69,8 @@ async function destination(work: LoadWork, session: Session): Promise<{ into: st
   if (mode === 'replace') {
     const { reasons } = await dependentsOf(session, table.oid);
     if (reasons.length > 0) {
-      work.context.log.info(`${shownName(table)} is emptied and filled again rather than swapped, because ${reasons.join('; ')}.`);
-    } else if (landing.direct) {
+      logRefill(work, reasons);
+    } else if (landing.direct && !(work.load.reject && table.foreignKeys.length > 0)) {
       const beside = await buildBeside(session, table, work.load.id);
       return { into: beside.quoted, held: { at: 'beside', beside } };
     }

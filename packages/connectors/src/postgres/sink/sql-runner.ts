@@ -51,7 +51,7 @@ export function sqlRunner(open: (context: Context, purpose: string) => Promise<S
         await other.execute('COMMIT');
         return found === null ? null : doneBefore(found);
       };
-      return request.transaction ? inTransaction(session, request, ledger, notices, again) : byItself(session, request, ledger, notices);
+      return await (request.transaction ? inTransaction(session, request, ledger, notices, again) : byItself(session, request, ledger, notices));
     },
 
     async query(text, values, context) {

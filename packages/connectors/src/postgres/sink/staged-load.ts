@@ -4,7 +4,7 @@ import type { Session } from '../client.ts';
 import { quoteName } from '../identifier.ts';
 import { commitLoad } from './commit-load.ts';
 import type { Rejecting } from './copy-into.ts';
-import { copyPart } from './copy-part.ts';
+import { copyPart, expectEnd } from './copy-part.ts';
 import { passing } from './failpoints.ts';
 import { transaction } from './ledger.ts';
 import { attemptSession, type LoadWork, shownName, stagingStatements } from './load-work.ts';
@@ -23,6 +23,7 @@ export async function stagedLoad(work: LoadWork, session: Session): Promise<Load
   const busy = new Set<Session>();
 
   async function stage(split: Split, channel: Channel): Promise<StagedPart> {
+    expectEnd(channel);
     const own = idle.pop() ?? (await attemptSession(work));
     busy.add(own);
     try {
