@@ -93,7 +93,7 @@ export class Session implements AsyncDisposable {
     this.#executor ??= this.stateUrl().then(async (state) => {
       const project = await this.project();
       const { concurrency, memory } = project.environment;
-      const { localExecutor } = await import("@millrace/worker");
+      const { localExecutor } = await import('@millrace/worker');
       const executor = await localExecutor({
         state,
         directory: project.root,

@@ -49,7 +49,7 @@ function loadCheck(pipeline: Pipeline, plan: Plan, name: string, step: Step, tar
     shape: shapeOf(target.schema ?? input, input),
     rule: ruleOf(target.description.mode),
     comparableInSql: stage.id === name && absorbed.length + left.length === 0 && ruleOf(target.description.mode) === 'current',
-    stored: target.stored?.(input) ?? null,
+    stored: target.stored?.(target.schema ?? input) ?? null,
   };
 }
 

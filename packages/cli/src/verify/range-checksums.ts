@@ -1,4 +1,13 @@
-import { baseType, type Context, type RowSchema, type Selection, type SqlConnection, type SqlStatement, sameType, typeName } from '@millrace/core/runtime';
+import {
+  baseType,
+  type Context,
+  type RowSchema,
+  type Selection,
+  type SqlConnection,
+  type SqlStatement,
+  sameType,
+  typeName,
+} from '@millrace/core/runtime';
 import type { Part } from './reading.ts';
 import type { RowShape } from './row-digest.ts';
 
@@ -31,10 +40,7 @@ export async function rangeChecksums(
   const bound = covered && sides.source.schema.columns.find(({ name }) => name === covered.column);
   if (covered && !bound) return null;
   const limit = covered && bound ? { text: `${quoted(covered.column)} < $?::${typeName(bound.type)}`, value: covered.below } : null;
-  const [expected, there] = await Promise.all([
-    checksum(source, expressions, limit, context),
-    checksum(stored, own, null, context),
-  ]);
+  const [expected, there] = await Promise.all([checksum(source, expressions, limit, context), checksum(stored, own, null, context)]);
   return { expected, stored: there };
 }
 

@@ -119,7 +119,13 @@ export async function verifyLoad(
   };
 }
 
-function equalSums({ expected, stored }: { expected: SideChecksum; stored: SideChecksum }): Pick<LoadResult, 'rows' | 'comparison' | 'reason'> {
+function equalSums({
+  expected,
+  stored,
+}: {
+  expected: SideChecksum;
+  stored: SideChecksum;
+}): Pick<LoadResult, 'rows' | 'comparison' | 'reason'> {
   return {
     rows: { expected: expected.rows, stored: stored.rows },
     comparison: {

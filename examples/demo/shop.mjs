@@ -1,0 +1,46 @@
+// The shop's own life, between the runs: customers order, orders change.
+import pg from 'pg';
+
+/**
+ * The pipeline leaves the last five minutes alone (`lag: '5m'`), so that late commits are not missed. The demo has no five
+ * minutes: what happens in its shop happens five minutes ago.
+ */
+const now = "clock_timestamp() - interval '5 minutes'";
+
+/** @template T @param {string} url @param {(client: pg.Client) => Promise<T>} work */
+export async function inDatabase(url, work) {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+/** @param {string} server @param {string[]} names */
+export function dropDatabases(server, names) {
+  return inDatabase(server, async (client) => {
+    for (const name of names) await client.query(`drop database if exists ${client.escapeIdentifier(name)} with (force)`);
+  });
+}
+
+/** @param {string} shop @param {number} from @param {number} to */
+export function newOrders(shop, from, to) {
+  return inDatabase(shop, (client) =>
+    client.query(`insert into public.orders select id, customer_id, total, currency, note, ${now} from public.make_orders($1, $2, now())`, [
+      from,
+      to,
+    ]),
+  );
+}
+
+/** Every n-th order is paid a little more. @param {string} shop @param {number} nth */
+export function changedOrders(shop, nth) {
+  return inDatabase(shop, (client) =>
+    client.query(
+      `update public.orders set total = total * 0.9, note = coalesce(note, '') || ' (changed)', updated_at = ${now} where id % $1 = 0`,
+      [nth],
+    ),
+  );
+}

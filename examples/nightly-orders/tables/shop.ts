@@ -1,0 +1,7 @@
+import { int8, numeric, table, text, timestamptz } from '@millrace/core';
+
+export const orders = table(
+  'public.orders',
+  { id: int8(), customer_id: int8(), total: numeric(12, 2), currency: text(), note: text().orNull(), updated_at: timestamptz() },
+  { key: ['id'] },
+);
