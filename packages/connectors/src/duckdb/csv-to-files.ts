@@ -1,0 +1,146 @@
+import { rm, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type BytesChannel, MillraceError, type RowSchema } from '@millrace/core/runtime';
+import { type ConversionContext, spoolName } from './conversion.ts';
+import { feed } from './feed.ts';
+import { digest } from './digest.ts';
+import { lease } from './pool.ts';
+import type { DuckDb, Row } from './process.ts';
+import { maxRowBytes } from './row-width.ts';
+import { columnMap } from './sql.ts';
+import { copyStatement, readColumns } from './write-sql.ts';
+
+export interface FileFormat {
+  readonly format: 'parquet' | 'csv' | 'jsonl';
+  /** Parquet: `snappy`, `zstd` or `none`; text formats: `gzip`, `zstd` or `none`. */
+  readonly codec: 'snappy' | 'zstd' | 'gzip' | 'none';
+  /** Columns whose values become directories (`day=2024-02-29/`); they stay in the file as well. */
+  readonly partitionBy: readonly string[];
+  readonly rowGroupRows: number;
+  /** About where a file ends and the next begins; null for one file. Not together with `partitionBy`. */
+  readonly fileBytes: number | null;
+  readonly maxRowBytes?: number;
+}
+
+export interface WrittenFile {
+  /** In the spool, absolute. */
+  readonly path: string;
+  /** `day=2024-02-29`, with hive's percent encoding; '' without partitions. */
+  readonly partition: string;
+  readonly extension: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** Of Parquet. Bounds for numbers, dates and times only: text may be private. */
+  readonly columns: Readonly<Record<string, ColumnStatistics>> | null;
+}
+
+export interface ColumnStatistics {
+  readonly nulls: number;
+  readonly min?: string;
+  readonly max?: string;
+}
+
+/**
+ * Writes a stream of canonical CSV into files under the spool. They count only when this promise has settled: the stream has
+ * ended, its source has said that all rows came, and as many are in the files. Where anything fails the converter is killed
+ * before its input ends, for DuckDB takes an end for the end of the data and would leave a valid file that lacks rows.
+ *
+ * @throws VALUE_UNREPRESENTABLE with column and value · WIRE_CORRUPT where rows are missing or the stream is not CSV
+ */
+export async function csvToFiles(channel: BytesChannel, format: FileFormat, context: ConversionContext): Promise<WrittenFile[]> {
+  await using leased = await lease('writer', context).catch((error: unknown) => {
+    channel.stream.destroy(error as Error);
+    throw error;
+  });
+  const { duckdb } = leased;
+  const target = spoolName('out');
+  const input = spoolName('in', '.csv');
+  try {
+    const { rows, result } = await feed(channel, duckdb, join(context.spool, input), context, (parallel) =>
+      duckdb.run(copyStatement(channel.schema, format, { input, target, parallel, rowBytes: maxRowBytes(channel.schema, format.maxRowBytes) })),
+    );
+    const files = await writtenFiles(duckdb, channel.schema, format, result, context);
+    const written = files.reduce((sum, file) => sum + file.rows, 0);
+    if (written !== rows) throw rowsMissing(rows, written);
+    return files;
+  } catch (error) {
+    await duckdb.kill(error as Error);
+    await rm(join(context.spool, target), { recursive: true, force: true });
+    throw error;
+  } finally {
+    await unlink(join(context.spool, input)).catch(() => {});
+  }
+}
+
+function rowsMissing(sent: number, written: number): MillraceError {
+  return new MillraceError('WIRE_CORRUPT', {
+    message: `The source sent ${sent} rows and the converter wrote ${written}.`,
+    remedy: 'The part was thrown away and is made again.',
+    facts: { sent, written },
+  });
+}
+
+async function writtenFiles(duckdb: DuckDb, schema: RowSchema, format: FileFormat, result: readonly Row[], context: ConversionContext): Promise<WrittenFile[]> {
+  const listed = format.format === 'parquet' ? parquetFiles(result, schema) : await textFiles(duckdb, schema, format, result);
+  const files: WrittenFile[] = [];
+  for (const { name, rows, columns } of listed) {
+    const path = join(context.spool, name);
+    if (rows === 0) {
+      await unlink(path);
+      continue;
+    }
+    const partition = name.split('/').slice(1, -1).join('/');
+    const { size } = await stat(path);
+    files.push({ path, partition, extension: extension(format), rows, bytes: size, sha256: await digest(path, context.signal), columns });
+  }
+  return files;
+}
+
+interface Listed {
+  readonly name: string;
+  readonly rows: number;
+  readonly columns: Readonly<Record<string, ColumnStatistics>> | null;
+}
+
+/** RETURN_STATS: file name, rows, bytes, footer bytes, statistics by column, partition keys. */
+function parquetFiles(result: readonly Row[], schema: RowSchema): Listed[] {
+  type Entries<Value> = readonly { readonly key: string; readonly value: Value }[];
+  const bounded = new Set(schema.columns.filter(({ type }) => hasPublicBounds(type.kind)).map(({ name }) => name));
+  return result.map((row) => {
+    const statistics = row[4] as Entries<Entries<string>>;
+    const columns = statistics.map(({ key, value }) => {
+      const name = key.replace(/^"|"$/g, '').replaceAll('""', '"');
+      const of = Object.fromEntries(value.map((entry) => [entry.key, entry.value]));
+      const bounds = bounded.has(name) && of['min'] !== undefined && of['max'] !== undefined ? { min: of['min'], max: of['max'] } : {};
+      return [name, { nulls: Number(of['null_count'] ?? 0), ...bounds }] as const;
+    });
+    return { name: row[0] as string, rows: Number(row[1]), columns: Object.fromEntries(columns) };
+  });
+}
+
+const hasPublicBounds = (kind: string): boolean => ['int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'date', 'time', 'timestamp', 'timestamptz'].includes(kind);
+
+/** RETURN_FILES: rows of all, then the names. Where there are several, each is read once more to be counted. */
+async function textFiles(duckdb: DuckDb, schema: RowSchema, format: FileFormat, result: readonly Row[]): Promise<Listed[]> {
+  const [total, names] = result[0] as [string, readonly string[] | null];
+  if (!names || names.length <= 1) return (names ?? []).map((name) => ({ name, rows: Number(total), columns: null }));
+  const counted: Listed[] = [];
+  const rowBytes = maxRowBytes(schema, format.maxRowBytes);
+  for (const name of names) {
+    const columns = format.format === 'csv' ? readColumns(schema).map(([column]) => [column, 'VARCHAR'] as const) : ([['line', 'VARCHAR']] as const);
+    const dialect = format.format === 'csv' ? `header = true, delim = ',', quote = '"', escape = '"'` : `header = false, delim = E'\\x1f', quote = '', escape = ''`;
+    const [[rows] = ['0']] = await duckdb.run(
+      `SELECT count(*) FROM read_csv('${name.replaceAll("'", "''")}', columns = ${columnMap(columns)}, ${dialect}, auto_detect = false, parallel = false, max_line_size = ${rowBytes}, buffer_size = ${rowBytes})`,
+    );
+    counted.push({ name, rows: Number(rows), columns: null });
+  }
+  return counted;
+}
+
+/** What a file's name ends with: `.parquet`, `.csv.gz`, `.jsonl`. */
+export function extension(format: Pick<FileFormat, 'format' | 'codec'>): string {
+  const packed = format.format === 'parquet' ? '' : format.codec === 'gzip' ? '.gz' : format.codec === 'zstd' ? '.zst' : '';
+  return `.${format.format}${packed}`;
+}
+

@@ -1,0 +1,47 @@
+/**
+ * DuckDB reads CSV in parallel by starting at arbitrary bytes and looking for the next line end. A quoted value that holds
+ * line breaks, and between them text that looks like rows, leads it astray. So line breaks within quotes do not reach it:
+ *
+ *   line feed        → SUB n
+ *   carriage return  → SUB r
+ *   SUB (0x1A)       → SUB z
+ *
+ * After that every line feed ends a row. `unguarded` turns text columns back, in SQL.
+ */
+export function lineGuard(): (chunk: Buffer) => Buffer {
+  let quoted = false;
+  return (chunk) => {
+    if (!quoted && chunk.indexOf(quote) < 0 && chunk.indexOf(sub) < 0) return chunk;
+    const pieces: Buffer[] = [];
+    let from = 0;
+    for (let at = 0; at < chunk.length; at++) {
+      const byte = chunk[at]!;
+      if (byte === quote) quoted = !quoted;
+      else if (byte <= sub && (byte === sub || (quoted && (byte === lineFeed || byte === carriageReturn)))) {
+        pieces.push(chunk.subarray(from, at), byte === lineFeed ? guardedLineFeed : byte === sub ? guardedSub : guardedReturn);
+        from = at + 1;
+      }
+    }
+    if (from === 0) return chunk;
+    pieces.push(chunk.subarray(from));
+    return Buffer.concat(pieces);
+  };
+}
+
+/** The text column `x` as it was before the guard. */
+export function unguarded(x: string): string {
+  const back = [
+    ['n', 10],
+    ['r', 13],
+    ['z', 26],
+  ].reduce((text, [code, byte]) => `replace(${text}, concat(chr(26), '${code}'), chr(${byte}))`, x);
+  return `CASE WHEN contains(${x}, chr(26)) THEN ${back} ELSE ${x} END`;
+}
+
+const quote = 0x22;
+const lineFeed = 0x0a;
+const carriageReturn = 0x0d;
+const sub = 0x1a;
+const guardedLineFeed = Buffer.from('\u001an');
+const guardedReturn = Buffer.from('\u001ar');
+const guardedSub = Buffer.from('\u001az');
