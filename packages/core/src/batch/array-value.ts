@@ -12,12 +12,17 @@ const mostDimensions = 6;
 export function arrayCodec(type: ArrayType, element: TextCodec): TextCodec {
   // `box` alone parts its elements with a semicolon.
   const separator = type.of.kind === 'other' && type.of.name === 'box' ? ';' : ',';
+  const itemsOf = (text: string): unknown => {
+    try {
+      return parseArray(text, { ...element, parse: (item) => item }, separator);
+    } catch {
+      throw mismatch(type, text, 'it is not an array as Postgres writes one');
+    }
+  };
   return {
     parse: (text) => parseArray(text, element, separator),
     conform(value) {
-      if (typeof value === 'string' && value.startsWith('{'))
-        return conformNested(type, element, parseArray(value, { ...element, parse: (item) => item }, separator));
-      return conformNested(type, element, value);
+      return conformNested(type, element, typeof value === 'string' ? itemsOf(value) : value);
     },
     print: (value) => printArray(value as readonly unknown[], element, separator),
   };

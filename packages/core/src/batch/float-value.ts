@@ -14,7 +14,10 @@ export function floatCodec(type: ColumnType, bits: 32 | 64): TextCodec {
       if (kept === 0 && number !== 0) throw mismatch(type, value, 'it is too small');
       return kept;
     },
-    print: bits === 32 ? (value) => floatText(shortestSingle(value as number), 6) : (value) => floatText(value as number, 15),
+    print:
+      bits === 32
+        ? (value) => floatText(shortestSingle(value as number), 6)
+        : (value) => longDouble(value as number) ?? floatText(value as number, 15),
   };
 }
 
@@ -52,19 +55,73 @@ const specials: Readonly<Record<string, number>> = {
   '-inf': Number.NEGATIVE_INFINITY,
 };
 
-/** The double that prints as the fewest digits which still read back as this float4. */
+/**
+ * The double that prints as the fewest digits which read back as this float4, as Postgres finds them: a decimal exactly
+ * between two floats does not count, though it would be rounded to the even one.
+ */
 function shortestSingle(value: number): number {
-  if (!Number.isFinite(value)) return value;
+  if (value === 0 || !Number.isFinite(value)) return value;
   for (let digits = 1; digits < 9; digits++) {
-    const candidate = Number(rounded(value, digits));
-    if (Math.fround(candidate) === value) return candidate;
+    const text = rounded(value, digits);
+    if (insideSingle(text, value)) return Number(text);
   }
   return Number(rounded(value, 9));
 }
 
-/** `toPrecision` with ties to the even digit, as Postgres (Ryu) has them; JavaScript takes the larger one. */
+/**
+ * The same for float8, where JavaScript's own digits may stand exactly between two floats: whole numbers past 2^53 and below
+ * 10^40, since others would need more than 17 digits for that. Null elsewhere.
+ */
+function longDouble(value: number): string | null {
+  const size = Math.abs(value);
+  if (!(size >= 2 ** 53 && size < 1e40) || insideDouble(value.toExponential(), value)) return null;
+  const [mantissa = ''] = value.toExponential().split('e');
+  const own = mantissa.replace(/\D/g, '').length;
+  for (let digits = own; digits < 17; digits++) {
+    const text = rounded(value, digits);
+    if (insideDouble(text, value)) return text;
+  }
+  return rounded(value, 17);
+}
+
+const single = new Float32Array(1);
+const singleBits = new Int32Array(single.buffer);
+
+function insideSingle(text: string, value: number): boolean {
+  const candidate = Number(text);
+  if (Math.fround(candidate) !== value) return false;
+  if (candidate === value) return true;
+  // The float on the other side of the candidate; the middle between the two is exact as a double.
+  single[0] = value;
+  singleBits[0]! += Math.abs(candidate) > Math.abs(value) ? 1 : -1;
+  return candidate !== (value + single[0]!) / 2;
+}
+
+const double = new Float64Array(1);
+const doubleBits = new BigInt64Array(double.buffer);
+
+/** For whole numbers past 2^53, in exact arithmetic. */
+function insideDouble(text: string, value: number): boolean {
+  if (Number(text) !== value) return false;
+  const exact = BigInt(value);
+  const candidate = wholeDecimal(text);
+  if (candidate === exact) return true;
+  const away = candidate > exact === value > 0;
+  double[0] = value;
+  doubleBits[0]! += away ? 1n : -1n;
+  return candidate * 2n !== exact + BigInt(double[0]!);
+}
+
+/** `1.5e+20` as a bigint. */
+function wholeDecimal(text: string): bigint {
+  const [mantissa = '', exponent = '0'] = text.split('e');
+  const [whole = '', fraction = ''] = mantissa.split('.');
+  return BigInt(whole + fraction.padEnd(Number(exponent), '0').slice(0, Math.max(Number(exponent), fraction.length)));
+}
+
+/** This many digits, in exponential form, with ties to the even digit as Postgres (Ryu) has them; JavaScript takes the larger one. */
 function rounded(value: number, digits: number): string {
-  const up = value.toPrecision(digits);
+  const up = value.toExponential(digits - 1);
   const [exact = ''] = value.toExponential(40).replace(/[-.]/g, '').split('e');
   const isTie = exact[digits] === '5' && /^0*$/.test(exact.slice(digits + 1));
   return isTie && Number(exact[digits - 1]) % 2 === 0 ? truncated(value, digits) : up;

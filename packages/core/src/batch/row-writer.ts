@@ -30,7 +30,7 @@ export class RowWriter {
   #count = 0;
 
   constructor(schema: RowSchema, input: RowSchema) {
-    this.#schema = schema;
+    this.#schema = { columns: schema.columns, ...(schema.key && { key: schema.key }) };
     this.#columns = schema.columns.map((column) => new WrittenColumn(column, input));
     this.#read = rowFields(schema.columns.map(({ name }) => name));
     this.#scratch = new Array(schema.columns.length).fill(null);
@@ -49,7 +49,10 @@ export class RowWriter {
    * @throws TYPE_MISMATCH for a missing, unknown or unfitting property; nothing of this row is added then
    */
   add(result: object, index: number): void {
-    if (!Array.isArray(result)) return this.#addOne(result, index);
+    if (!Array.isArray(result)) {
+      if (result instanceof Promise) throw notARow(result);
+      return this.#addOne(result, index);
+    }
     const before = this.#count;
     try {
       for (const row of result) {
@@ -237,6 +240,8 @@ const missing = (column: string): MillraceError =>
 /** The error of a function that returned something else than a row. */
 export function notARow(value: unknown): MillraceError {
   const promise = value instanceof Promise;
+  // Nobody will await it, and what it rejects with is not what went wrong here.
+  if (promise) value.catch(() => {});
   return new MillraceError('FUNCTION_FAILED', {
     message: promise
       ? 'The function returned a Promise, and a row function is not awaited.'

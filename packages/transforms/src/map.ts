@@ -1,0 +1,49 @@
+import { type Columns, notARow, type RowOf, RowReader, RowWriter, type Step, type Table, type Transform } from '@millrace/core/runtime';
+import { eachBatch, invalid, type RowStepOptions, reject, transformStep } from './transform-step.ts';
+
+export interface MapOptions<Row, C extends Columns> extends RowStepOptions {
+  /** The table whose rows come out. */
+  readonly to: Table<C>;
+  /** Makes a row of a row; null leaves the row out, an array gives several. It is not awaited: see `mapBatches` for that. */
+  readonly row: (row: Row) => RowOf<Table<C>> | readonly RowOf<Table<C>>[] | null;
+}
+
+/**
+ * Runs a function on every row: `map(orders, { to: orderFact, row: (order) => ({ … }) })`. Columns that the function hands on
+ * as they are cost next to nothing, so `{ ...order, total }` is as good as naming a few.
+ *
+ * A row for which the function throws, or whose result does not fit the table, is a bad row: see `onBadRow`.
+ */
+export function map<Row, C extends Columns>(rows: Step<Row, 'rows'>, options: MapOptions<Row, C>): Step<RowOf<Table<C>>, 'rows'> {
+  const { to, row, ...rest } = options;
+  if (typeof row !== 'function') throw invalid('map: "row" is not a function.', 'Give it a function: map(rows, { to, row: (row) => … }).');
+  return transformStep(rows, mapTransform(to, row as (row: never) => unknown), rest);
+}
+
+function mapTransform(to: Table, row: (row: never) => unknown): Transform {
+  return Object.freeze({
+    name: 'map',
+    description: { to: to.name, row: String(row) },
+    lane: 'rows',
+    output: () => ({ columns: to.columns, ...(to.key && { key: to.key }) }),
+    start: eachBatch((input, context) => {
+      const reader = new RowReader(input);
+      const writer = new RowWriter(to, input);
+      return (batch, place) => {
+        const rows = reader.open(batch);
+        writer.begin(rows);
+        for (let index = 0; index < batch.rowCount; index++) {
+          try {
+            const result = row(rows.row(index) as never);
+            if (result === null) continue;
+            if (typeof result !== 'object') throw notARow(result);
+            writer.add(result, index);
+          } catch (error) {
+            reject(context, batch, index, place, error);
+          }
+        }
+        return writer.finish();
+      };
+    }),
+  } satisfies Transform);
+}
