@@ -94,11 +94,13 @@ function besideFault(name, folder, file, imported, test) {
 }
 
 /**
- * Import and export statements, `import()` and `import('…')` types; comments are taken away first.
+ * Import and export statements, `import()` and `import('…')` types; comments and templates are taken away first.
  * @param {string} text
  */
 function importsOf(text) {
-  const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|[^:'"`])\/\/.*$/gm, '$1');
+  const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*|`(?:\\[\s\S]|[^`\\])*`|(['"])(?:\\.|(?!\1)[^\\\n])*\1/g, (token) =>
+    /^['"]/.test(token) ? token : ' ',
+  );
   const statement = /(?:^|[\n;}])\s*(?:import|export)\s(?:[^'"`;]*?\sfrom\s*)?['"]([^'"\n]+)['"]|\bimport\s*\(\s*['"]([^'"\n]+)['"]/g;
   return [...code.matchAll(statement)].map((match) => match[1] ?? match[2] ?? '').filter(Boolean);
 }

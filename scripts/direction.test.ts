@@ -23,6 +23,7 @@ test('a repository that keeps to the list has nothing wrong', () => {
   const root = repository({
     'packages/core/src/index.ts': `export * from './plan/index.ts';`,
     'packages/core/src/plan/index.ts': `import { x } from '../error/index.ts';\n// import 'redis' is only spoken of\nimport { join } from 'node:path';`,
+    'packages/core/src/plan/text.ts': "// it's `odd\nexport const text = `a/*.ts\nimport { x } from 'redis';\n`;",
     'packages/core/src/plan/plan.test.ts': `import { expect } from 'vitest';\nimport { run } from '../run/index.ts';`,
     'packages/worker/package.json': `{ "dependencies": { "@millrace/core": "*", "kysely": "*" } }`,
     'packages/worker/src/index.ts': `import type { Plan } from '@millrace/core/runtime';\nimport {\n  sql,\n} from 'kysely';`,
