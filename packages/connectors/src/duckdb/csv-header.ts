@@ -4,15 +4,22 @@ import type { DuckDb } from './process.ts';
 import type { CsvDialect } from './read-sql.ts';
 import { literal } from './sql.ts';
 
-/** The names in a CSV file's first line, or null where the file is empty. @throws FILE_CORRUPT where a name stands twice */
-export async function headerNames(duckdb: DuckDb, link: string, file: InputFile, dialect: CsvDialect, rowBytes: number): Promise<readonly string[] | null> {
+export interface FirstLine {
+  readonly names: readonly string[];
+  /** DuckDB wants to be told: where it guesses, a lone carriage return within quotes confuses it. */
+  readonly lineEnd: '\n' | '\r\n';
+}
+
+/** The fields of a CSV file's first line, or null where the file is empty. @throws FILE_CORRUPT where a header has a name twice */
+export async function firstLine(duckdb: DuckDb, link: string, file: InputFile, dialect: CsvDialect, rowBytes: number): Promise<FirstLine | null> {
   const [row] = await duckdb.run(
-    `SELECT line FROM read_csv(${literal(link)}, columns = {'line': 'VARCHAR'}, auto_detect = false, header = false, delim = E'\\x1f', quote = '', escape = '', compression = ${literal(file.codec)}, parallel = false, max_line_size = ${rowBytes}, buffer_size = ${rowBytes}) LIMIT 1`,
+    `SELECT line FROM read_csv(${literal(link)}, columns = {'line': 'VARCHAR'}, auto_detect = false, header = false, delim = E'\\x1f', quote = '', escape = '', new_line = '\\n', strict_mode = false, ignore_errors = true, compression = ${literal(file.codec)}, parallel = false, max_line_size = ${rowBytes}, buffer_size = ${rowBytes}) LIMIT 1`,
   );
   if (!row) return null;
-  const names = fields(String(row[0] ?? '').replace(/^\ufeff/, ''), dialect);
-  const twice = names.find((name, place) => names.indexOf(name) !== place);
-  if (twice === undefined) return names;
+  const line = String(row[0] ?? '').replace(/^\ufeff/, '');
+  const names = fields(line.replace(/\r$/, ''), dialect);
+  const twice = dialect.header ? names.find((name, place) => names.indexOf(name) !== place) : undefined;
+  if (twice === undefined) return { names, lineEnd: line.endsWith('\r') ? '\r\n' : '\n' };
   throw new MillraceError('FILE_CORRUPT', {
     message: `${file.label} has two columns named "${twice}".`,
     remedy: 'Give every column of the first line a name of its own.',

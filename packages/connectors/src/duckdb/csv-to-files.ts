@@ -2,8 +2,8 @@ import { rm, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BytesChannel, MillraceError, type RowSchema } from '@millrace/core/runtime';
 import { type ConversionContext, spoolName } from './conversion.ts';
+import { digest, gzip } from './digest.ts';
 import { feed } from './feed.ts';
-import { digest } from './digest.ts';
 import { lease } from './pool.ts';
 import type { DuckDb, Row } from './process.ts';
 import { maxRowBytes } from './row-width.ts';
@@ -91,8 +91,9 @@ async function writtenFiles(duckdb: DuckDb, schema: RowSchema, format: FileForma
       continue;
     }
     const partition = name.split('/').slice(1, -1).join('/');
-    const { size } = await stat(path);
-    files.push({ path, partition, extension: extension(format), rows, bytes: size, sha256: await digest(path, context.signal), columns });
+    const finished = format.codec === 'gzip' ? await gzip(path, context.signal) : path;
+    const { size } = await stat(finished);
+    files.push({ path: finished, partition, extension: extension(format), rows, bytes: size, sha256: await digest(finished, context.signal), columns });
   }
   return files;
 }
@@ -131,7 +132,7 @@ async function textFiles(duckdb: DuckDb, schema: RowSchema, format: FileFormat, 
     const columns = format.format === 'csv' ? readColumns(schema).map(([column]) => [column, 'VARCHAR'] as const) : ([['line', 'VARCHAR']] as const);
     const dialect = format.format === 'csv' ? `header = true, delim = ',', quote = '"', escape = '"'` : `header = false, delim = E'\\x1f', quote = '', escape = ''`;
     const [[rows] = ['0']] = await duckdb.run(
-      `SELECT count(*) FROM read_csv('${name.replaceAll("'", "''")}', columns = ${columnMap(columns)}, ${dialect}, auto_detect = false, parallel = false, max_line_size = ${rowBytes}, buffer_size = ${rowBytes})`,
+      `SELECT count(*) FROM read_csv('${name.replaceAll("'", "''")}', columns = ${columnMap(columns)}, ${dialect}, auto_detect = false, new_line = '\\n', parallel = false, max_line_size = ${rowBytes}, buffer_size = ${rowBytes})`,
     );
     counted.push({ name, rows: Number(rows), columns: null });
   }

@@ -1,5 +1,5 @@
 import { baseType, type ColumnSchema, MillraceError, type RowSchema, typeName } from '@millrace/core/runtime';
-import { headerNames } from './csv-header.ts';
+import { firstLine } from './csv-header.ts';
 import { canonicalText } from './file-text.ts';
 import type { FilesToCsv, InputFile } from './files-to-csv.ts';
 import { parquetValue } from './parquet-column.ts';
@@ -57,12 +57,13 @@ async function parquetQuery(duckdb: DuckDb, file: InputFile, link: string, schem
 async function csvQuery(duckdb: DuckDb, file: InputFile, link: string, { schema, maxRowBytes: asked }: FilesToCsv): Promise<FileQuery> {
   const dialect = file.csv ?? canonicalDialect;
   const rowBytes = maxRowBytes(schema, asked);
-  const names = dialect.header ? await headerNames(duckdb, link, file, dialect, rowBytes) : schema.columns.map(({ name }) => name);
+  const first = await firstLine(duckdb, link, file, dialect, rowBytes);
   // An empty file has no header and no rows.
-  if (names === null) {
+  if (first === null) {
     const sql = `SELECT ${schema.columns.map((_, index) => `CAST(NULL AS VARCHAR) AS c${index}`).join(', ')} WHERE false`;
     return { sql, source: `(${sql})`, raw: schema.columns.map((_, index) => `c${index}`) };
   }
+  const names = dialect.header ? first.names : schema.columns.map(({ name }) => name);
   const raw: string[] = [];
   const list = schema.columns.map((column, index) => {
     const place = names.indexOf(column.name);
@@ -70,19 +71,19 @@ async function csvQuery(duckdb: DuckDb, file: InputFile, link: string, { schema,
     raw.push(`f${place}`);
     return `${notNull(column, canonicalText(column, `f${place}`))} AS c${index}`;
   });
-  const source = csvSource(link, file, dialect, names.length, rowBytes);
+  const source = csvSource(link, file, { ...dialect, lineEnd: first.lineEnd }, names.length, rowBytes);
   return { sql: `SELECT ${list.join(', ')} FROM ${source}`, source, raw };
 }
 
 /** Fields are `f0`, `f1`, …. One thread reads: see `line-guard.ts` for what the parallel reader makes of line breaks in quotes. */
-function csvSource(link: string, file: InputFile, dialect: CsvDialect, width: number, rowBytes: number): string {
+function csvSource(link: string, file: InputFile, dialect: CsvDialect & { readonly lineEnd: string }, width: number, rowBytes: number): string {
   const columns = Array.from({ length: width }, (_, index) => [`f${index}`, 'VARCHAR'] as const);
-  return `read_csv(${literal(link)}, columns = ${columnMap(columns)}, auto_detect = false, header = ${dialect.header}, delim = ${literal(dialect.delimiter)}, quote = ${literal(dialect.quote)}, escape = ${literal(dialect.escape)}, nullstr = ${literal(dialect.nullText)}, allow_quoted_nulls = false, compression = ${literal(file.codec)}, parallel = false, max_line_size = ${rowBytes}, buffer_size = ${rowBytes})`;
+  return `read_csv(${literal(link)}, columns = ${columnMap(columns)}, auto_detect = false, header = ${dialect.header}, delim = ${literal(dialect.delimiter)}, quote = ${literal(dialect.quote)}, escape = ${literal(dialect.escape)}, nullstr = ${literal(dialect.nullText)}, allow_quoted_nulls = false, new_line = ${dialect.lineEnd === '\n' ? `'\\n'` : `'\\r\\n'`}, compression = ${literal(file.codec)}, parallel = false, max_line_size = ${rowBytes}, buffer_size = ${rowBytes})`;
 }
 
 function jsonlQuery(file: InputFile, link: string, { schema, maxRowBytes: asked }: FilesToCsv): FileQuery {
   const columns = schema.columns.map(({ name }) => [name, 'JSON'] as const);
-  const source = `read_json(${literal(link)}, format = 'newline_delimited', columns = ${columnMap(columns)}, compression = ${literal(file.codec)}, maximum_object_size = ${maxRowBytes(schema, asked)}, convert_strings_to_integers = false)`;
+  const source = `read_json(${literal(link)}, format = 'newline_delimited', columns = ${columnMap(columns)}, compression = ${literal(file.codec === 'none' ? 'uncompressed' : file.codec)}, maximum_object_size = ${maxRowBytes(schema, asked)}, convert_strings_to_integers = false)`;
   const texts = schema.columns.map((column) => jsonText(column, ident(column.name)));
   const list = schema.columns.map((column, index) => `${notNull(column, canonicalText(column, texts[index]!))} AS c${index}`);
   return { sql: `SELECT ${list.join(', ')} FROM ${source}`, source, raw: texts };
