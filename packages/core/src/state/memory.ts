@@ -94,7 +94,7 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
 
     async adopt(id, queue) {
       const run = kept(id);
-      if (run.queue !== queue && !unheld(run.queue)) return false;
+      if (run.queue !== queue && !isEnded(run.record.state) && !unheld(run.queue)) return false;
       run.queue = queue;
       return true;
     },

@@ -33,8 +33,8 @@ export interface RunStore extends AsyncDisposable {
   admission(run: RunId, decide: (run: RunRecord, now: Date, rivals: readonly Rival[]) => readonly RunEvent[]): Promise<Transition>;
 
   /**
-   * Moves a run to another queue. Done only where nobody works on it: its queue is null, or the queue of a worker that is gone,
-   * or `queue` itself. Afterwards the stages of gone workers are among `expired()` at once. Answers whether it was done.
+   * Moves a run to another queue. Done only where nobody works on it: it has ended, its queue is null, or the queue of a worker that
+   * is gone, or `queue` itself. Afterwards the stages of gone workers are among `expired()` at once. Answers whether it was done.
    */
   adopt(run: RunId, queue: string): Promise<boolean>;
   /** Nobody works on these runs any more: each of the queue's unfinished runs goes to no queue. */

@@ -86,7 +86,7 @@ export async function postgresStore(url: string): Promise<RunStore> {
           .updateTable('run')
           .set({ queue })
           .where('id', '=', id)
-          .where((eb) => eb.or([eb('queue', '=', queue), unheld(sql`queue`)]))
+          .where((eb) => eb.or([eb('queue', '=', queue), eb('at', 'not in', ['queued', 'running']), unheld(sql`queue`)]))
           .executeTakeFirst();
         if (numUpdatedRows > 0n) return true;
         await db

@@ -1,0 +1,35 @@
+import { isDone, isEnded, type LeaseState, type PlanStage, type RunRecord, type StageRecord, stagesById } from '@millrace/core/runtime';
+
+/** Why a run does not go on at this moment. */
+export function whyRunWaits(run: RunRecord, abandoned: boolean): string | null {
+  if (isEnded(run.state)) return null;
+  if (abandoned) return `no process works on it; "millrace runs resume ${run.id}" goes on with it`;
+  if (run.cancelRequestedAt !== null) return 'it is being cancelled: what runs is being stopped';
+  return run.state.at === 'queued' ? (run.state.because ?? 'waits to be admitted') : null;
+}
+
+/** Why a stage does not run at this moment: which need, which limit, until when. */
+export function whyStageWaits(run: RunRecord, stage: StageRecord, lease: LeaseState | undefined, now: Date): string | null {
+  const { state } = stage;
+  const plan = stagesById(run.plan).get(stage.id) as PlanStage;
+  switch (state.at) {
+    case 'waiting': {
+      if (run.state.at === 'queued') return 'waits for the run to begin';
+      const missing = plan.needs.filter((need) => !isDone(run.stages.get(need) as StageRecord));
+      return `waits for ${missing.map((need) => `${need} (${run.stages.get(need)?.state.at})`).join(', ')}`;
+    }
+    case 'ready':
+      return 'waits for a free place in a worker';
+    case 'retrying': {
+      const seconds = Math.max(0, (Date.parse(state.next) - now.getTime()) / 1000);
+      return `waits ${seconds.toFixed(1)} s more for attempt ${state.attempt + 1} of ${plan.retry.attempts}, after ${state.error.code}`;
+    }
+    case 'running': {
+      if (lease?.workerGone) return 'its worker has gone; whoever looks next gives it to another';
+      if (lease && Date.parse(lease.until) < now.getTime()) return 'its worker has not been heard of; the lease is over';
+      return null;
+    }
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,273 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import {
+  compile,
+  decide,
+  isEnded,
+  MillraceError,
+  makeRunId,
+  type Plan,
+  type RunDetail,
+  type RunId,
+  type RunRecord,
+  type RunStore,
+  type RunSummary,
+  type StageProgress,
+  type Started,
+  type StartRequest,
+} from '@millrace/core/runtime';
+import { inlineDispatch } from '../dispatch/inline.ts';
+import { loadPipeline } from '../load/load.ts';
+import { redactor } from '../secrets/redact.ts';
+import { postgresStore } from '../store/postgres-store.ts';
+import { passing } from '../worker/failpoints.ts';
+import { Worker } from '../worker/worker.ts';
+import { Changes } from './changes.ts';
+import { whyRunWaits, whyStageWaits } from './explain.ts';
+import type { LocalExecutor, LocalOptions } from './options.ts';
+import { runRequest, stagesWith } from './request.ts';
+import { type LiveProgress, logLines, watch } from './watch.ts';
+
+/** @throws STATE_UNAVAILABLE, STATE_VERSION */
+export async function localExecutor(options: LocalOptions): Promise<LocalExecutor> {
+  const store = await postgresStore(options.state);
+  return new Local(store, options);
+}
+
+const defaultConcurrency = 2;
+const defaultMemory = 256;
+const mebibyte = 1024 * 1024;
+
+class Local implements LocalExecutor {
+  readonly #store: RunStore;
+  readonly #options: LocalOptions;
+  readonly #directory: string;
+  readonly #live = new Live();
+  readonly #id = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
+  #worker: Promise<Worker> | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(store: RunStore, options: LocalOptions) {
+    this.#store = store;
+    this.#options = options;
+    this.#directory = resolve(options.directory ?? '.');
+  }
+
+  async start(request: StartRequest): Promise<Started> {
+    const file = resolve(request.file);
+    const plan = request.plan ?? compile((await loadPipeline(file)).pipeline);
+    const worker = await this.#working();
+    worker.processes.warm(this.#spec(file), plan.fingerprint);
+    if (request.unfinished !== 'queue') {
+      const left = await this.#leftBehind(plan);
+      if (left) return { run: left, continued: true };
+    }
+    const id = makeRunId(new Date(), Math.random);
+    const made = await this.#store.create({
+      id,
+      request: await runRequest({ ...request, file }, plan, this.#store, new Date()),
+      plan,
+      queue: this.#queue,
+    });
+    passing('worker.run.created');
+    worker.nudge();
+    return { run: made.run, continued: !made.created };
+  }
+
+  /** The oldest unfinished run of the pipeline that nobody works on; ours from here on. */
+  async #leftBehind(plan: Plan): Promise<RunRecord | undefined> {
+    const open = await this.#store.list({ pipeline: plan.pipeline, states: ['queued', 'running'], limit: 1000 });
+    const left = open.filter(({ abandoned }) => abandoned).reverse();
+    for (const { id, state, cancelRequestedAt } of left.sort(
+      (a, b) => Number(b.state.at === 'running') - Number(a.state.at === 'running'),
+    )) {
+      if (cancelRequestedAt !== null) {
+        await this.#endCancelled(id);
+        continue;
+      }
+      const run = await this.#store.read(id);
+      if (run.plan.fingerprint !== plan.fingerprint) {
+        // One that has not begun stands in nobody's way.
+        if (state.at === 'queued') continue;
+        throw planChanged(run);
+      }
+      if (await this.#takeUp(id)) return this.#store.read(id);
+    }
+    return undefined;
+  }
+
+  async resume(id: RunId): Promise<RunRecord> {
+    return this.#goOn(id, []);
+  }
+
+  async retry(id: RunId, { from }: { readonly from?: string } = {}): Promise<RunRecord> {
+    const run = await this.#store.read(id);
+    return this.#goOn(id, from === undefined ? [] : stagesWith(run.plan, from));
+  }
+
+  async #goOn(id: RunId, from: readonly string[]): Promise<RunRecord> {
+    const run = await this.#store.read(id);
+    if (run.request.file !== null) {
+      const { pipeline } = await loadPipeline(run.request.file);
+      if (compile(pipeline).fingerprint !== run.plan.fingerprint) throw planChanged(run);
+    }
+    if (!isEnded(run.state) && run.cancelRequestedAt !== null && (await this.#store.abandoned(id))) await this.#endCancelled(id);
+    const worker = await this.#working();
+    if (run.request.file !== null) worker.processes.warm(this.#spec(run.request.file), run.plan.fingerprint);
+    if (!(await this.#takeUp(id))) throw held(run);
+    const { run: after } = await this.#store.transition(id, (record, now) => decide(record, { type: 'reopen', from }, now));
+    worker.nudge();
+    return after;
+  }
+
+  async #takeUp(id: RunId): Promise<boolean> {
+    const worker = await this.#working();
+    const taken = await this.#store.adopt(id, this.#queue);
+    if (taken) worker.takeUp();
+    return taken;
+  }
+
+  async cancel(id: RunId): Promise<RunRecord> {
+    await this.#store.transition(id, (record, now) => decide(record, { type: 'cancel' }, now));
+    if (await this.#store.abandoned(id)) await this.#endCancelled(id);
+    return this.#store.read(id);
+  }
+
+  /** Nobody is there to say that its stages have stopped. */
+  async #endCancelled(id: RunId): Promise<void> {
+    for (const { stage, epoch, workerGone } of await this.#store.leases(id)) {
+      if (workerGone) await this.#store.transition(id, (record, now) => decide(record, { type: 'lose', stage, epoch }, now));
+    }
+  }
+
+  watch(run: RunId, { after = 0, signal }: { readonly after?: number; readonly signal?: AbortSignal } = {}) {
+    return watch(this.#store, this.#live, run, after, signal);
+  }
+
+  list(filter: Parameters<RunStore['list']>[0] = {}): Promise<RunSummary[]> {
+    return this.#store.list(filter);
+  }
+
+  async show(id: RunId): Promise<RunDetail> {
+    const [run, abandoned, attempts, leases, stored] = await Promise.all([
+      this.#store.read(id),
+      this.#store.abandoned(id),
+      this.#store.attempts(id),
+      this.#store.leases(id),
+      this.#store.progress(id),
+    ]);
+    const progress = [...stored, ...(this.#live.of(id) ?? [])];
+    const stages = [...run.stages.values()].map((stage) => ({
+      id: stage.id,
+      state: stage.state,
+      waits: isEnded(run.state)
+        ? null
+        : whyStageWaits(
+            run,
+            stage,
+            leases.find((lease) => lease.stage === stage.id),
+            new Date(),
+          ),
+      progress:
+        stage.state.at === 'running' ? (progress.findLast((one) => one.stage === stage.id && one.epoch === stage.epoch) ?? null) : null,
+      attempts: attempts.filter((attempt) => attempt.stage === stage.id).map(({ stage: _, ...attempt }) => attempt),
+    }));
+    return { run, abandoned, stages, waits: whyRunWaits(run, abandoned) };
+  }
+
+  logs(run: RunId, options: { readonly stage?: string; readonly follow?: boolean; readonly signal?: AbortSignal } = {}) {
+    return logLines(this.#store, this.#live, run, options);
+  }
+
+  async finished(id: RunId, { signal }: { readonly signal?: AbortSignal } = {}): Promise<RunRecord> {
+    const changes = new Changes();
+    const unsubscribe = this.#store.subscribe((run) => {
+      if (run === id) changes.tell();
+    });
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        const run = await this.#store.read(id);
+        if (isEnded(run.state)) return run;
+        await changes.next(1_000, signal);
+      }
+    } finally {
+      unsubscribe();
+    }
+  }
+
+  async drain(): Promise<void> {
+    await (await this.#worker?.catch(() => undefined))?.drain();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closed ??= this.drain().finally(() => this.#store[Symbol.asyncDispose]());
+    return this.#closed;
+  }
+
+  get #queue(): string {
+    return `local:${this.#id}`;
+  }
+
+  /** Whoever only asks needs no worker. */
+  #working(): Promise<Worker> {
+    const { environment = {}, leaseMs = 60_000, graceMs = 10_000 } = this.#options;
+    this.#worker ??= Worker.start({
+      store: this.#store,
+      dispatch: inlineDispatch(),
+      id: this.#id,
+      queue: this.#queue,
+      leaseMs,
+      graceMs,
+      places: environment.concurrency ?? defaultConcurrency,
+      memory: (environment.memory ?? defaultMemory) * mebibyte,
+      redactor: redactor(),
+      spec: (file) => this.#spec(file),
+      directory: this.#directory,
+      progress: (progress) => this.#live.tell(progress),
+    });
+    return this.#worker;
+  }
+
+  #spec(file: string) {
+    return { file, directory: this.#directory, sources: this.#options.environment?.secrets ?? (['.env', 'env'] as const) };
+  }
+}
+
+/** The newest progress of each stage that runs here. */
+class Live implements LiveProgress {
+  readonly #newest = new Map<string, StageProgress>();
+  readonly #listeners = new Set<(progress: StageProgress) => void>();
+
+  tell(progress: StageProgress): void {
+    this.#newest.set(`${progress.run} ${progress.stage}`, progress);
+    for (const listener of this.#listeners) listener(progress);
+  }
+
+  of(run: RunId): readonly StageProgress[] | undefined {
+    const found = [...this.#newest.values()].filter((progress) => progress.run === run);
+    return found.length === 0 ? undefined : found;
+  }
+
+  subscribe(listener: (progress: StageProgress) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+}
+
+function planChanged(run: RunRecord): MillraceError {
+  return new MillraceError('PLAN_CHANGED', {
+    message: `Run ${run.id} of "${run.request.pipeline}" is unfinished, and the pipeline file is another version than the one it was made from.`,
+    remedy: `Check out that version to go on with it, or give it up: millrace runs cancel ${run.id}`,
+    facts: { run: run.id, fingerprint: run.plan.fingerprint },
+  });
+}
+
+function held(run: RunRecord): MillraceError {
+  return new MillraceError('RUN_HELD', {
+    message: `Another process works on run ${run.id}.`,
+    remedy: `Watch it: millrace runs watch ${run.id}`,
+    facts: { run: run.id },
+  });
+}

@@ -1,0 +1,123 @@
+import { compile, MillraceError, restoreError, runStage, type StageOutput, storeFailure } from '@millrace/core/runtime';
+import { type LoadedPipeline, loadPipeline } from '../load/load.ts';
+import { redactError } from '../secrets/redact.ts';
+import { environmentSecrets, type Secrets } from '../secrets/secrets.ts';
+import { captureOutput } from './capture-output.ts';
+import type { FromProcess, StoreRequest, ToProcess } from './message.ts';
+import { throttled } from './throttle.ts';
+
+/** The process that runs stages, one after the other: user code may block it, leak in it and crash it. */
+
+const send = (message: FromProcess): void => void process.send?.(message);
+
+let loading: { readonly pipeline: Promise<LoadedPipeline>; readonly secrets: Secrets } | undefined;
+let stop: AbortController | undefined;
+const waiting = new Map<number, { readonly resolve: () => void; readonly reject: (error: Error) => void }>();
+
+process.on('message', (message: ToProcess) => {
+  switch (message.type) {
+    case 'load': {
+      const secrets = environmentSecrets({ directory: message.directory, sources: message.sources });
+      loading = { pipeline: loadPipeline(message.file), secrets };
+      loading.pipeline.catch(() => {}); // told when a stage wants it
+      captureOutput((level, text) => log(secrets, level, text));
+      return;
+    }
+    case 'run':
+      return void run(message);
+    case 'stop':
+      return stop?.abort(restoreError(message.reason));
+    case 'stored': {
+      const request = waiting.get(message.id);
+      waiting.delete(message.id);
+      return message.error ? request?.reject(restoreError(message.error)) : request?.resolve();
+    }
+    default:
+      message satisfies never;
+  }
+});
+// The worker has died: what runs here is nobody's any more.
+process.on('disconnect', () => process.exit(1));
+// Ctrl-C goes to the whole group; the worker decides what it means for us.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
+for (const event of ['uncaughtException', 'unhandledRejection'] as const) process.on(event, (error: unknown) => crash(error));
+
+async function run({ job, fingerprint, spool }: Extract<ToProcess, { type: 'run' }>): Promise<void> {
+  const { pipeline, secrets } = loading as NonNullable<typeof loading>;
+  const started = performance.now();
+  stop = new AbortController();
+  const progress = throttled((state: Extract<FromProcess, { type: 'progress' }>['progress']) =>
+    send({ type: 'progress', progress: state, memory: process.memoryUsage.rss(), elapsedMs: Math.round(performance.now() - started) }),
+  );
+  let outcome: FromProcess;
+  try {
+    const loaded = await pipeline;
+    const plan = compile(loaded.pipeline);
+    if (plan.fingerprint !== fingerprint) throw planChanged(loaded, fingerprint);
+    const output: StageOutput = await runStage(job, loaded.pipeline, {
+      signal: stop.signal,
+      secret: async (ref) => {
+        const value = await secrets.get(ref);
+        send({ type: 'secret', value });
+        return value;
+      },
+      now: () => new Date(),
+      spool,
+      log: {
+        info: (message, facts) => log(secrets, 'info', message, facts),
+        warn: (message, facts) => log(secrets, 'warn', message, facts),
+      },
+      progress: progress.tell,
+      storePlan: (read) => ask({ type: 'plan', plan: read }),
+      storePart: (part) => ask({ type: 'part', part }),
+      forgetParts: () => ask({ type: 'forget-parts' }),
+    });
+    outcome = { type: 'succeeded', output };
+  } catch (error) {
+    outcome = { type: 'failed', error: redactError(storeFailure(error), secrets) };
+  }
+  stop = undefined;
+  progress.flush();
+  send(outcome);
+}
+
+let asked = 0;
+
+function ask(what: StoreRequest): Promise<void> {
+  const id = ++asked;
+  return new Promise((resolve, reject) => {
+    waiting.set(id, { resolve, reject });
+    send({ type: 'store', id, what });
+  });
+}
+
+function log(
+  secrets: Secrets,
+  level: 'info' | 'warn' | 'stdout' | 'stderr',
+  message: string,
+  facts: Readonly<Record<string, unknown>> = {},
+): void {
+  send({ type: 'log', line: { at: new Date().toISOString(), level, message: secrets.redact(message), facts: secrets.redactAll(facts) } });
+}
+
+/** An error that nobody awaits leaves the process in a state that nobody knows: it tells and goes. */
+function crash(error: unknown): void {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const stored = storeFailure(
+    new MillraceError('STAGE_CRASHED', {
+      message: `An error that nobody awaits has ended the stage: ${text}`,
+      remedy: 'Await every promise that a function makes, and handle the errors of what it starts.',
+      cause: error,
+    }),
+  );
+  const secrets = loading?.secrets;
+  process.send?.({ type: 'failed', error: secrets ? redactError(stored, secrets) : stored } satisfies FromProcess, () => process.exit(1));
+}
+
+function planChanged({ file, pipeline }: LoadedPipeline, fingerprint: string): MillraceError {
+  return new MillraceError('PLAN_CHANGED', {
+    message: `${file} is not the version of "${pipeline.name}" that this run was made from.`,
+    remedy: 'Check out that version to go on with the run, or cancel it and start a new one.',
+    facts: { file, fingerprint },
+  });
+}

@@ -1,0 +1,43 @@
+import type {
+  AttemptProgress,
+  Environment,
+  LogLine,
+  ReadPlan,
+  StagedPart,
+  StageJob,
+  StageOutput,
+  StoredError,
+} from '@millrace/core/runtime';
+
+/*
+ * What a worker and the process that runs its stages say to each other, in Node's own IPC (structured clones).
+ *
+ *   worker ──load──▶ process      once: the pipeline file, so that it is there when the first stage comes
+ *   worker ──run───▶ process      one stage at a time
+ *   worker ──stop──▶ process      end the stage; whoever does not within the grace period is killed
+ *   process ──store──▶ worker ──stored──▶ process     the state store is the worker's
+ *   process ──progress, log, secret──▶ worker
+ *   process ──succeeded | failed──▶ worker            the outcome of `run`
+ *
+ * When the worker dies the channel closes, and the process ends.
+ */
+
+export type ToProcess =
+  | { readonly type: 'load'; readonly file: string; readonly directory: string; readonly sources: NonNullable<Environment['secrets']> }
+  | { readonly type: 'run'; readonly job: StageJob; readonly fingerprint: string; readonly spool: string }
+  | { readonly type: 'stop'; readonly reason: StoredError }
+  | { readonly type: 'stored'; readonly id: number; readonly error: StoredError | null };
+
+export type FromProcess =
+  | { readonly type: 'progress'; readonly progress: AttemptProgress; readonly memory: number; readonly elapsedMs: number }
+  | { readonly type: 'log'; readonly line: Pick<LogLine, 'at' | 'level' | 'message' | 'facts'> }
+  /** Not to be shown: the worker takes it out of whatever the process writes past us. */
+  | { readonly type: 'secret'; readonly value: string }
+  | { readonly type: 'store'; readonly id: number; readonly what: StoreRequest }
+  | { readonly type: 'succeeded'; readonly output: StageOutput }
+  | { readonly type: 'failed'; readonly error: StoredError };
+
+export type StoreRequest =
+  | { readonly type: 'plan'; readonly plan: ReadPlan }
+  | { readonly type: 'part'; readonly part: StagedPart }
+  | { readonly type: 'forget-parts' };

@@ -1,0 +1,60 @@
+import { type ProcessSpec, StageProcess } from './stage-process.ts';
+
+/** A process that has run this many stages is replaced, for whatever they have left in it. */
+const stagesEach = 50;
+
+/**
+ * Processes with a pipeline loaded, kept for its next stage: starting Node and loading a file and its connectors takes longer
+ * than many a stage. Only one that has ended its stage well is used again.
+ */
+export class ProcessPool implements AsyncDisposable {
+  readonly #idle: { readonly key: string; readonly process: StageProcess; readonly used: number }[] = [];
+  readonly #busy = new Map<StageProcess, { readonly key: string; readonly used: number }>();
+  readonly #room: number;
+  #closed = false;
+
+  /** `room` is how many idle ones are kept. */
+  constructor(room: number) {
+    this.#room = room;
+  }
+
+  /** Starts one ahead of its first stage. */
+  warm(spec: ProcessSpec, version: string): void {
+    const key = keyOf(spec, version);
+    if (this.#closed || this.#idle.some((idle) => idle.key === key && idle.process.alive)) return;
+    this.#keep({ key, process: new StageProcess(spec), used: 0 });
+  }
+
+  /** A process for one stage. `version` is the fingerprint of the pipeline: another version is loaded anew. */
+  take(spec: ProcessSpec, version: string): StageProcess {
+    const key = keyOf(spec, version);
+    const at = this.#idle.findIndex((idle) => idle.key === key && idle.process.alive);
+    const found = at < 0 ? undefined : this.#idle.splice(at, 1)[0];
+    const process = found?.process ?? new StageProcess(spec);
+    this.#busy.set(process, { key, used: (found?.used ?? 0) + 1 });
+    return process;
+  }
+
+  /** After the stage. */
+  giveBack(process: StageProcess, endedWell: boolean): void {
+    const taken = this.#busy.get(process);
+    this.#busy.delete(process);
+    if (taken && endedWell && process.alive && !this.#closed && taken.used < stagesEach) this.#keep({ process, ...taken });
+    else process.kill();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    const all = [...this.#idle.map(({ process }) => process), ...this.#busy.keys()];
+    for (const process of all) process.kill();
+    await Promise.all(all.map((process) => process.gone()));
+  }
+
+  #keep(idle: { readonly key: string; readonly process: StageProcess; readonly used: number }): void {
+    idle.process.rest();
+    this.#idle.push(idle);
+    while (this.#idle.length > this.#room) this.#idle.shift()?.process.kill();
+  }
+}
+
+const keyOf = ({ file, directory, sources }: ProcessSpec, version: string): string => JSON.stringify([file, directory, sources, version]);

@@ -1,0 +1,174 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { MillraceError, type StageJob, type StageOutput, type StoredError, storeError } from '@millrace/core/runtime';
+import { lines } from './capture-output.ts';
+import type { FromProcess, StoreRequest, ToProcess } from './message.ts';
+
+/** Which code a process has loaded. */
+export interface ProcessSpec {
+  readonly file: string;
+  readonly directory: string;
+  readonly sources: Extract<ToProcess, { type: 'load' }>['sources'];
+}
+
+export interface StageListener {
+  progress(message: Extract<FromProcess, { type: 'progress' }>): void;
+  log(line: Extract<FromProcess, { type: 'log' }>['line']): void;
+  secret(value: string): void;
+  store(request: StoreRequest): Promise<void>;
+  redact(text: string): string;
+}
+
+export type Outcome =
+  | { readonly type: 'succeeded'; readonly output: StageOutput }
+  | { readonly type: 'failed'; readonly error: StoredError };
+
+/** Characters of what a process has written past us that a crash shows. */
+const lastWords = 4_000;
+
+/** The worker's end of a process that runs stages. */
+export class StageProcess {
+  readonly #child: ChildProcess;
+  readonly #exit: Promise<string>;
+  #listener: StageListener | undefined;
+  #finish: ((outcome: Outcome) => void) | undefined;
+  #errors = '';
+  #stopping: { readonly reason: StoredError; readonly timer: NodeJS.Timeout } | undefined;
+  #killed = false;
+  #alive = true;
+
+  constructor(spec: ProcessSpec) {
+    this.#child = spawnChild(spec.directory);
+    this.#exit = new Promise((resolve) => {
+      this.#child.once('error', (error) => resolve(`could not be started (${error.message})`));
+      this.#child.once('exit', (code, signal) => resolve(signal ? `was ended by ${signal}` : `ended with exit code ${code}`));
+    });
+    void this.#exit.then((how) => this.#ended(how));
+    this.#child.on('message', (message: FromProcess) => this.#heard(message));
+    const raw = (level: 'stdout' | 'stderr') =>
+      lines((text) => this.#listener?.log({ at: new Date().toISOString(), level, message: this.#listener.redact(text), facts: {} }));
+    const out = raw('stdout');
+    const err = raw('stderr');
+    this.#child.stdout?.setEncoding('utf8').on('data', out);
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#errors = (this.#errors + text).slice(-lastWords);
+      err(text);
+    });
+    this.#send({ type: 'load', ...spec });
+  }
+
+  /** It has not ended, and may run another stage. */
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  /** An idle process does not keep this one from ending. */
+  rest(): void {
+    this.#child.unref();
+    this.#child.channel?.unref();
+    for (const pipe of [this.#child.stdout, this.#child.stderr]) (pipe as { unref?(): void } | null)?.unref?.();
+  }
+
+  /** Runs one stage to its outcome; the death of the process is one. */
+  run(job: StageJob, fingerprint: string, spool: string, listener: StageListener): Promise<Outcome> {
+    this.#child.ref();
+    this.#child.channel?.ref();
+    this.#listener = listener;
+    return new Promise((resolve) => {
+      this.#finish = (outcome) => {
+        this.#finish = undefined;
+        clearTimeout(this.#stopping?.timer);
+        this.#stopping = undefined;
+        resolve(outcome);
+      };
+      if (!this.#alive) void this.#exit.then((how) => this.#ended(how));
+      else this.#send({ type: 'run', job, fingerprint, spool });
+    });
+  }
+
+  /** Asks the stage to end; kills it if it has not after `graceMs`. */
+  stop(reason: StoredError, graceMs: number): void {
+    if (!this.#finish || (this.#stopping && graceMs > 0)) return;
+    clearTimeout(this.#stopping?.timer);
+    this.#stopping = { reason, timer: setTimeout(() => this.kill(), graceMs) };
+    this.#send({ type: 'stop', reason });
+  }
+
+  kill(): void {
+    this.#killed = true;
+    this.#child.kill('SIGKILL');
+  }
+
+  /** After `kill`: it is gone. */
+  async gone(): Promise<void> {
+    await this.#exit;
+  }
+
+  #send(message: ToProcess): void {
+    // The channel may have closed a moment ago: the exit is on its way.
+    if (this.#child.connected) this.#child.send(message, () => {});
+  }
+
+  #heard(message: FromProcess): void {
+    switch (message.type) {
+      case 'progress':
+        return this.#listener?.progress(message);
+      case 'log':
+        return this.#listener?.log(message.line);
+      case 'secret':
+        return this.#listener?.secret(message.value);
+      case 'store':
+        return void this.#store(message.id, message.what);
+      case 'succeeded':
+      case 'failed':
+        return this.#finish?.(message);
+      default:
+        message satisfies never;
+    }
+  }
+
+  async #store(id: number, what: StoreRequest): Promise<void> {
+    const error = await this.#listener?.store(what).then(
+      () => null,
+      (failure: unknown) => storeError(failure),
+    );
+    this.#send({ type: 'stored', id, error: error ?? null });
+  }
+
+  #ended(how: string): void {
+    this.#alive = false;
+    // A failpoint has killed it: it stands for the death of the machine, so this process goes as well.
+    if (process.env['MILLRACE_FAILPOINT'] && how === 'was ended by SIGKILL' && !this.#killed) process.kill(process.pid, 'SIGKILL');
+    this.#finish?.({ type: 'failed', error: this.#stopping?.reason ?? this.#crash(how) });
+  }
+
+  #crash(how: string): StoredError {
+    const words = this.#listener?.redact(this.#errors.trim()) ?? '';
+    const memory = /heap out of memory|Allocation failed/.test(words);
+    return storeError(
+      new MillraceError('STAGE_CRASHED', {
+        message: `The process of the stage ${how} before the stage was done${memory ? ': it ran out of memory' : ''}.${words === '' ? '' : `\n${words}`}`,
+        remedy: memory
+          ? 'Keep less in memory between rows, or allow more: NODE_OPTIONS=--max-old-space-size=4096.'
+          : 'Look for process.exit(), native code or a memory limit of the machine or container.',
+        facts: { how },
+      }),
+    );
+  }
+}
+
+function spawnChild(directory: string): ChildProcess {
+  // From the sources (tests, bench) Node 20 needs a loader for TypeScript, and our packages by their sources.
+  const fromSource = import.meta.url.endsWith('.ts');
+  const script = fileURLToPath(new URL(fromSource ? './child.ts' : './child.js', import.meta.url));
+  const loader = fromSource
+    ? ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href, '--conditions=millrace-source']
+    : [];
+  return fork(script, [], {
+    execArgv: ['--no-warnings', ...loader],
+    cwd: directory,
+    serialization: 'advanced',
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+}

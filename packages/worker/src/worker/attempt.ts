@@ -1,0 +1,197 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type AttemptProgress,
+  type Command,
+  decide,
+  type FilesRef,
+  type HeldLease,
+  isMillraceError,
+  type Lease,
+  type LogLine,
+  type PlanStage,
+  type RunFacts,
+  type RunRecord,
+  type RunStore,
+  type StageJob,
+  type StageProgress,
+  type StoredError,
+  stagesById,
+  stageTimeout,
+  storeError,
+} from '@millrace/core/runtime';
+import { type Redactor, redactError } from '../secrets/redact.ts';
+import type { StoreRequest } from '../stage-process/message.ts';
+import type { ProcessPool } from '../stage-process/pool.ts';
+import type { Outcome, ProcessSpec, StageProcess } from '../stage-process/stage-process.ts';
+import { passing } from './failpoints.ts';
+import type { LogBuffer } from './log-buffer.ts';
+
+/** What attempts of one worker share. */
+export interface AttemptSetting {
+  readonly store: RunStore;
+  readonly processes: ProcessPool;
+  readonly logs: LogBuffer;
+  readonly redactor: Redactor;
+  readonly spec: (file: string) => ProcessSpec;
+  /** Directory under which attempts get one of their own. */
+  readonly spool: string;
+  readonly graceMs: number;
+  readonly splitConcurrency: number;
+  readonly memoryBudget: number;
+  readonly progress: (progress: StageProgress) => void;
+}
+
+/** One attempt at a stage, from its claim to its report. */
+export class Attempt {
+  readonly lease: Lease;
+  /** Settles when the outcome is stored, or is nobody's business any more. */
+  readonly done: Promise<void>;
+  readonly #setting: AttemptSetting;
+  #process: StageProcess | undefined;
+  #stopped: StoredError | undefined;
+  #progress: StageProgress | null = null;
+  #progressStored = true;
+
+  constructor(lease: Lease, run: RunRecord, setting: AttemptSetting) {
+    this.lease = lease;
+    this.#setting = setting;
+    this.done = this.#work(run);
+  }
+
+  /** For the heartbeat: progress once, where there is new. */
+  held(): HeldLease {
+    const { run, stage, epoch } = this.lease;
+    const progress = this.#progressStored ? null : this.#progress;
+    this.#progressStored = true;
+    return { run, stage, epoch, progress };
+  }
+
+  /** Ends it: gently, or at once where there is no grace left. The first reason counts. */
+  stop(reason: StoredError, graceMs = this.#setting.graceMs): void {
+    this.#stopped ??= reason;
+    this.#process?.stop(this.#stopped, graceMs);
+  }
+
+  async #work(run: RunRecord): Promise<void> {
+    const outcome = await this.#outcome(run).catch((error: unknown): Outcome => ({ type: 'failed', error: storeError(error) }));
+    await this.#setting.logs.flush();
+    passing('worker.outcome.known');
+    await this.#report(outcome);
+    passing('worker.outcome.stored');
+  }
+
+  async #outcome(run: RunRecord): Promise<Outcome> {
+    const { store, processes, spec } = this.#setting;
+    const stage = stagesById(run.plan).get(this.lease.stage) as PlanStage;
+    const job = await jobOf(run, this.lease, stage, store, this.#setting);
+    const spool = join(this.#setting.spool, `${process.pid}-${run.id.slice(-6)}-${stage.id}-${this.lease.epoch}`);
+    await mkdir(spool, { recursive: true, mode: 0o700 });
+    this.#process = processes.take(spec(run.request.file ?? ''), run.plan.fingerprint);
+    // Its own clock stops it; this one is for a stage that does not hear.
+    const overdue =
+      stage.timeoutMs === null
+        ? undefined
+        : setTimeout(() => this.stop(storeError(stageTimeout(stage.id, stage.timeoutMs as number))), stage.timeoutMs + 500);
+    try {
+      const running = this.#process.run(job, run.plan.fingerprint, spool, this);
+      if (this.#stopped) this.#process.stop(this.#stopped, this.#setting.graceMs);
+      const outcome = await running;
+      processes.giveBack(this.#process, outcome.type === 'succeeded');
+      return outcome;
+    } finally {
+      clearTimeout(overdue);
+      this.#process = undefined;
+      await rm(spool, { recursive: true, force: true, maxRetries: 3 }).catch(() => {}); // swept when a worker starts
+    }
+  }
+
+  /** Until the store has it: after an outage the epoch tells whether anybody still wants to know. */
+  async #report(outcome: Outcome): Promise<void> {
+    const { store, redactor } = this.#setting;
+    const { run, stage, epoch } = this.lease;
+    const command: Command =
+      outcome.type === 'succeeded'
+        ? { type: 'succeed', stage, epoch, output: redactor.redactAll(outcome.output) }
+        : outcome.error.code === 'SHUTDOWN'
+          ? { type: 'release', stage, epoch }
+          : { type: 'fail', stage, epoch, error: redactError(outcome.error, redactor), random: Math.random() };
+    for (let pause = 100; ; pause = Math.min(2 * pause, 5_000)) {
+      try {
+        await store.transition(run, (record, now) => decide(record, command, now));
+        return;
+      } catch (error) {
+        if (!isMillraceError(error) || error.code !== 'STATE_UNAVAILABLE' || this.#stopped?.code === 'SHUTDOWN') throw error;
+        await sleep(pause);
+      }
+    }
+  }
+
+  /** What the process says of itself: see `StageListener`. */
+  progress({ progress, memory, elapsedMs }: { progress: AttemptProgress; memory: number; elapsedMs: number }): void {
+    const { run, stage, epoch } = this.lease;
+    this.#progress = { run, stage, epoch, ...progress, memory, elapsedMs };
+    this.#progressStored = false;
+    this.#setting.progress(this.#progress);
+  }
+
+  log(line: Omit<LogLine, 'run' | 'stage' | 'epoch'>): void {
+    const { run, stage, epoch } = this.lease;
+    this.#setting.logs.add({ run, stage, epoch, ...line });
+  }
+
+  secret(value: string): void {
+    this.#setting.redactor.hide(value);
+  }
+
+  redact(text: string): string {
+    return this.#setting.redactor.redact(text);
+  }
+
+  store(request: StoreRequest): Promise<void> {
+    const { store } = this.#setting;
+    switch (request.type) {
+      case 'plan':
+        return store.storePlan(this.lease, request.plan);
+      case 'part':
+        return store.storePart(this.lease, request.part);
+      case 'forget-parts':
+        return store.forgetParts(this.lease);
+      default:
+        return request satisfies never;
+    }
+  }
+}
+
+async function jobOf(run: RunRecord, lease: Lease, stage: PlanStage, store: RunStore, setting: AttemptSetting): Promise<StageJob> {
+  const { pipeline, logicalTime, date, window, params, fullRefresh } = run.request;
+  const facts: RunFacts = { id: run.id, pipeline, logicalTime, date, window, params };
+  return {
+    run: facts,
+    runAt: run.createdAt,
+    fullRefresh,
+    stage,
+    epoch: lease.epoch,
+    redone: run.stages.get(stage.id)?.redone ?? 0,
+    files: filesOf(run),
+    earlier: await store.earlier(run.id, stage.id),
+    concurrency: setting.splitConcurrency,
+    memoryBudget: setting.memoryBudget,
+  };
+}
+
+/** What the loads of this run have left, or those of an earlier run where they were not selected. */
+function filesOf(run: RunRecord): Record<string, FilesRef> {
+  const files: Record<string, FilesRef> = {};
+  for (const { id, state } of run.stages.values()) {
+    const output =
+      state.at === 'succeeded'
+        ? state.output
+        : state.at === 'skipped' && state.because.kind === 'not-selected'
+          ? state.because.output
+          : null;
+    if (output?.kind === 'load' && output.receipt.files) files[id] = output.receipt.files;
+  }
+  return files;
+}

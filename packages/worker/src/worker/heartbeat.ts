@@ -1,0 +1,81 @@
+import type { RunStore } from '@millrace/core/runtime';
+import type { Attempt } from './attempt.ts';
+import { cancelled, leaseGone } from './stops.ts';
+
+/** How often progress is stored while something runs, in milliseconds. */
+const progressMs = 2_000;
+
+/** Renews all leases of a worker in one statement, from its main thread, which runs no code of pipelines. */
+export class Heartbeat {
+  readonly #store: RunStore;
+  readonly #worker: string;
+  readonly #leaseMs: number;
+  readonly #attempts: ReadonlySet<Attempt>;
+  readonly #renewed = new WeakMap<Attempt, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #beating: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(store: RunStore, worker: string, leaseMs: number, attempts: ReadonlySet<Attempt>) {
+    this.#store = store;
+    this.#worker = worker;
+    this.#leaseMs = leaseMs;
+    this.#attempts = attempts;
+    this.#plan();
+  }
+
+  /** A lease begins when it is claimed. */
+  began(attempt: Attempt): void {
+    this.#renewed.set(attempt, performance.now());
+    this.#plan();
+  }
+
+  /** Beats now: somebody has said that a run changed. */
+  beat(): Promise<void> {
+    this.#beating ??= this.#beat().finally(() => {
+      this.#beating = undefined;
+      this.#plan();
+    });
+    return this.#beating;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#beating;
+  }
+
+  #plan(): void {
+    clearTimeout(this.#timer);
+    if (this.#stopped) return;
+    const quarter = this.#leaseMs / 4;
+    this.#timer = setTimeout(() => void this.beat(), this.#attempts.size > 0 ? Math.min(quarter, progressMs) : quarter);
+    this.#timer.unref();
+  }
+
+  async #beat(): Promise<void> {
+    const attempts = [...this.#attempts];
+    const began = performance.now();
+    try {
+      const renewed = await this.#store.renew(
+        this.#worker,
+        attempts.map((attempt) => attempt.held()),
+      );
+      for (const [i, { fate }] of renewed.entries()) {
+        const attempt = attempts[i] as Attempt;
+        if (fate === 'lost') this.#lost(attempt);
+        else this.#renewed.set(attempt, began);
+        if (fate === 'cancel-requested') attempt.stop(cancelled(attempt.lease.run));
+      }
+    } catch {
+      // The store is away. Leases that cannot be renewed in time are others' to take: what runs under them must stop.
+      for (const attempt of attempts)
+        if (performance.now() - (this.#renewed.get(attempt) ?? began) > 0.9 * this.#leaseMs) this.#lost(attempt);
+    }
+  }
+
+  /** An attempt that has just reported its end holds nothing any more, and is not told off for it. */
+  #lost(attempt: Attempt): void {
+    if (this.#attempts.has(attempt)) attempt.stop(leaseGone(attempt.lease.run, attempt.lease.stage));
+  }
+}

@@ -1,0 +1,107 @@
+import { decide, isMillraceError, type RunStore } from '@millrace/core/runtime';
+import type { Dispatch } from '../dispatch/dispatch.ts';
+
+export interface RelayOptions {
+  readonly store: RunStore;
+  readonly dispatch: Dispatch;
+  readonly queue: string;
+  /** Runs of one pipeline that may be active at the same time. */
+  readonly runsEach: number;
+  /** How often to look without having been told. */
+  readonly pollMs: number;
+  /** How often, about, to look for leases that are over. */
+  readonly sweepMs: number;
+}
+
+const batch = 100;
+
+/**
+ * Brings what the store says to those who work: hands the outbox to the dispatch, admits runs, wakes retries that are due,
+ * takes back leases that are over. Whatever is lost on the way, the next look at the rows themselves finds it.
+ */
+export class Relay {
+  readonly #options: RelayOptions;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #stopped = false;
+  #lastPoll = Number.NEGATIVE_INFINITY;
+  #nextSweep = 0;
+
+  constructor(options: RelayOptions) {
+    this.#options = options;
+  }
+
+  /** Something may have changed. */
+  nudge(): void {
+    if (this.#stopped) return;
+    this.#again = true;
+    this.#running ??= this.#loop().finally(() => {
+      this.#running = undefined;
+      if (this.#again) this.nudge();
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#running;
+  }
+
+  async #loop(): Promise<void> {
+    let pause = this.#options.pollMs;
+    while (this.#again && !this.#stopped) {
+      this.#again = false;
+      try {
+        pause = Math.min(this.#options.pollMs, await this.#look());
+      } catch (error) {
+        // Away for a while, or a mistake of ours that the next look may not meet: a relay never dies.
+        if (!isMillraceError(error)) process.emitWarning(error instanceof Error ? error : String(error));
+        pause = 1_000;
+      }
+    }
+    clearTimeout(this.#timer);
+    if (!this.#stopped) this.#timer = setTimeout(() => this.nudge(), Math.max(pause, 10));
+  }
+
+  /** Answers in how many milliseconds there is something to do again. */
+  async #look(): Promise<number> {
+    const { store, dispatch, queue, pollMs } = this.#options;
+    const now = performance.now();
+    if (now >= this.#nextSweep) await this.#sweep();
+    const due = await store.due(queue);
+    for (const run of due.runs) await store.transition(run, (record, at) => decide(record, { type: 'wake' }, at));
+    const taken = await store.drainOutbox(queue, batch);
+    if (taken.length === batch) this.#again = true;
+    const poll = now - this.#lastPoll >= pollMs;
+    if (poll) this.#lastPoll = now;
+    if (poll || taken.some(({ stage }) => stage === null)) await this.#admit();
+    // Admissions have written wake-ups of their own.
+    const more = await store.drainOutbox(queue, batch);
+    const stages = [...taken, ...more, ...(poll ? await store.ready(queue, batch) : [])].filter(({ stage }) => stage !== null);
+    if (stages.length > 0) await dispatch.send(stages);
+    return due.nextMs ?? pollMs;
+  }
+
+  async #admit(): Promise<void> {
+    const { store, queue, runsEach } = this.#options;
+    for (const run of await store.queued(queue)) {
+      await store.admission(run, (record, now, rivals) => decide(record, { type: 'admit', rivals, limit: runsEach }, now));
+    }
+  }
+
+  /** Anybody's leases: a worker that has died cannot do it. Spread out, so that a fleet does not sweep in step. */
+  async #sweep(): Promise<void> {
+    const { store, sweepMs } = this.#options;
+    this.#nextSweep = performance.now() + sweepMs * (0.75 + Math.random() / 2);
+    for (const { run, stage, epoch } of await store.expired()) {
+      await store.transition(run, (record, now) => decide(record, { type: 'lose', stage, epoch }, now));
+    }
+  }
+
+  /** Before work that was left behind is taken up. */
+  sweepSoon(): void {
+    this.#nextSweep = 0;
+    this.nudge();
+  }
+}

@@ -1,0 +1,172 @@
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { decide, type RunStore, type StageProgress, type WakeUp, type WorkerHold } from '@millrace/core/runtime';
+import type { Dispatch } from '../dispatch/dispatch.ts';
+import type { Redactor } from '../secrets/redact.ts';
+import { ProcessPool } from '../stage-process/pool.ts';
+import type { ProcessSpec } from '../stage-process/stage-process.ts';
+import { Attempt, type AttemptSetting } from './attempt.ts';
+import { passing } from './failpoints.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { LogBuffer } from './log-buffer.ts';
+import { Relay } from './relay.ts';
+import { shutdown } from './stops.ts';
+
+export interface WorkerOptions {
+  readonly store: RunStore;
+  readonly dispatch: Dispatch;
+  readonly id: string;
+  /** Whose runs it works on. */
+  readonly queue: string;
+  readonly leaseMs: number;
+  readonly graceMs: number;
+  /** Stages side by side. */
+  readonly places: number;
+  /** Bytes for all of them together. */
+  readonly memory: number;
+  readonly redactor: Redactor;
+  readonly spec: (file: string) => ProcessSpec;
+  /** The project's directory; attempts keep temporary files in its `.millrace/spool`. */
+  readonly directory: string;
+  readonly progress: (progress: StageProgress) => void;
+}
+
+/** Splits of a stage side by side: with more, one process decodes no faster. */
+const splitConcurrency = 4;
+const pollMs = 5_000;
+const sweepMs = 5_000;
+
+/** Claims stages of its queue and runs them, each in a process of its own; says that it lives; takes up what others have left. */
+export class Worker implements AsyncDisposable {
+  readonly id: string;
+  readonly processes: ProcessPool;
+  readonly #options: WorkerOptions;
+  readonly #hold: WorkerHold;
+  readonly #attempts = new Set<Attempt>();
+  readonly #logs: LogBuffer;
+  readonly #heartbeat: Heartbeat;
+  readonly #relay: Relay;
+  readonly #unsubscribe: () => void;
+  #drained: Promise<void> | undefined;
+
+  static async start(options: WorkerOptions): Promise<Worker> {
+    const { store, id, leaseMs } = options;
+    await mkdir(spoolOf(options), { recursive: true });
+    await sweepSpool(spoolOf(options));
+    return new Worker(options, await store.register({ id, label: `process ${process.pid} on ${hostname()}`, leaseMs }));
+  }
+
+  private constructor(options: WorkerOptions, hold: WorkerHold) {
+    const { store, dispatch, id, queue, leaseMs, places } = options;
+    this.id = id;
+    this.#options = options;
+    this.#hold = hold;
+    this.processes = new ProcessPool(places);
+    this.#logs = new LogBuffer(store);
+    this.#heartbeat = new Heartbeat(store, id, leaseMs, this.#attempts);
+    this.#relay = new Relay({ store, dispatch, queue, runsEach: 1, pollMs, sweepMs });
+    dispatch.receive(places, (wakeUp) => this.#handle(wakeUp));
+    this.#unsubscribe = store.subscribe((run) => this.#changed(run));
+  }
+
+  /** Something may have changed. */
+  nudge(): void {
+    this.#relay.nudge();
+  }
+
+  /** There may be leases of workers that have gone. */
+  takeUp(): void {
+    this.#relay.sweepSoon();
+  }
+
+  /**
+   * Stops: nothing is claimed any more, what runs is asked to end and is given back without an attempt spent, and its runs belong
+   * to nobody. Called again it kills what has not ended.
+   */
+  drain(): Promise<void> {
+    if (this.#drained) for (const attempt of this.#attempts) attempt.stop(shutdown, 0);
+    this.#drained ??= this.#drain();
+    return this.#drained;
+  }
+
+  async #drain(): Promise<void> {
+    const { store, dispatch, queue } = this.#options;
+    dispatch.pause();
+    await this.#relay.stop();
+    this.#unsubscribe();
+    const attempts = [...this.#attempts];
+    for (const attempt of attempts) attempt.stop(shutdown);
+    await Promise.allSettled(attempts.map(({ done }) => done));
+    await this.#heartbeat.stop();
+    await this.#logs.flush();
+    await this.processes[Symbol.asyncDispose]();
+    // Without the store they count as left behind as soon as our hold is gone.
+    await store.abandon(queue).catch(() => {});
+    await this.#hold[Symbol.asyncDispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.drain();
+  }
+
+  #changed(run: string): void {
+    this.#relay.nudge();
+    for (const { lease } of this.#attempts) if (lease.run === run) return void this.#heartbeat.beat();
+  }
+
+  /** Claims the stage, where it is still to be had, and sees it through. */
+  async #handle({ run, stage }: WakeUp): Promise<void> {
+    if (stage === null || this.#drained) return;
+    const { store } = this.#options;
+    const claim = await store.transition(run, (record, now) => decide(record, { type: 'claim', stage, worker: this.id }, now));
+    const started = claim.events.find(({ event }) => event.type === 'stage.started')?.event;
+    if (started?.type !== 'stage.started') return;
+    passing('worker.stage.claimed');
+    const attempt = new Attempt({ run, stage, epoch: started.epoch, worker: this.id }, claim.run, this.#setting());
+    this.#attempts.add(attempt);
+    this.#heartbeat.began(attempt);
+    if (this.#drained) attempt.stop(shutdown);
+    try {
+      await attempt.done;
+    } finally {
+      this.#attempts.delete(attempt);
+      this.#relay.nudge();
+    }
+  }
+
+  #setting(): AttemptSetting {
+    const { store, redactor, spec, graceMs, memory, places, progress } = this.#options;
+    return {
+      store,
+      processes: this.processes,
+      logs: this.#logs,
+      redactor,
+      spec,
+      spool: spoolOf(this.#options),
+      graceMs,
+      splitConcurrency,
+      memoryBudget: Math.floor(memory / places),
+      progress,
+    };
+  }
+}
+
+const spoolOf = ({ directory }: WorkerOptions): string => join(directory, '.millrace', 'spool');
+
+/** Directories of attempts whose process was killed: their names begin with its id. */
+async function sweepSpool(spool: string): Promise<void> {
+  for (const name of await readdir(spool)) {
+    const pid = Number.parseInt(name, 10);
+    if (Number.isInteger(pid) && !lives(pid)) await rm(join(spool, name), { recursive: true, force: true });
+  }
+}
+
+function lives(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
