@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, CommanderError } from 'commander';
 import { type ExitCode, exitCodeOf, exitCodes } from './exit-code.ts';
 import type { Session, SessionOptions } from './session.ts';
@@ -13,8 +14,15 @@ export interface CommonOptions extends SessionOptions {
 /** One verb's work. What it throws is shown and decides the exit code. */
 export type Work<Args extends readonly unknown[], Options> = (session: Session, args: Args, options: Options) => Promise<ExitCode>;
 
-/** Gives a command the common options, and its work the session, the error block and the exit code. */
-export function does<Args extends readonly unknown[], Options>(command: Command, work: Work<Args, Options>): Command {
+/**
+ * Gives a command the common options, and its work the session, the error block and the exit code. Ctrl-C ends it there and then;
+ * one that `drains` brings its work to a good end by itself.
+ */
+export function does<Args extends readonly unknown[], Options>(
+  command: Command,
+  work: Work<Args, Options>,
+  how: { readonly drains?: true } = {},
+): Command {
   return command
     .option('--json', 'one JSON object, or one a line where the answer is a stream')
     .option('--env <name>', 'the environment of the config (default: MILLRACE_ENV, else local)')
@@ -23,7 +31,12 @@ export function does<Args extends readonly unknown[], Options>(command: Command,
     .action(async (...given: unknown[]) => {
       // Commander hands over the arguments, then the options, then the command.
       const options = given.at(-2) as CommonOptions;
-      process.exitCode = await perform(given.slice(0, -2) as unknown as Args, options as CommonOptions & Options, work);
+      process.exitCode = await perform(
+        given.slice(0, -2) as unknown as Args,
+        options as CommonOptions & Options,
+        work,
+        how.drains === true,
+      );
       // Sockets of a server that is going away, or a pipeline file's own timers, must not keep a finished command up.
       await Promise.all([drained(process.stdout), drained(process.stderr)]);
       process.exit();
@@ -34,6 +47,7 @@ async function perform<Args extends readonly unknown[], Options>(
   args: Args,
   options: CommonOptions & Options,
   work: Work<Args, CommonOptions & Options>,
+  drains: boolean,
 ): Promise<ExitCode> {
   const terminal = openTerminal(options.json === true);
   const stop = new AbortController();
@@ -42,16 +56,28 @@ async function perform<Args extends readonly unknown[], Options>(
   const { Session } = await import('./session.ts');
   const session = new Session(terminal, stop.signal, options);
   try {
-    return await work(session, args, options);
+    const over = [work(session, args, options), session.lost];
+    return await Promise.race(drains ? over : [...over, aborted(stop.signal)]);
   } catch (error) {
     if (error instanceof CommanderError) throw error;
     if (stop.signal.aborted) return stop.signal.reason === 'SIGTERM' ? exitCodes.terminated : exitCodes.interrupted;
     await report(error, session, terminal, options.debug === true);
     return exitCodeOf(error);
   } finally {
-    await session[Symbol.asyncDispose]().catch((error) => report(error, session, terminal, options.debug === true));
+    await closed(session).catch((error) => report(error, session, terminal, options.debug === true));
     onSignal[Symbol.dispose]();
   }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+}
+
+/** An executor drains for ten seconds at most; one that cannot reach its state any more would wait for ever. */
+const closingMs = 15_000;
+
+function closed(session: Session): Promise<void> {
+  return Promise.race([session[Symbol.asyncDispose](), sleep(closingMs, undefined, { ref: false })]);
 }
 
 /** The first signal asks every long call to stop; the second ends the process where it stands. */

@@ -55,6 +55,7 @@ export function program(): Command {
       .option('--full-refresh', 'read everything again, whatever the watermarks say')
       .option('--new', 'begin a new run even where an unfinished one waits'),
     async (session, [pipeline]: [string], options: RunOptions) => (await import('./commands/run.ts')).run(session, pipeline, options),
+    { drains: true },
   );
 
   const runs = verb(millrace, 'runs', 'history and control of runs');
@@ -93,6 +94,7 @@ export function program(): Command {
     ),
     async (session, [run]: [string], options: { from?: string }) =>
       (await import('./commands/runs-retry.ts')).runsRetry(session, run, options),
+    { drains: true },
   );
 
   does(

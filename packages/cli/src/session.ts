@@ -19,6 +19,9 @@ export class Session implements AsyncDisposable {
   /** Where the command was called; the process itself then works in the project's root. */
   readonly calledFrom: string;
   readonly signal: AbortSignal;
+  /** Rejects when the embedded Postgres ends under the command's feet: then no answer is to be waited for. */
+  readonly lost: Promise<never>;
+  #lose: (reason: unknown) => void = () => {};
   readonly #options: SessionOptions;
   readonly #closing: (() => unknown)[] = [];
   #project: Promise<Project> | undefined;
@@ -32,6 +35,10 @@ export class Session implements AsyncDisposable {
     this.calledFrom = process.cwd();
     this.signal = signal;
     this.#options = options;
+    this.lost = new Promise<never>((_, reject) => {
+      this.#lose = reject;
+    });
+    this.lost.catch(() => {}); // a command that has ended does not care
   }
 
   project(): Promise<Project> {
@@ -53,6 +60,7 @@ export class Session implements AsyncDisposable {
   embedded(): Promise<EmbeddedPostgres> {
     this.#embedded ??= this.directory().then(async (directory) => {
       const server = await embeddedPostgres({ directory: join(directory, 'postgres'), signal: this.signal });
+      server.lost.addEventListener('abort', () => this.#lose(server.lost.reason), { once: true });
       this.#closing.push(() => server[Symbol.asyncDispose]());
       return server;
     });

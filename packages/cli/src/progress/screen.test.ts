@@ -22,7 +22,6 @@ function terminal(columns: number, rows: number) {
     columns,
     rows,
     write(text: string) {
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what a terminal reads
       for (const token of text.match(/\u001b\[\??\d*[a-zA-Z]|[\s\S]/g) ?? []) {
         if (token === '\n') newLine();
         else if (token === '\r') column = 0;

@@ -76,5 +76,5 @@ async function storedCheckpoint(pipeline: Pipeline, step: string, context: Conte
   const work = pipeline.steps[step]?.work;
   if (work?.kind !== 'load') return null;
   await using sink = await work.target.open(context);
-  return sink.checkpoint({ pipeline: pipeline.name, step });
+  return await sink.checkpoint({ pipeline: pipeline.name, step });
 }
