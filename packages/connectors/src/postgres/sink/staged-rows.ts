@@ -22,7 +22,9 @@ export function stagedRows(tables: readonly string[], landing: Landing, cursor: 
     return { from: `(SELECT ${none} WHERE false)`, landing, newestFirst: '1' };
   }
   const from = one ?? `(${tables.map((table, at) => `SELECT ${at} AS ${part}, ${ordinal}, ${columns} FROM ${table}`).join(' UNION ALL ')})`;
-  const newest = [...(cursor === null ? [] : [`s.${quoteIdentifier(cursor)} DESC NULLS LAST`]), ...(one ? [] : [`s.${part} DESC`]), `s.${ordinal} DESC`];
+  // A function may have left the cursor out of its rows.
+  const ordered = cursor !== null && landing.columns.some(({ name }) => name === cursor);
+  const newest = [...(ordered ? [`s.${quoteIdentifier(cursor)} DESC NULLS LAST`] : []), ...(one ? [] : [`s.${part} DESC`]), `s.${ordinal} DESC`];
   return { from, landing, newestFirst: newest.join(', ') };
 }
 
