@@ -3,6 +3,7 @@
  * Prints the receipt.
  */
 import { int8, table, text } from '@millrace/core';
+import { postgres } from '../src/postgres/index.ts';
 import { tableTarget } from '../src/postgres/sink/table-target.ts';
 import { loadRows, testContext } from './load.ts';
 
@@ -27,6 +28,19 @@ export function runErrand({ url, mode, schema, splits, version, logicalTime, ...
   return loadRows(target, { ...spec, runAt: logicalTime, splits: rows, context: testContext(logicalTime) });
 }
 
+/** One statement that counts how often it ran. */
+export interface SqlErrand {
+  readonly url: string;
+  readonly statement: string;
+  readonly epoch: number;
+}
+
+export const runStatement = ({ url, statement, epoch }: SqlErrand) =>
+  postgres({ url })
+    .sql()
+    .execute({ id: 'counted', fence: { key: 'run/sql', epoch }, statements: [{ text: statement, values: [] }], transaction: true }, testContext());
+
 if (process.argv[2]?.startsWith('{')) {
-  console.log(JSON.stringify(await runErrand(JSON.parse(process.argv[2]) as Errand)));
+  const errand = JSON.parse(process.argv[2]) as Errand | SqlErrand;
+  console.log(JSON.stringify(await ('statement' in errand ? runStatement(errand) : runErrand(errand))));
 }

@@ -25,17 +25,18 @@ export async function findCheckpoint(session: Session, { pipeline, step }: LoadO
 }
 
 /**
- * A window must begin where the last one ended. A load without a window replaces or merges everything, so an older run must not
- * come after a newer one; plain appends know no order.
+ * A window must begin where the last one ended, and one that is only kept must be the one that is there. A load without a window
+ * replaces or merges everything, so an older run must not come after a newer one; plain appends know no order.
  *
  * @throws CHECKPOINT_MOVED
  */
-export function checkOrder(stored: StoredCheckpoint | null, load: LoadSpec, mode: LoadMode): void {
+export function checkOrder(stored: StoredCheckpoint | null, load: LoadSpec, mode: LoadMode, kept: Checkpoint['window'] = null): void {
   if (!stored) {
     if (load.window && load.window.low !== null && !load.fullRefresh) throw moved(load, 'there is no checkpoint', load.window.low);
     return;
   }
   if (!load.window || load.fullRefresh) {
+    if (!load.window && kept && kept.high !== stored.checkpoint.window?.high) throw moved(load, `its checkpoint is at ${stored.checkpoint.window?.high ?? 'no value'}`, kept.high);
     if (mode !== 'append' && stored.runAt > load.runAt) throw moved(load, `a run of ${stored.runAt} has loaded all rows`, `the run of ${load.runAt}`);
     return;
   }

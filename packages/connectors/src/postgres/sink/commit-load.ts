@@ -39,7 +39,7 @@ export async function commitLoad(work: LoadWork, session: Session, held: Held, p
     await session.execute('ROLLBACK');
     return earlier;
   }
-  checkOrder(await findCheckpoint(session, load.owner), load, mode);
+  checkOrder(await findCheckpoint(session, load.owner), load, mode, checkpoint.window);
   passing(`postgres.${mode}.fenced`);
   const rows = sum(parts, 'rows');
   const changed = await write(work, session, held, rows);

@@ -132,6 +132,7 @@ test('parts of an earlier attempt are committed by the next one where the plan g
   const earlier = await before.stage(split(0), batches(items, [{ id: 1n, name: 'a' }]));
   await using second = await target(db.url).open(testContext());
   await using after = await second.begin({ ...spec, plan }, { ...fence, epoch: 2 });
+  expect(await after.recover?.([earlier, { ...earlier, split: 's9', detail: { table: 'gone' } }, { ...earlier, rows: 7 }])).toEqual([earlier]);
   const later = await after.stage(split(1), batches(items, [{ id: 2n, name: 'b' }]));
   await after.commit([earlier, later], checkpoint);
   expect(await db.sql('select id from items order by id')).toEqual([{ id: '1' }, { id: '2' }]);

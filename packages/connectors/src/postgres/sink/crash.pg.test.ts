@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { type TestDatabase, testDatabase } from '../../../../../test/postgres.ts';
-import { type Errand, runErrand } from '../../../test/load-once.ts';
+import { type Errand, runErrand, runStatement, type SqlErrand } from '../../../test/load-once.ts';
 import { type PostgresFailpoint, postgresFailpoints } from './failpoints.ts';
 
 /** Runs the errand in a process that is killed when it comes past the failpoint. Answers how it ended. */
-function killedAt(point: PostgresFailpoint, errand: Errand): Promise<'killed' | 'done'> {
+function killedAt(point: PostgresFailpoint, errand: Errand | SqlErrand): Promise<'killed' | 'done'> {
   const script = fileURLToPath(new URL('../../../test/load-once.ts', import.meta.url));
   const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=millrace-source', script, JSON.stringify(errand)], {
     env: { ...process.env, MILLRACE_FAILPOINT: point },
@@ -98,6 +98,16 @@ describe.concurrent('a load that is killed twice and then finishes is as one tha
     await runErrand(third(errand));
     expect(await whole(db)).toEqual(await undisturbed(one));
   });
+});
+
+test.for(['postgres.sql.executed', 'postgres.sql.committed'] as const)('statements that are killed twice (%s) run once', async (point) => {
+  await using db = await testDatabase();
+  await db.sql('create table n (at timestamptz)');
+  const errand = { url: db.url, statement: 'insert into n values (now())' };
+  expect(await killedAt(point, { ...errand, epoch: 1 })).toBe('killed');
+  await killedAt(point, { ...errand, epoch: 2 });
+  await runStatement({ ...errand, epoch: 3 });
+  expect(await db.sql('select count(*)::int as n from n')).toEqual([{ n: 1 }]);
 });
 
 test('the matrix passes every failpoint of loads', () => {

@@ -41,6 +41,7 @@ export async function stagedLoad(work: LoadWork, session: Session): Promise<Load
   return {
     applied: null,
     stage,
+    recover: (parts) => wholeParts(work, session, parts),
     async commit(parts, checkpoint) {
       await session.execute('BEGIN ISOLATION LEVEL READ COMMITTED');
       try {
@@ -118,24 +119,29 @@ async function notFenced({ fence }: LoadWork, session: Session): Promise<void> {
   throw new MillraceError('ATTEMPT_FENCED', { message: `A newer attempt at ${fence.key} has taken over.`, remedy: 'Nothing to do: the newer attempt goes on.' });
 }
 
-/** The parts' tables in the order of the parts, each with as many rows as were staged: a crash of the database empties unlogged tables. */
-async function checkedTables(work: LoadWork, session: Session, parts: readonly StagedPart[]): Promise<string[]> {
-  const there = new Map((await partsOf(session, 'load_id = $1', [work.load.id])).map((part) => [part.name, part]));
-  const tables: string[] = [];
+/** Parts of earlier attempts whose tables still hold as many rows as were staged: a crash of the database empties unlogged tables. */
+async function wholeParts(work: LoadWork, session: Session, parts: readonly StagedPart[]): Promise<StagedPart[]> {
+  const there = new Set((await partsOf(session, 'load_id = $1', [work.load.id])).map(({ name }) => name));
+  const whole: StagedPart[] = [];
   for (const part of parts) {
     const name = String(part.detail['table']);
-    const quoted = quoteName({ schema: '_millrace', name });
-    const [row] = there.has(name) ? await session.query(`SELECT count(*) AS rows FROM ${quoted}`) : [];
-    if (row?.['rows'] !== String(part.rows)) {
-      throw new MillraceError('WIRE_CORRUPT', {
-        message: `Split ${part.split} was staged for ${shownName(work.table)} with ${part.rows} rows, and ${row?.['rows'] ?? 'none'} are there: the database has restarted since, or somebody changed its part.`,
-        remedy: 'Nothing to do: the splits are staged again.',
-        facts: { split: part.split, staged: part.rows },
-      });
-    }
-    tables.push(quoted);
+    if (!there.has(name)) continue;
+    const [row] = await session.query(`SELECT count(*) AS rows FROM ${quoteName({ schema: '_millrace', name })}`);
+    if (row?.['rows'] === String(part.rows)) whole.push(part);
   }
-  return tables;
+  return whole;
+}
+
+/** The parts' tables, in the order of the parts. @throws WIRE_CORRUPT where one is not whole */
+async function checkedTables(work: LoadWork, session: Session, parts: readonly StagedPart[]): Promise<string[]> {
+  const whole = new Set(await wholeParts(work, session, parts));
+  const lost = parts.find((part) => !whole.has(part));
+  if (!lost) return parts.map(({ detail }) => quoteName({ schema: '_millrace', name: String(detail['table']) }));
+  throw new MillraceError('WIRE_CORRUPT', {
+    message: `Split ${lost.split} was staged for ${shownName(work.table)} with ${lost.rows} rows, which are not there any more: the database has restarted since, or somebody changed its part.`,
+    remedy: 'Nothing to do: the splits are staged again.',
+    facts: { split: lost.split, staged: lost.rows },
+  });
 }
 
 interface Part {
