@@ -53,7 +53,7 @@ export function program(): Command {
       .option('--from <step>', 'begin there: the stages before it count as done')
       .option('--only <step>', 'only the stage of this step; may be given several times', collect, [])
       .option('--full-refresh', 'read everything again, whatever the watermarks say')
-      .option('--new', 'begin a new run even where an unfinished one waits'),
+      .option('--new', 'give an unfinished run up and begin another'),
     async (session, [pipeline]: [string], options: RunOptions) => (await import('./commands/run.ts')).run(session, pipeline, options),
     { drains: true },
   );

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Context, Setting } from '@millrace/core/runtime';
-import { environmentSecrets, type LocalExecutor, outsideContext, type Secrets } from '@millrace/worker';
+import { environmentSecrets, type LocalExecutor, localExecutor, outsideContext, type Secrets } from '@millrace/worker';
 import { createDatabase, type EmbeddedPostgres, embeddedPostgres } from './embedded/index.ts';
 import { openProject, type Project } from './project/config.ts';
 import { readDotenv, secretSources } from './project/dotenv.ts';
@@ -101,7 +101,6 @@ export class Session implements AsyncDisposable {
     this.#executor ??= this.stateUrl().then(async (state) => {
       const project = await this.project();
       const { concurrency, memory } = project.environment;
-      const { localExecutor } = await import('@millrace/worker');
       const executor = await localExecutor({
         state,
         directory: project.root,

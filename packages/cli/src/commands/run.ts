@@ -29,10 +29,20 @@ export async function run(session: Session, wanted: string, options: RunOptions)
     ...(options.fullRefresh ? { fullRefresh: true } : {}),
   };
   const executor = await session.executor();
+  if (options.new) await giveUpUnfinished(session, executor, plan.pipeline);
   const started = await begin(executor, request);
   if (started.continued) terminal.say(`Going on with run ${started.run.id}, which was left unfinished. (--new begins another.)`);
   else terminal.say(`Run ${started.run.id} of ${plan.pipeline}: ${counted(plan.stages.length, 'stage')}.`);
   return watchToEnd(session, executor, started.run, { continued: started.continued, resume: `millrace run ${wanted}` });
+}
+
+/** `--new`: a run that nobody works on is cancelled, since the new one would wait for it for ever. */
+async function giveUpUnfinished({ terminal }: Session, executor: LocalExecutor, pipeline: string): Promise<void> {
+  for (const { id, abandoned } of await executor.list({ pipeline, states: ['queued', 'running'], limit: 1000 })) {
+    if (!abandoned) continue;
+    await executor.cancel(id);
+    terminal.say(`Cancelled run ${id}, which was left unfinished.`);
+  }
 }
 
 async function begin(executor: LocalExecutor, request: StartRequest): ReturnType<LocalExecutor['start']> {
@@ -42,7 +52,7 @@ async function begin(executor: LocalExecutor, request: StartRequest): ReturnType
     if (!isMillraceError(error) || error.code !== 'PLAN_CHANGED') throw error;
     throw new MillraceError('PLAN_CHANGED', {
       message: error.message,
-      remedy: 'Check out the version it was made from to finish it, cancel it with "millrace runs cancel", or begin a new run with --new.',
+      remedy: 'Check out the version it was made from to finish it, or give it up and begin a new run with --new.',
       facts: error.facts,
       cause: error,
     });

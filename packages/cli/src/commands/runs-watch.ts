@@ -10,6 +10,7 @@ export async function runsWatch(session: Session, wanted: string | undefined): P
   const executor = await session.executor();
   const id = await chosenRun(executor, wanted);
   const { run } = await executor.show(id);
+  session.terminal.emit({ type: 'run', run: run.id, pipeline: run.request.pipeline, plan: run.plan.fingerprint, state: run.state });
   if (!isEnded(run.state)) await follow(session.terminal, executor, run, session.signal);
   if (session.signal.aborted) return session.signal.reason === 'SIGTERM' ? exitCodes.terminated : exitCodes.interrupted;
   const detail = await executor.show(id);

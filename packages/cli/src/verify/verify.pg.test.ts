@@ -48,10 +48,13 @@ test('a table that was copied is equal, and its databases said so without sendin
   expect((await verified(copy))[0]).toMatchObject({ equal: false, reason: 'nothing has been loaded yet' });
   await runStages(copy, context);
   let read = 0;
+  const count = ({ rows = 0 }: { rows?: number }) => {
+    read += rows;
+  };
   using sides = new SideCache(mkdtempSync(join(tmpdir(), 'millrace-verify-')));
   const [check] = loadChecks(copy, compile(copy), []);
   if (!check) throw new Error('there is a load');
-  const result = await verifyLoad(copy, check, sides, { ...context, progress: ({ rows = 0 }) => void (read += rows) }, 10);
+  const result = await verifyLoad(copy, check, sides, { ...context, progress: count }, 10);
   expect(result).toMatchObject({ equal: true, rows: { expected: 3000, stored: 3000 }, comparison: { equal: 3000 } });
   expect(result.comparison?.checksums.expected).toBe(result.comparison?.checksums.stored);
   expect(read).toBe(0);
