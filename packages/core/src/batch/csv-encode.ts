@@ -1,5 +1,6 @@
 import { baseType, type ColumnType, type RowSchema } from '../schema/index.ts';
 import type { ColumnBatch, Vector } from './column-batch.ts';
+import { inColumn } from './mismatch.ts';
 import { textCodec } from './text-value.ts';
 
 /** A chunk is handed on at the first row's end past this; small enough for a socket, large enough that the calls cost nothing. */
@@ -29,7 +30,7 @@ export function csvEncoder(schema: RowSchema): (batch: ColumnBatch) => Generator
         const from = sources[column]!;
         if (column > 0) out.byte(44);
         if (from.starts === null) {
-          if (!from.vector.isNull(row)) out.text(from.print(from.vector.get(row)));
+          if (!from.vector.isNull(row)) out.text(printed(from, row, schema.columns[column]!.name));
           continue;
         }
         const at = row * from.stride + from.offset;
@@ -43,6 +44,14 @@ export function csvEncoder(schema: RowSchema): (batch: ColumnBatch) => Generator
     }
     if (out.length > 0) yield out.take();
   };
+}
+
+function printed({ vector, print }: FieldSource, row: number, column: string): string {
+  try {
+    return print(vector.get(row));
+  } catch (error) {
+    throw inColumn(column, error);
+  }
 }
 
 interface FieldPrinter {

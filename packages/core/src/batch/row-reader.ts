@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import type { RowSchema } from '../schema/index.ts';
 import type { ColumnBatch, Vector } from './column-batch.ts';
+import { inColumn } from './mismatch.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
 
@@ -106,10 +107,18 @@ class Chunk {
     const values = this.columns[column] ?? this.#begin(column);
     const known = values[at];
     if (known !== undefined) return known;
-    const value = this.#vectors[column]!.get(this.base + at);
+    const value = this.#decode(column, this.base + at);
     values[at] = value;
     this.reader.decoded++;
     return value;
+  }
+
+  #decode(column: number, row: number): unknown {
+    try {
+      return this.#vectors[column]!.get(row);
+    } catch (error) {
+      throw inColumn(this.reader.names[column]!, error);
+    }
   }
 
   #begin(column: number): unknown[] {
