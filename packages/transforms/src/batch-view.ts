@@ -1,6 +1,7 @@
 import {
   baseType,
   type ColumnBatch,
+  inColumn,
   MillraceError,
   type RowNumbers,
   type TypedValues,
@@ -64,7 +65,7 @@ export class BatchView implements Batch<Record<string, unknown>> {
 
   column(name: string): BatchColumn<unknown> {
     const source = this.columns.get(name);
-    if (source) return new SourceColumn(source, this.rowCount);
+    if (source) return new SourceColumn(name, source, this.rowCount);
     throw wrongBatch(`There is no column "${name}"`, `The columns are ${[...this.columns.keys()].join(', ')}.`);
   }
 
@@ -99,16 +100,23 @@ export class BatchView implements Batch<Record<string, unknown>> {
 }
 
 class SourceColumn implements BatchColumn<unknown> {
+  readonly name: string;
   readonly source: ColumnSource;
   readonly length: number;
 
-  constructor(source: ColumnSource, length: number) {
+  constructor(name: string, source: ColumnSource, length: number) {
+    this.name = name;
     this.source = source;
     this.length = length;
   }
 
   get(row: number): unknown {
-    return 'vector' in this.source ? this.source.vector.get(row) : this.source.values[row];
+    if ('values' in this.source) return this.source.values[row];
+    try {
+      return this.source.vector.get(row);
+    } catch (error) {
+      throw inColumn(this.name, error);
+    }
   }
 
   isNull(row: number): boolean {
