@@ -53,7 +53,7 @@ function createTable(table: Table, history: HistoryColumns | null): string {
     );
   }
   const key = table.key && [...table.key, ...(history ? [history.validFrom] : [])];
-  if (key) lines.push(`PRIMARY KEY (${key.map(quoteIdentifier).join(', ')})`);
+  if (key) lines.push(`PRIMARY KEY (${key.map((name) => quoteIdentifier(name)).join(', ')})`);
   return `CREATE TABLE ${quoteName(table.name)} (\n  ${lines.join(',\n  ')}\n)`;
 }
 
@@ -64,6 +64,6 @@ function currentIndex(table: Table, key: readonly string[], history: HistoryColu
   return {
     of: 'index',
     name: quoteName({ schema, name: index }),
-    text: `CREATE UNIQUE INDEX ${quoteIdentifier(index)} ON ${quoteName(table.name)} (${key.map(quoteIdentifier).join(', ')}) WHERE ${quoteIdentifier(history.isCurrent)}`,
+    text: `CREATE UNIQUE INDEX ${quoteIdentifier(index)} ON ${quoteName(table.name)} (${key.map((name) => quoteIdentifier(name)).join(', ')}) WHERE ${quoteIdentifier(history.isCurrent)}`,
   };
 }
