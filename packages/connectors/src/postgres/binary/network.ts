@@ -23,7 +23,7 @@ function v6(b: Buffer, at: number): string {
     if (to - from > bestLength) [best, bestLength] = [from, to - from];
     if (to > from) from = to;
   }
-  const embedded = best === 0 && (bestLength === 6 || (bestLength === 7 && words[7] !== 1) || (bestLength === 5 && words[5] === 0xffff));
+  const embedded = best === 0 && (bestLength === 6 || (bestLength === 5 && words[5] === 0xffff));
   const shown = embedded ? words.slice(0, 6) : words;
   const tail = embedded ? [v4(b, at + 12)] : [];
   if (best < 0) return [...shown.map(hex), ...tail].join(':');
