@@ -1,4 +1,4 @@
-import { compile, MillraceError, restoreError, runStage, type StageOutput, storeFailure } from '@millrace/core/runtime';
+import { compile, MillraceError, plainJson, restoreError, runStage, type StageOutput, storeFailure } from '@millrace/core/runtime';
 import { type LoadedPipeline, loadPipeline } from '../load/load.ts';
 import { redactError } from '../secrets/redact.ts';
 import { environmentSecrets, type Secrets } from '../secrets/secrets.ts';
@@ -68,11 +68,11 @@ async function run({ job, fingerprint, spool }: Extract<ToProcess, { type: 'run'
         warn: (message, facts) => log(secrets, 'warn', message, facts),
       },
       progress: progress.tell,
-      storePlan: (read) => ask({ type: 'plan', plan: read }),
-      storePart: (part) => ask({ type: 'part', part }),
+      storePlan: (read) => ask({ type: 'plan', plan: plain(read) }),
+      storePart: (part) => ask({ type: 'part', part: plain(part) }),
       forgetParts: () => ask({ type: 'forget-parts' }),
     });
-    outcome = { type: 'succeeded', output };
+    outcome = { type: 'succeeded', output: plain(output) };
   } catch (error) {
     outcome = { type: 'failed', error: redactError(storeFailure(error), secrets) };
   }
@@ -80,6 +80,9 @@ async function run({ job, fingerprint, spool }: Extract<ToProcess, { type: 'run'
   progress.flush();
   send(outcome);
 }
+
+/** As it will come back from the store: a schema may be a live table with functions in it. */
+const plain = <T>(value: T): T => plainJson(value) as T;
 
 let asked = 0;
 

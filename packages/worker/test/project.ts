@@ -1,0 +1,71 @@
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { testDatabase } from '../../../test/postgres.ts';
+import { localExecutor } from '../src/local/local-executor.ts';
+import type { LocalExecutor, LocalOptions } from '../src/local/options.ts';
+
+/** A project directory with a pipeline file, a state database, and another database to load into. */
+export interface TestProject extends AsyncDisposable {
+  readonly directory: string;
+  readonly state: string;
+  readonly target: string;
+  /** Writes a pipeline file; `body` sees everything of the fixtures and of the core. */
+  pipeline(name: string, body: string): string;
+  executor(options?: Partial<LocalOptions>): Promise<LocalExecutor>;
+  /** What was loaded. */
+  rows(target?: string): Promise<number[]>;
+  calls(): Promise<string[]>;
+}
+
+const fixtures = fileURLToPath(new URL('./fixtures/ledger.ts', import.meta.url));
+
+export async function testProject(): Promise<TestProject> {
+  const state = await testDatabase();
+  const target = await testDatabase();
+  const directory = mkdtempSync(join(tmpdir(), 'millrace-project-'));
+  symlinkSync(fileURLToPath(new URL('../node_modules', import.meta.url)), join(directory, 'node_modules'));
+  writeFileSync(join(directory, 'package.json'), '{ "type": "module" }');
+  writeFileSync(join(directory, '.env'), `LEDGER_URL=${target.url}\n`);
+  const executors: LocalExecutor[] = [];
+  const ask = async (text: string): Promise<Record<string, unknown>[]> => {
+    const client = new pg.Client({ connectionString: target.url });
+    await client.connect();
+    try {
+      return (await client.query(text)).rows;
+    } catch (error) {
+      if ((error as { code?: string }).code === '42P01') return [];
+      throw error;
+    } finally {
+      await client.end();
+    }
+  };
+  return {
+    directory,
+    state: state.url,
+    target: target.url,
+    pipeline(name, body) {
+      const file = join(directory, `${name}.ts`);
+      writeFileSync(
+        file,
+        `import { extract, load, pipeline } from '@millrace/core';\nimport { each, ledgerCall, ledgerTarget, numbersOf } from ${JSON.stringify(fixtures)};\n${body}\n`,
+      );
+      return file;
+    },
+    async executor(options = {}) {
+      const executor = await localExecutor({ state: state.url, directory, graceMs: 2_000, ...options });
+      executors.push(executor);
+      return executor;
+    },
+    rows: async (name = 'out') => (await ask(`select n from ledger_rows where target = '${name}' order by n`)).map(({ n }) => n as number),
+    calls: async () => (await ask('select step from ledger_done order by step')).map(({ step }) => step as string),
+    async [Symbol.asyncDispose]() {
+      for (const executor of executors) await executor[Symbol.asyncDispose]();
+      rmSync(directory, { recursive: true, force: true });
+      await state[Symbol.asyncDispose]();
+      await target[Symbol.asyncDispose]();
+    },
+  };
+}
