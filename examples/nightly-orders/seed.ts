@@ -21,7 +21,7 @@ const sold = sql(shop, [
   {
     text: `insert into public.orders select * from public.make_orders(1, $1::text::bigint, date_trunc('day', now()) - interval '1 hour')
       on conflict (id) do nothing`,
-    values: [run.params.orders],
+    values: [run.param('orders')],
   },
 ]);
 

@@ -1,4 +1,4 @@
-/** A value that is known when the run is: `run.date`, `run.window.start`, `run.params.country`. */
+/** A value that is known when the run is: `run.date`, `run.window.start`, `run.param('country')`. */
 export interface RunValue {
   readonly kind: 'run-value';
   readonly of: 'id' | 'date' | 'logicalTime' | 'window.start' | 'window.end' | `params.${string}`;
@@ -9,16 +9,14 @@ const runValue = (of: RunValue['of']): RunValue => Object.freeze({ kind: 'run-va
 /**
  * What a step may use of its run as an argument:
  * `run.date` the day the run is for (`2026-03-29`, in the schedule's time zone), `run.logicalTime` (UTC, ISO 8601), `run.id`,
- * `run.window.start` and `.end` of a run over a window, and `run.params.x` for `--param x=…` and the pipeline's `params`.
+ * `run.window.start` and `.end` of a run over a window, and `run.param('x')` for `--param x=…` and the pipeline's `params`.
  */
 export const run = Object.freeze({
   id: runValue('id'),
   date: runValue('date'),
   logicalTime: runValue('logicalTime'),
   window: Object.freeze({ start: runValue('window.start'), end: runValue('window.end') }),
-  params: new Proxy({} as Readonly<Record<string, RunValue>>, {
-    get: (_, name) => (typeof name === 'string' ? runValue(`params.${name}`) : undefined),
-  }),
+  param: (name: string): RunValue => runValue(`params.${name}`),
 });
 
 export function isRunValue(value: unknown): value is RunValue {

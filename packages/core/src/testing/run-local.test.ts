@@ -58,7 +58,7 @@ const refreshed: Step<never, 'nothing'> = step('nothing', {
       kind: 'call',
       connection: warehouse,
       procedure: 'refresh',
-      args: [run.date, run.params['country'] as never],
+      args: [run.date, run.param('country')],
       transaction: true,
     },
   },

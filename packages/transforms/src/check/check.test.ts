@@ -180,7 +180,7 @@ describe('a database', () => {
     expect(sql(warehouse('postgres'), ['ANALYZE t', { text: 'SELECT $1', values: [1n] }], { transaction: false }).work).toMatchObject({
       request: { statements: [{ values: [] }, { values: [1n] }], transaction: false },
     });
-    expect(call(warehouse('postgres'), 'mart.refresh', { args: [run.params['country']!, 5, null] }).work).toMatchObject({
+    expect(call(warehouse('postgres'), 'mart.refresh', { args: [run.param('country'), 5, null] }).work).toMatchObject({
       request: { kind: 'call', procedure: 'mart.refresh', args: [{ of: 'params.country' }, 5, null] },
     });
     expect(() => sql(warehouse('postgres'), [])).toThrow('there is no statement');
