@@ -69,7 +69,7 @@ async function storedTables(session: Session, relation: Relation): Promise<Store
   if (!['table', 'partitioned', 'materialized'].includes(relation.kind) || relation.rowSecurity) return null;
   const rows = await session.query(
     `with recursive tree(oid) as (select $1::oid union select i.inhrelid from pg_inherits i join tree on i.inhparent = tree.oid)
-     select n.nspname as schema, c.relname as table, c.relkind in ('r', 'm') and a.amname = 'heap' as heap, greatest(c.reltuples, 0)::int8 as rows,
+     select c.oid::text, n.nspname as schema, c.relname as table, c.relkind in ('r', 'm') and a.amname = 'heap' as heap, greatest(c.reltuples, 0)::int8 as rows,
        case when c.relkind = 'f' then 0 else pg_relation_size(c.oid) / current_setting('block_size')::int8 end as blocks,
        case when c.relkind = 'f' then 0 else pg_table_size(c.oid) end as bytes,
        has_table_privilege(c.oid, 'select') and has_schema_privilege(n.oid, 'usage') and not row_security_active(c.oid) as readable
@@ -77,12 +77,10 @@ async function storedTables(session: Session, relation: Relation): Promise<Store
      where c.relkind <> 'p' order by n.nspname, c.relname`,
     [relation.oid],
   );
-  if (rows.some((row) => row['readable'] !== 't')) return rows.length === 1 ? onlyTable(rows) : null;
-  return rows.map(stored);
+  // The table itself may be readable by a privilege on its columns alone; a partition needs one of its own.
+  const isAlone = rows.length === 1 && rows[0]?.['oid'] === relation.oid;
+  return isAlone || rows.every((row) => row['readable'] === 't') ? rows.map(stored) : null;
 }
-
-/** Privileges on columns are enough to read the table itself. */
-const onlyTable = (rows: Readonly<Record<string, string | null>>[]): StoredTable[] => rows.map(stored);
 
 const stored = (row: Readonly<Record<string, string | null>>): StoredTable => ({
   schema: row['schema'] ?? '',
