@@ -60,8 +60,9 @@ export class FileSource implements RowSource {
     this.#absorbed = absorbed;
     // The files are as they were, or opening them says so.
     if (earlier && JSON.stringify(earlier.absorbed) === JSON.stringify(absorbed)) return { ...earlier, continuesEarlier: true };
-    const files = await this.#files();
-    if (files.length === 0 && !this.#reading.mayBeEmpty) throw this.#nothing();
+    const found = await this.#files();
+    const files = found ?? [];
+    if (found === null && !this.#reading.mayBeEmpty) throw this.#nothing();
     const whole = absorbed.some(({ op }) => op === 'dedupe');
     const columns = absorbed.reduce((input, op) => outputColumns(op, input), [...this.#schema.columns]);
     const counted = files.every(({ rows }) => rows !== null) && !absorbed.some(({ op }) => op === 'filter' || op === 'dedupe');
@@ -123,11 +124,14 @@ export class FileSource implements RowSource {
     });
   }
 
-  async #files(): Promise<ReadFile[]> {
+  /** Null where there is nothing; a dataset whose loads had no rows is something. */
+  async #files(): Promise<ReadFile[] | null> {
     const { from, format } = this.#reading;
     const files: ReadFile[] = [];
     if (from.kind === 'dataset') {
-      for (const manifest of await listManifests(this.#storage)) {
+      const manifests = await listManifests(this.#storage);
+      if (manifests.length === 0) return null;
+      for (const manifest of manifests) {
         const codec = manifest.codec === 'gzip' || (manifest.codec === 'zstd' && manifest.format !== 'parquet') ? manifest.codec : 'none';
         for (const { key, bytes, etag, rows } of manifest.files) files.push({ key, size: bytes, etag, rows, format: manifest.format, codec });
       }
@@ -137,7 +141,7 @@ export class FileSource implements RowSource {
     for await (const { key, size, etag } of this.#storage.list(prefix)) {
       if (matches(key)) files.push({ key, size, etag, rows: null, format: format!, codec: codecOf(key) });
     }
-    return files;
+    return files.length > 0 ? files : null;
   }
 
   #nothing(): MillraceError {
