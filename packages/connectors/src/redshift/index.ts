@@ -1,1 +1,2 @@
-export {};
+export { type RedshiftConnection, type RedshiftOptions, redshift } from './connection.ts';
+export type { CopyOptions } from './copy-target.ts';

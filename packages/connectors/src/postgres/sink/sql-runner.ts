@@ -12,8 +12,8 @@ export interface SqlLedger {
   /** The result that was noted under the id, as JSON. */
   find(session: Session, id: string): Promise<string | null>;
   note(session: Session, id: string, result: string): Promise<void>;
-  /** Text that is the same throughout a transaction and never in two. */
-  readonly transactionId: string;
+  /** A query whose `id` is the same throughout a transaction and never in two, where the database has one. */
+  transactionId(session: Session): string | null;
 }
 
 export const postgresLedger: SqlLedger = {
@@ -27,7 +27,7 @@ export const postgresLedger: SqlLedger = {
   async note(session, id, result) {
     await session.execute('INSERT INTO _millrace.applied (load_id, receipt) VALUES ($1, $2)', [id, result]);
   },
-  transactionId: 'SELECT txid_current() AS id',
+  transactionId: () => 'SELECT txid_current() AS id',
 };
 
 /** Runs SQL and procedures once, however often they are tried: the note of what was done commits with it. */
@@ -85,10 +85,11 @@ async function inTransaction(
       await session.execute('ROLLBACK');
       return doneBefore(noted);
     }
-    const [before] = await session.query(ledger.transactionId);
+    const asked = ledger.transactionId(session);
+    const transactionId = async () => (asked === null ? null : (await session.query(asked))[0]?.['id']);
+    const before = await transactionId();
     const done: Done = { rowsAffected: await run(session, request), notices };
-    const [after] = await session.query(ledger.transactionId);
-    if (before?.['id'] !== after?.['id']) throw endedIt();
+    if ((await transactionId()) !== before) throw endedIt();
     await ledger.note(session, request.id, JSON.stringify(done));
     passing('postgres.sql.executed');
     await commit(session, lookUp);

@@ -28,12 +28,18 @@ export function stagedRows(tables: readonly string[], landing: Landing, cursor: 
   return { from, landing, newestFirst: newest.join(', ') };
 }
 
-/** A staging table: columns in the order in which they come, then the ordinal. `like` carries over what rows must satisfy. */
-export function stagingTable(name: string, landing: Landing, { persistence, notNull }: { persistence: 'TEMP' | 'UNLOGGED'; notNull: ReadonlySet<string> }): string {
+export interface StagingOptions {
+  /** `SESSION` is a temporary table that outlives the transaction. */
+  readonly persistence: 'TEMP' | 'SESSION' | 'UNLOGGED';
+  readonly notNull: ReadonlySet<string>;
+}
+
+/** A staging table: columns in the order in which they come, then the ordinal. */
+export function stagingTable(name: string, landing: Landing, { persistence, notNull }: StagingOptions): string {
   const columns = landing.columns.map((column) => `${quoteIdentifier(column.name)} ${column.sqlType}${notNull.has(column.name) ? ' NOT NULL' : ''}`);
   // The cache saves a look at the sequence for each row; within one session it keeps their order.
   columns.push(`${ordinal} bigint GENERATED ALWAYS AS IDENTITY (CACHE 10000)`);
-  return `CREATE ${persistence} TABLE ${name} (${columns.join(', ')})${persistence === 'TEMP' ? ' ON COMMIT DROP' : ''}`;
+  return `CREATE ${persistence === 'UNLOGGED' ? 'UNLOGGED' : 'TEMP'} TABLE ${name} (${columns.join(', ')})${persistence === 'TEMP' ? ' ON COMMIT DROP' : ''}`;
 }
 
 /** The columns of the table that rows are written to, and what is selected for each. */
