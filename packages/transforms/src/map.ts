@@ -1,11 +1,20 @@
-import { type Columns, notARow, type RowOf, RowReader, RowWriter, type Step, type Table, type Transform } from '@millrace/core/runtime';
+import { notARow, type RowOf, RowReader, RowWriter, type Step, type Table, type Transform } from '@millrace/core/runtime';
 import { eachBatch, invalid, type RowStepOptions, reject, transformStep } from './transform-step.ts';
 
-export interface MapOptions<Row, C extends Columns> extends RowStepOptions {
+export interface MapOptions<Row, To extends Table, Out> extends RowStepOptions {
   /** The table whose rows come out. */
-  readonly to: Table<C>;
+  readonly to: To;
   /** Makes a row of a row; null leaves the row out, an array gives several. It is not awaited: see `mapBatches` for that. */
-  readonly row: (row: Row) => RowOf<Table<C>> | readonly RowOf<Table<C>>[] | null;
+  readonly row: (row: Row) => OnlyColumns<Out, To['declared']>;
+}
+
+/** TypeScript lets a function return more than it is asked for; here a column that the table lacks is an error. */
+type OnlyColumns<Out, C> = keyof (Out & {}) extends keyof C | ArrayKey ? Out : ColumnsOfTheTableOnly<Exclude<keyof (Out & {}), keyof C>>;
+type ArrayKey = keyof unknown[] | `${number}`;
+
+/** What the compiler shows where a row has a column that the table lacks. */
+interface ColumnsOfTheTableOnly<Name> {
+  readonly 'the table has no such column': Name;
 }
 
 /**
@@ -14,7 +23,10 @@ export interface MapOptions<Row, C extends Columns> extends RowStepOptions {
  *
  * A row for which the function throws, or whose result does not fit the table, is a bad row: see `onBadRow`.
  */
-export function map<Row, C extends Columns>(rows: Step<Row, 'rows'>, options: MapOptions<Row, C>): Step<RowOf<Table<C>>, 'rows'> {
+export function map<Row, To extends Table, Out extends RowOf<To> | readonly RowOf<To>[] | null>(
+  rows: Step<Row, 'rows'>,
+  options: MapOptions<Row, To, Out>,
+): Step<RowOf<To>, 'rows'> {
   const { to, row, ...rest } = options;
   if (typeof row !== 'function') throw invalid('map: "row" is not a function.', 'Give it a function: map(rows, { to, row: (row) => … }).');
   return transformStep(rows, mapTransform(to, row as (row: never) => unknown), rest);
