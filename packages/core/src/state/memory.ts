@@ -142,7 +142,7 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
     earlier: async (id, stage) => kept(id).earlier.get(stage) ?? { plan: null, parts: [] },
     async storePlan(lease, plan) {
       const { earlier } = held(lease);
-      earlier.set(lease.stage, { plan, parts: earlier.get(lease.stage)?.parts ?? [] });
+      earlier.set(lease.stage, { plan, parts: plan.continuesEarlier ? (earlier.get(lease.stage)?.parts ?? []) : [] });
     },
     async storePart(lease, part) {
       const { earlier } = held(lease);

@@ -61,7 +61,10 @@ export interface RunStore extends AsyncDisposable {
 
   /** What earlier attempts at this stage have fixed and staged. */
   earlier(run: RunId, stage: string): Promise<EarlierAttempt>;
-  /** @throws LEASE_LOST where the lease is not held any more; nothing is stored then */
+  /**
+   * Parts that were staged under another plan are forgotten in the same instant, unless this plan continues that one: they hold
+   * other rows under the same names. @throws LEASE_LOST where the lease is not held any more; nothing is stored then
+   */
   storePlan(lease: Lease, plan: ReadPlan): Promise<void>;
   /** Remembers a part for later attempts. @throws LEASE_LOST */
   storePart(lease: Lease, part: StagedPart): Promise<void>;

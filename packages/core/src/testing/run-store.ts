@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ReadPlan } from '../connector/index.ts';
 import type { StoredError } from '../error/index.ts';
 import { isMillraceError } from '../error/index.ts';
 import { type Command, decide } from '../executor/index.ts';
@@ -219,6 +220,26 @@ export function runStoreConformance(test: Test, fresh: () => Promise<{ readonly 
     assert.deepEqual(await store.earlier(run.id, 'a'), { plan, parts: [{ ...part, rows: 6 }] });
     await store.forgetParts(lease);
     assert.deepEqual(await store.earlier(run.id, 'a'), { plan, parts: [] });
+  });
+
+  withStore('parts of a plan are forgotten with it, unless the next one continues it', async ({ store, create, started }) => {
+    const run = await create();
+    const lease = await started(run.id, 'a');
+    const plan = (continuesEarlier: boolean): ReadPlan => ({
+      schema: { columns: [] },
+      absorbed: [],
+      window: null,
+      splits: [],
+      estimate: { rows: null, bytes: null },
+      continuesEarlier,
+    });
+    const part = { split: 's1', rows: 5, bytes: 50, detail: { name: 'x' } };
+    await store.storePlan(lease, plan(false));
+    await store.storePart(lease, part);
+    await store.storePlan(lease, plan(true));
+    assert.deepEqual((await store.earlier(run.id, 'a')).parts, [part]);
+    await store.storePlan(lease, plan(false));
+    assert.deepEqual((await store.earlier(run.id, 'a')).parts, []);
   });
 
   withStore('who has lost the lease stores nothing more', async ({ store, create, obey, started }) => {

@@ -36,16 +36,15 @@ export async function earlier(db: Db, run: string, stage: string): Promise<Earli
 }
 
 export async function storePlan(db: Db, lease: Lease, plan: ReadPlan): Promise<void> {
-  const { numUpdatedRows } = await db
-    .updateTable('stage')
-    .set({ read_plan: json(plan) })
-    .where('run', '=', lease.run)
-    .where('id', '=', lease.stage)
-    .where('epoch', '=', lease.epoch)
-    .where('worker', '=', lease.worker)
-    .where('at', '=', 'running')
-    .executeTakeFirst();
-  if (numUpdatedRows === 0n) throw leaseLost(lease);
+  const { run, stage, epoch, worker } = lease;
+  const { rows } = await sql<{ held: boolean }>`
+    with stored as (
+        update millrace.stage set read_plan = ${json(plan)}::json
+        where run = ${run} and id = ${stage} and epoch = ${epoch} and worker = ${worker} and at = 'running' returning 1),
+      gone as (
+        delete from millrace.part where run = ${run} and stage = ${stage} and not ${plan.continuesEarlier}::bool and exists (select from stored))
+    select exists (select from stored) as held`.execute(db);
+  if (!rows[0]?.held) throw leaseLost(lease);
 }
 
 export async function storePart(db: Db, lease: Lease, part: StagedPart): Promise<void> {
