@@ -1,6 +1,6 @@
 import { defineConfig } from '@millrace/core';
 
 export default defineConfig({
-  pipelines: 'incremental-merge.ts',
+  pipelines: '{incremental-merge,seed}.ts',
   environments: { local: { secrets: ['env', '.env'] } },
 });

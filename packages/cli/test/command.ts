@@ -1,9 +1,32 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
-const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+const packages = fileURLToPath(new URL('../../', import.meta.url));
+
+/** The built command where nothing has changed since it was built, which starts in half the time; else the sources. */
+const command = isBuilt()
+  ? [join(packages, 'cli/bin/millrace.js')]
+  : [
+      '--conditions=millrace-source',
+      '--import',
+      pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href,
+      join(packages, 'cli/src/main.ts'),
+    ];
+
+function isBuilt(): boolean {
+  return ['core', 'connectors', 'transforms', 'worker', 'cli'].every((name) => {
+    const source = join(packages, name, 'src');
+    return readdirSync(source, { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts') && !/\.test(-d)?\.ts$/.test(file))
+      .every((file) => {
+        const built = join(packages, name, 'dist', file.replace(/ts$/, 'js'));
+        return existsSync(built) && statSync(built).mtimeMs >= statSync(join(source, file)).mtimeMs;
+      });
+  });
+}
 
 export interface CommandOptions {
   readonly cwd: string;
@@ -26,9 +49,9 @@ export interface RunningCommand {
   said(text: string): Promise<void>;
 }
 
-/** Starts `millrace <args>` as a real process, from the sources, in a process group of its own. */
+/** Starts `millrace <args>` as a real process, in a process group of its own. */
 export function startMillrace(args: readonly string[], { cwd, env = {} }: CommandOptions): RunningCommand {
-  const child = spawn(process.execPath, ['--no-warnings', '--conditions=millrace-source', '--import', tsx, main, ...args], {
+  const child = spawn(process.execPath, ['--no-warnings', ...command, ...args], {
     cwd,
     detached: true,
     env: cleanEnvironment(env),

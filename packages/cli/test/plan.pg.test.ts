@@ -1,7 +1,10 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type TestDatabase, testDatabase } from '../../../test/postgres.ts';
 import { millrace } from './command.ts';
 import { config, copyOrders, ordersSql, ordersTable, type TestProject, testProject } from './project.ts';
+
+// A test starts several processes one after the other, on machines that are busy.
+vi.setConfig({ testTimeout: 120_000 });
 
 let shop: TestDatabase;
 let project: TestProject;

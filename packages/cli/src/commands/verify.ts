@@ -8,8 +8,8 @@ import { count } from '../text/amount.ts';
 import { alignedTable } from '../text/table.ts';
 import { fitTo, onOneLine } from '../text/width.ts';
 import type { RowDifference } from '../verify/difference.ts';
-import { loadChecks } from '../verify/load-check.ts';
-import { type LoadResult, SideCache, verifyLoad } from '../verify/verify-load.ts';
+import { targetChecks } from '../verify/load-check.ts';
+import { SideCache, type TargetResult, verifyTarget } from '../verify/verify-target.ts';
 
 export async function verify(
   session: Session,
@@ -18,7 +18,7 @@ export async function verify(
 ): Promise<ExitCode> {
   const { terminal } = session;
   const { pipeline } = await findPipeline(await session.project(), wanted, session.calledFrom);
-  const checks = loadChecks(pipeline, compile(pipeline), options.target);
+  const checks = targetChecks(pipeline, compile(pipeline), options.target);
   if (checks.length === 0) {
     throw new MillraceError('CONFIG_INVALID', {
       message:
@@ -30,10 +30,10 @@ export async function verify(
   }
   const context = await session.context();
   using sides = new SideCache(`${context.spool}/verify`);
-  const results: LoadResult[] = [];
+  const results: TargetResult[] = [];
   for (const check of checks) {
-    using watched = watch(terminal, check.step, context);
-    const result = await verifyLoad(pipeline, check, sides, watched.context, options.rows);
+    using watched = watch(terminal, check.loads.map(({ step }) => step).join(', '), context);
+    const result = await verifyTarget(pipeline, check, sides, watched.context, options.rows);
     results.push(await session.redact(result));
   }
   const equal = results.every((result) => result.equal);
@@ -64,10 +64,10 @@ function watch(terminal: Terminal, step: string, context: Context): Disposable &
   };
 }
 
-function show(terminal: Terminal, results: readonly LoadResult[]): void {
+function show(terminal: Terminal, results: readonly TargetResult[]): void {
   const { out } = terminal;
-  const rows = results.map(({ step, object, rows, comparison, equal, reason }) => [
-    step,
+  const rows = results.map(({ steps, object, rows, comparison, equal, reason }) => [
+    steps.join(', '),
     object,
     comparison ? count(rows.expected) : '',
     comparison ? count(rows.stored) : '',
@@ -90,23 +90,23 @@ function show(terminal: Terminal, results: readonly LoadResult[]): void {
       out.dim,
     ).join('\n'),
   );
-  for (const result of results) for (const line of remarks(result)) terminal.say(terminal.err.dim(`${result.step}: ${line}`));
+  for (const result of results) for (const line of remarks(result)) terminal.say(terminal.err.dim(`${result.steps.join(', ')}: ${line}`));
   for (const result of results) if (result.differences.length > 0) terminal.print(`\n${differenceLines(result, terminal).join('\n')}`);
 }
 
-function remarks({ window, comparison, unfit }: LoadResult): string[] {
+function remarks({ windows, comparison, unfit }: TargetResult): string[] {
   return [
-    ...(window ? [`compared up to its checkpoint, ${window.column} below ${window.high}`] : []),
+    ...windows.flatMap((window) => (window ? [`compared up to the checkpoint of its load, ${window.column} below ${window.high}`] : [])),
     ...(comparison && comparison.setAside > 0
-      ? [`${count(comparison.setAside)} rows left aside: earlier versions, or changed at the source since`]
+      ? [`${count(comparison.setAside)} rows left aside: earlier versions, overwritten by another load, or changed at the source since`]
       : []),
     ...(unfit > 0 ? [`${count(unfit)} rows of the source fit no row of the target`] : []),
   ];
 }
 
-function differenceLines({ step, comparison, differences }: LoadResult, { out }: Terminal): string[] {
+function differenceLines({ steps, comparison, differences }: TargetResult, { out }: Terminal): string[] {
   const all = comparison ? comparison.changed + comparison.onlyExpected + comparison.onlyStored : 0;
-  const head = `${out.bold(step)}: ${count(comparison?.changed ?? 0)} changed, ${count(comparison?.onlyExpected ?? 0)} only at the source, ${count(comparison?.onlyStored ?? 0)} only at the target${all > differences.length ? `; the first ${count(differences.length)}` : ''}`;
+  const head = `${out.bold(steps.join(', '))}: ${count(comparison?.changed ?? 0)} changed, ${count(comparison?.onlyExpected ?? 0)} only at the source, ${count(comparison?.onlyStored ?? 0)} only at the target${all > differences.length ? `; the first ${count(differences.length)}` : ''}`;
   return [
     head,
     ...alignedTable(

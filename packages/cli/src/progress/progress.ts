@@ -87,7 +87,9 @@ function changeText(stage: StageView): string | undefined {
 function summary(stage: StageView): string {
   const took = elapsed(stage, 0);
   const speed = rate(stage.rows, took);
-  return [counted(stage.rows, 'row'), ...(stage.bytes > 0 ? [bytes(stage.bytes)] : []), `in ${duration(took)}`, ...(speed ? [speed] : [])]
+  // A procedure or a check moves no rows: nothing is said of them.
+  const rows = stage.rows > 0 || stage.lane !== 'server' ? [counted(stage.rows, 'row')] : [];
+  return [...rows, ...(stage.bytes > 0 ? [bytes(stage.bytes)] : []), `in ${duration(took)}`, ...(speed ? [speed] : [])]
     .join(', ')
     .replace(', in', ' in');
 }

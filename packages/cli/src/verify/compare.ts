@@ -2,10 +2,11 @@ import { type DigestSpool, parts } from './digest-spool.ts';
 
 /**
  * What makes two sides equal:
- * `current`   one row at the target for each row expected, and no other
+ * `current`  one row at the target for each row expected, and no other
  * `versions`  each row expected is among the rows of the target, which keeps earlier versions of it too (append)
+ * `one of several`  one row at the target for each key, and it is one of those expected: several loads merge into one table
  */
-export type Rule = 'current' | 'versions';
+export type Rule = 'current' | 'versions' | 'one of several';
 
 export interface Comparison {
   /** Rows in both, to the letter. */
@@ -73,8 +74,9 @@ function* comparePart(
   const missing = new Map<string, number>();
   for (let row = 0; row < matched.length; row++) {
     if (matched[row] === 1) continue;
-    if (laterKeys.first(expected, row * words) >= 0) {
-      // Read before and after it changed: what is left of it is the later version.
+    const overwritten = rule === 'one of several' && hasMatch(byKey, matched, expected, row * words);
+    if (overwritten || laterKeys.first(expected, row * words) >= 0) {
+      // The latter was read before and after it changed: what is left of it is the later version.
       totals.setAside++;
       continue;
     }
@@ -101,6 +103,12 @@ function* comparePart(
     totals.onlyExpected += rows;
     yield key;
   }
+}
+
+/** True where a row with this key, from another load, is at the target. */
+function hasMatch(byKey: KeyIndex, matched: Uint8Array, digests: Uint32Array, at: number): boolean {
+  for (let row = byKey.first(digests, at); row >= 0; row = byKey.next(row, digests, at)) if (matched[row] === 1) return true;
+  return false;
 }
 
 const sameRow = (a: Uint32Array, i: number, b: Uint32Array, j: number): boolean => a[i + 2] === b[j + 2] && a[i + 3] === b[j + 3];

@@ -8,8 +8,8 @@ import { map, rename } from '@millrace/transforms';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type TestDatabase, testDatabase } from '../../../../test/postgres.ts';
 import { runStages, testContext } from '../../test/run-stages.ts';
-import { loadChecks } from './load-check.ts';
-import { type LoadResult, SideCache, verifyLoad } from './verify-load.ts';
+import { targetChecks } from './load-check.ts';
+import { SideCache, type TargetResult, verifyTarget } from './verify-target.ts';
 
 let shop: TestDatabase;
 let warehouse: TestDatabase;
@@ -25,10 +25,10 @@ const source = () => postgres({ url: shop.url });
 const target = () => postgres({ url: warehouse.url });
 const made = (steps: Record<string, Step>): Pipeline => pipeline({ name: 'verified', steps });
 
-async function verified(of: Pipeline, show = 10): Promise<LoadResult[]> {
+async function verified(of: Pipeline, show = 10): Promise<TargetResult[]> {
   using sides = new SideCache(mkdtempSync(join(tmpdir(), 'millrace-verify-')));
-  const results: LoadResult[] = [];
-  for (const check of loadChecks(of, compile(of), [])) results.push(await verifyLoad(of, check, sides, context, show));
+  const results: TargetResult[] = [];
+  for (const check of targetChecks(of, compile(of), [])) results.push(await verifyTarget(of, check, sides, context, show));
   return results;
 }
 
@@ -52,9 +52,9 @@ test('a table that was copied is equal, and its databases said so without sendin
     read += rows;
   };
   using sides = new SideCache(mkdtempSync(join(tmpdir(), 'millrace-verify-')));
-  const [check] = loadChecks(copy, compile(copy), []);
+  const [check] = targetChecks(copy, compile(copy), []);
   if (!check) throw new Error('there is a load');
-  const result = await verifyLoad(copy, check, sides, { ...context, progress: count }, 10);
+  const result = await verifyTarget(copy, check, sides, { ...context, progress: count }, 10);
   expect(result).toMatchObject({ equal: true, rows: { expected: 3000, stored: 3000 }, comparison: { equal: 3000 } });
   expect(result.comparison?.checksums.expected).toBe(result.comparison?.checksums.stored);
   expect(read).toBe(0);
@@ -102,7 +102,7 @@ test('what a function makes of the rows is what the target must hold, up to its 
   expect((await verified(merged))[0]).toMatchObject({
     equal: true,
     rows: { expected: 2572, stored: 2572 },
-    window: { column: 'updated_at' },
+    windows: [{ column: 'updated_at' }],
   });
 
   // The shop goes on: neither an order that changed since nor a new one makes the warehouse wrong.
@@ -134,6 +134,28 @@ test('an appending load may keep earlier versions, and must have the latest', as
   });
   await warehouse.sql("delete from public.log where id = 3 and updated_at > now() - interval '1 day'");
   expect((await verified(appended))[0]).toMatchObject({ equal: false, comparison: { onlyExpected: 1 } });
+});
+
+test('two loads that merge into one table are compared together', async () => {
+  await shop.sql(ordersSql);
+  await shop.sql(
+    'create table public.more (like public.orders including all); insert into public.more select id + 5, 7, note, updated_at from public.orders where id > 2990',
+  );
+  const more = table(
+    'public.more',
+    { id: int8(), total: numeric(12, 2), note: text().orNull(), updated_at: timestamptz() },
+    { key: ['id'] },
+  );
+  const [rows, others] = [extract(source(), orders), extract(source(), more)];
+  const into = target().table(orders, { mode: 'merge', schema: 'create' });
+  const first = load(rows, into);
+  const both = made({ rows, others, first, second: load(others, into, { after: [first] }) });
+  await runStages(both, context);
+  expect(await verified(both)).toMatchObject([
+    { steps: ['first', 'second'], equal: true, rows: { expected: 3010, stored: 3005 }, comparison: { setAside: 5 } },
+  ]);
+  await warehouse.sql('update public.orders set total = 8 where id = 3001');
+  expect((await verified(both))[0]).toMatchObject({ equal: false, comparison: { changed: 1 } });
 });
 
 test('wider types at the target are no difference', async () => {
