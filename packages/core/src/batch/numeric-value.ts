@@ -4,7 +4,6 @@ import { mismatch } from './mismatch.ts';
 
 type NumericType = Extract<ColumnType, { kind: 'numeric' }>;
 
-const canonical = /^-?(0|[1-9]\d*)(?:\.(\d+))?$/;
 const decimal = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/;
 /** Postgres's limits for a numeric without precision. */
 const mostIntegerDigits = 131_072;
@@ -24,12 +23,23 @@ export function numericCodec(type: NumericType): TextCodec {
   };
 }
 
-/** The common case, told without taking the text apart. */
+/** The common case, told without taking the text apart: as many decimals as the scale says, no sign on zero, no zeros in front. */
 function isCanonical(text: string, precision: number | undefined, scale: number | undefined): boolean {
-  const match = canonical.exec(text);
-  if (!match || text.length > mostDecimals || isMinusZero(text)) return false;
+  const { length } = text;
+  const first = text.charCodeAt(0) === 45 ? 1 : 0;
+  if (length === first || length > mostDecimals) return false;
+  let point = length;
+  let isZero = true;
+  for (let at = first; at < length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 46 && point === length && at > first) point = at;
+    else if (code < 48 || code > 57) return false;
+    else if (code > 48) isZero = false;
+  }
+  if (point === length - 1 || (text.charCodeAt(first) === 48 && point > first + 1) || (isZero && first === 1)) return false;
   if (precision === undefined || scale === undefined) return true;
-  return (match[2]?.length ?? 0) === scale && match[1]!.length <= precision - scale;
+  const decimals = point === length ? 0 : length - point - 1;
+  return decimals === scale && point - first <= precision - scale;
 }
 
 function fitted(type: NumericType, value: unknown, text: string, precision: number | undefined, scale: number | undefined): string {
@@ -81,8 +91,6 @@ const specials: Readonly<Record<string, string>> = {
   '-infinity': '-Infinity',
   '-inf': '-Infinity',
 };
-
-const isMinusZero = (text: string): boolean => text.charCodeAt(0) === 45 && !/[1-9]/.test(text);
 
 function numberText(type: ColumnType, value: unknown): string {
   if (typeof value === 'bigint') return String(value);

@@ -178,7 +178,9 @@ class WrittenColumn {
       if (count < learningRows && this.#findOther(value, source, rows, count)) return;
       this.#misses++;
     }
-    this.#values[count] = this.#fitting(value);
+    // What came from a column of the same type fits already.
+    const isSame = this.sameName >= 0 && this.isOriginal(value, source.original(this.sameName, rows[count]!));
+    this.#values[count] = isSame ? value : this.#fitting(value);
   }
 
   /** The row is the source's own, unread. */

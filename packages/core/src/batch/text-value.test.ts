@@ -7,8 +7,8 @@ const decode = (type: ColumnType, text: string): unknown => {
   return decodeText(type)(bytes, 0, bytes.length);
 };
 const numeric = (precision: number, scale: number): ColumnType => ({ kind: 'numeric', precision, scale });
-const named = (rows: readonly (readonly [ColumnType, ...unknown[]])[]) =>
-  rows.map(([type, ...rest]) => [typeName(type), type, ...rest] as const);
+const named = (rows: readonly (readonly [ColumnType, ...unknown[]])[]): [string, ColumnType, ...unknown[]][] =>
+  rows.map(([type, ...rest]) => [typeName(type), type, ...rest]);
 
 describe('what Postgres prints reads as', () => {
   test.each(
