@@ -38,7 +38,10 @@ export interface SqlErrand {
 export const runStatement = ({ url, statement, epoch }: SqlErrand) =>
   postgres({ url })
     .sql()
-    .execute({ id: 'counted', fence: { key: 'run/sql', epoch }, statements: [{ text: statement, values: [] }], transaction: true }, testContext());
+    .execute(
+      { id: 'counted', fence: { key: 'run/sql', epoch }, statements: [{ text: statement, values: [] }], transaction: true },
+      testContext(),
+    );
 
 if (process.argv[2]?.startsWith('{')) {
   const errand = JSON.parse(process.argv[2]) as Errand | SqlErrand;

@@ -89,13 +89,17 @@ export function landed({ type: declared }: ColumnSchema, format: FilesRef['forma
       return format === 'parquet' ? { ...text, value: (c) => `CAST(${c} AS timetz)` } : { type: 'timetz', value: (c) => c };
     // In Parquet a timestamptz is a timestamp that is adjusted to UTC.
     case 'timestamptz':
-      return format === 'parquet' ? { type: 'timestamp', value: (c) => `${c} AT TIME ZONE 'UTC'` } : { type: 'timestamptz', value: (c) => c };
+      return format === 'parquet'
+        ? { type: 'timestamp', value: (c) => `${c} AT TIME ZONE 'UTC'` }
+        : { type: 'timestamptz', value: (c) => c };
     case 'json':
     case 'jsonb':
       return { ...text, value: (c) => `JSON_PARSE(${c})` };
     // Text formats write \x and hexadecimal digits.
     case 'bytea':
-      return format === 'parquet' ? { type: redshiftType(type), value: (c) => c } : { ...text, value: (c) => `FROM_HEX(SUBSTRING(${c}, 3))` };
+      return format === 'parquet'
+        ? { type: redshiftType(type), value: (c) => c }
+        : { ...text, value: (c) => `FROM_HEX(SUBSTRING(${c}, 3))` };
     default:
       return { type: redshiftType(type), value: (c) => c };
   }

@@ -1,5 +1,16 @@
 import {
-  type Columns, type Context, describeSetting, type Finding, type RowOf, type RowSchema, type Setting, type SqlConnection, type SqlRunner, type Table, type TableConnection, type Target,
+  type Columns,
+  type Context,
+  describeSetting,
+  type Finding,
+  type RowOf,
+  type RowSchema,
+  type Setting,
+  type SqlConnection,
+  type SqlRunner,
+  type Table,
+  type TableConnection,
+  type Target,
 } from '@millrace/core/runtime';
 import type { SslSetting } from '../postgres/address.ts';
 import type { Session } from '../postgres/client.ts';
@@ -40,7 +51,11 @@ export function redshift(options: RedshiftOptions): RedshiftConnection {
   const stored = (table: Table, input: RowSchema, current: string | null) => {
     if (current === null) return selectionOf(home(), { kind: 'relation', name: table.name }, input);
     const columns = input.columns.map(({ name }) => quoteIdentifier(name)).join(', ');
-    return selectionOf(home(), { kind: 'query', name: table.name, text: `SELECT ${columns} FROM ${quoteName(table.name)} WHERE ${quoteIdentifier(current)}` }, input);
+    return selectionOf(
+      home(),
+      { kind: 'query', name: table.name, text: `SELECT ${columns} FROM ${quoteName(table.name)} WHERE ${quoteIdentifier(current)}` },
+      input,
+    );
   };
   const self: RedshiftConnection = Object.freeze({
     kind: 'connection',
@@ -49,9 +64,22 @@ export function redshift(options: RedshiftOptions): RedshiftConnection {
     dialect: 'redshift',
     selection: <C extends Columns>(table: Table<C>) => selectionOf<RowOf<Table<C>>>(home(), { kind: 'relation', name: table.name }, table),
     copy: <C extends Columns>(table: Table<C>, loading: CopyOptions) =>
-      copyTarget({ connection: settings, copyRole: options.copyRole ?? null, region: options.region ?? null, store: options.files ?? {}, label, self, stored }, table, loading),
+      copyTarget(
+        {
+          connection: settings,
+          copyRole: options.copyRole ?? null,
+          region: options.region ?? null,
+          store: options.files ?? {},
+          label,
+          self,
+          stored,
+        },
+        table,
+        loading,
+      ),
     sql: () => warehouseRunner(settings),
-    examine: (context: Context): Promise<readonly Finding[]> => examine({ connection: settings, copyRole: options.copyRole ?? null, label }, context),
+    examine: (context: Context): Promise<readonly Finding[]> =>
+      examine({ connection: settings, copyRole: options.copyRole ?? null, label }, context),
   } satisfies RedshiftConnection);
   return self;
 }

@@ -1,5 +1,14 @@
 import {
-  type Checkpoint, type Context, type Fence, type FilesRef, isMillraceError, type LoadSession, type LoadSpec, MillraceError, type Receipt, type Sink,
+  type Checkpoint,
+  type Context,
+  type Fence,
+  type FilesRef,
+  isMillraceError,
+  type LoadSession,
+  type LoadSpec,
+  MillraceError,
+  type Receipt,
+  type Sink,
 } from '@millrace/core/runtime';
 import type { Session } from '../postgres/client.ts';
 import { listManifests, openDataset } from '../s3/dataset.ts';
@@ -7,8 +16,8 @@ import { type Manifest, manifestKey } from '../s3/manifest.ts';
 import { passing } from './failpoints.ts';
 import { onPostgres } from './on-postgres.ts';
 import { onRedshift } from './on-redshift.ts';
-import { writeRows } from './write-rows.ts';
 import { type CopySettings, type Landed, openWarehouse, type Warehouse, type WarehouseTable } from './warehouse.ts';
+import { writeRows } from './write-rows.ts';
 
 /** As many manifests go into one transaction. More than that are there only when a warehouse joins a dataset late. */
 const manifestsAtOnce = 50;
@@ -44,7 +53,10 @@ export async function openCopySink(settings: CopySettings, context: Context): Pr
         return {
           applied,
           stage: async () => {
-            throw new MillraceError('UNSUPPORTED', { message: 'This target takes files, not rows.', remedy: 'Load the rows into files first.' });
+            throw new MillraceError('UNSUPPORTED', {
+              message: 'This target takes files, not rows.',
+              remedy: 'Load the rows into files first.',
+            });
           },
           commit: () => (applied ? Promise.resolve(applied) : applyManifests(work)),
           abort: async () => {
@@ -95,7 +107,14 @@ async function applyManifests(work: CopyWork): Promise<Receipt> {
       passing('redshift.copy.landed');
     }
     const newest = group.at(-1);
-    const group_: Group = { manifests: group, landed, replace, expected: last, next: newest ? manifestKey(newest.sequence) : last, finished: at === groups.length - 1 };
+    const group_: Group = {
+      manifests: group,
+      landed,
+      replace,
+      expected: last,
+      next: newest ? manifestKey(newest.sequence) : last,
+      finished: at === groups.length - 1,
+    };
     const receipt = await commitGroup(work, table, storage.url, group_, total);
     total = receipt;
     last = group_.next;
@@ -124,7 +143,13 @@ interface Group {
   readonly finished: boolean;
 }
 
-async function commitGroup(work: CopyWork, table: WarehouseTable, location: string, group: Group, before: Receipt | null): Promise<Receipt> {
+async function commitGroup(
+  work: CopyWork,
+  table: WarehouseTable,
+  location: string,
+  group: Group,
+  before: Receipt | null,
+): Promise<Receipt> {
   const { load, fence, warehouse, session } = work;
   const { ledger } = warehouse;
   await session.execute('BEGIN');
@@ -136,7 +161,10 @@ async function commitGroup(work: CopyWork, table: WarehouseTable, location: stri
       return earlier;
     }
     if (lastApplied(await ledger.checkpoint(session, load.owner), location) !== group.expected) {
-      throw new MillraceError('LOAD_CONFLICT', { message: `Another run has applied files of ${location} meanwhile.`, remedy: 'Nothing to do: the load is tried again with what is left.' });
+      throw new MillraceError('LOAD_CONFLICT', {
+        message: `Another run has applied files of ${location} meanwhile.`,
+        remedy: 'Nothing to do: the load is tried again with what is left.',
+      });
     }
     passing('redshift.copy.fenced');
     const changed = await writeRows(work, table, group.manifests, group.landed, group.replace);
@@ -164,7 +192,11 @@ async function commitGroup(work: CopyWork, table: WarehouseTable, location: stri
 async function commit(work: CopyWork, group: Group, location: string): Promise<void> {
   try {
     const { command } = await work.session.execute('COMMIT');
-    if (command === 'ROLLBACK') throw new MillraceError('LOAD_CONFLICT', { message: 'The warehouse rolled the load back where it was told to commit.', remedy: 'Nothing to do: it is tried again.' });
+    if (command === 'ROLLBACK')
+      throw new MillraceError('LOAD_CONFLICT', {
+        message: 'The warehouse rolled the load back where it was told to commit.',
+        remedy: 'Nothing to do: it is tried again.',
+      });
   } catch (error) {
     if (!isMillraceError(error) || error.code !== 'CONNECTION_FAILED') throw error;
     if (!(await isCommitted(work, group, location).catch(() => false))) throw error;

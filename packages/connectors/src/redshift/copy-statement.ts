@@ -23,9 +23,12 @@ export function copyStatement({ into, manifest, format, codec, role, region }: C
   const where = region === null ? '' : ` REGION ${literal(region)}`;
   // An empty field is NULL and "" is the empty text, as in the files.
   const how =
-    format === 'csv' ? `FORMAT AS CSV IGNOREHEADER 1 EMPTYASNULL DATEFORMAT 'auto' TIMEFORMAT 'auto'` : `FORMAT AS JSON 'auto' DATEFORMAT 'auto' TIMEFORMAT 'auto'`;
+    format === 'csv'
+      ? `FORMAT AS CSV IGNOREHEADER 1 EMPTYASNULL DATEFORMAT 'auto' TIMEFORMAT 'auto'`
+      : `FORMAT AS JSON 'auto' DATEFORMAT 'auto' TIMEFORMAT 'auto'`;
   return `${head} ${how}${packed}${where} ENCODING UTF8 MANIFEST COMPUPDATE OFF STATUPDATE OFF`;
 }
 
 /** Roles have this form; anything else in the secret is more likely another secret, and is not shown. */
-export const isRole = (text: string): boolean => text === 'default' || /^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]+(,arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]+)*$/.test(text);
+export const isRole = (text: string): boolean =>
+  text === 'default' || /^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]+(,arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]+)*$/.test(text);

@@ -1,6 +1,6 @@
 import type { Context, LoadMode, RowOf, RowSchema, Selection, Sink, Table, Target, TargetProblem } from '@millrace/core/runtime';
-import type { HistoryOptions } from '../postgres/sink/table-target.ts';
 import { problems } from '../postgres/sink/table-problems.ts';
+import type { HistoryOptions } from '../postgres/sink/table-target.ts';
 import { isDecimal } from './column-type.ts';
 import { openCopySink } from './copy-load.ts';
 import { createStatements } from './create.ts';
@@ -28,7 +28,11 @@ export type CopyHome = Pick<CopySettings, 'connection' | 'copyRole' | 'region' |
 export function copyTarget<T extends Table>(home: CopyHome, table: T, options: CopyOptions): Target<RowOf<T>, 'files', 'table'> {
   const history =
     options.mode === 'history'
-      ? { validFrom: options.history?.validFrom ?? 'valid_from', validTo: options.history?.validTo ?? 'valid_to', isCurrent: options.history?.isCurrent ?? 'is_current' }
+      ? {
+          validFrom: options.history?.validFrom ?? 'valid_from',
+          validTo: options.history?.validTo ?? 'valid_to',
+          isCurrent: options.history?.isCurrent ?? 'is_current',
+        }
       : null;
   const settings: CopySettings = {
     connection: home.connection,
@@ -69,16 +73,21 @@ function redshiftProblems(table: Table): TargetProblem[] {
   const found: TargetProblem[] = [];
   for (const column of table.columns) {
     if (column.type.kind === 'numeric' && !isDecimal(column.type)) {
-      found.push({ message: `"${column.name}" of ${table.name} is a numeric that Redshift does not have.`, remedy: 'Declare it numeric(p, s) with at most 38 digits, or text().' });
+      found.push({
+        message: `"${column.name}" of ${table.name} is a numeric that Redshift does not have.`,
+        remedy: 'Declare it numeric(p, s) with at most 38 digits, or text().',
+      });
     }
   }
   const { distKey, sortKey = [] } = table.redshift ?? {};
   for (const name of [...(distKey === undefined ? [] : [distKey]), ...sortKey]) {
     if (!table.columns.some((column) => column.name === name)) {
-      found.push({ message: `"${name}" is to place the rows of ${table.name} and is no column of it.`, remedy: 'Correct distKey or sortKey.' });
+      found.push({
+        message: `"${name}" is to place the rows of ${table.name} and is no column of it.`,
+        remedy: 'Correct distKey or sortKey.',
+      });
     }
   }
   tableName(table.name);
   return found;
 }
-

@@ -20,8 +20,13 @@ afterAll(() => rmSync(home, { recursive: true, force: true }));
 let lakes = 0;
 const newLake = () => `file:${home}/lake${++lakes}`;
 
-const rows = async (db: TestDatabase) => (await db.sql('select id, total, note from analytics.facts order by id, total')).map((row) => Object.values(row).join(' '));
-const code = (work: Promise<unknown>) => work.then(() => 'nothing was thrown', (error: unknown) => (isMillraceError(error) ? error.code : String(error)));
+const rows = async (db: TestDatabase) =>
+  (await db.sql('select id, total, note from analytics.facts order by id, total')).map((row) => Object.values(row).join(' '));
+const code = (work: Promise<unknown>) =>
+  work.then(
+    () => 'nothing was thrown',
+    (error: unknown) => (isMillraceError(error) ? error.code : String(error)),
+  );
 
 test.for(['parquet', 'csv', 'jsonl'] as const)('files are merged by key: inserted, updated, left alone (%s)', async (format) => {
   await using db = await testDatabase();
@@ -36,7 +41,9 @@ test.for(['parquet', 'csv', 'jsonl'] as const)('files are merged by key: inserte
   expect(two.changed).toEqual({ inserted: 1, updated: 1, unchanged: 2 });
   expect(await rows(db)).toEqual(['1 1.00 ', '2 2.00 two', '3 3.50 ', '4 1.00 ']);
   expect(await db.sql('select id, xmin::text from analytics.facts where id < 3 order by id')).toEqual(before);
-  expect(await db.sql('select distinct extra, seen from analytics.facts')).toEqual([{ extra: { a: 1 }, seen: new Date('2026-03-01T00:00:00Z') }]);
+  expect(await db.sql('select distinct extra, seen from analytics.facts')).toEqual([
+    { extra: { a: 1 }, seen: new Date('2026-03-01T00:00:00Z') },
+  ]);
 });
 
 test('every manifest that was not applied is, in order, whichever run comes', async () => {
@@ -50,7 +57,10 @@ test('every manifest that was not applied is, in order, whichever run comes', as
   expect(receipt).toMatchObject({ rows: 5, checkpoint: { manifest: third.manifest } });
   expect(await rows(db)).toEqual(['1 1.00 third', '2 1.00 ', '3 1.00 ']);
   // The run of the third finds its files applied, and does not move the checkpoint back.
-  expect(await copyFiles({ url: db.url, files: third, options, id: 'c3' })).toMatchObject({ rows: 0, checkpoint: { manifest: third.manifest } });
+  expect(await copyFiles({ url: db.url, files: third, options, id: 'c3' })).toMatchObject({
+    rows: 0,
+    checkpoint: { manifest: third.manifest },
+  });
   expect(await copyFiles({ url: db.url, files: second, options, id: 'c2', epoch: 2 })).toEqual(receipt);
 });
 
@@ -82,7 +92,12 @@ test('replace makes the table what the dataset is', async () => {
   const lake = newLake();
   const options = { mode: 'replace', schema: 'create' } as const;
   await copyFiles({ url: db.url, files: await stageFiles(lake, [fact(1), fact(2)], { id: 'f1', mode: 'replace' }), options, id: 'c1' });
-  const receipt = await copyFiles({ url: db.url, files: await stageFiles(lake, [fact(3)], { id: 'f2', mode: 'replace' }), options, id: 'c2' });
+  const receipt = await copyFiles({
+    url: db.url,
+    files: await stageFiles(lake, [fact(3)], { id: 'f2', mode: 'replace' }),
+    options,
+    id: 'c2',
+  });
   expect(receipt.changed).toEqual({ inserted: 1, deleted: 2 });
   expect(await rows(db)).toEqual(['3 1.00 ']);
 });
@@ -92,14 +107,25 @@ test('history keeps versions by the time of the run', async () => {
   const lake = newLake();
   const options = { mode: 'history', schema: 'create', history: { deletes: 'close' } } as const;
   const at = async (day: string, list: ReturnType<typeof fact>[], id = day) =>
-    copyFiles({ url: db.url, files: await stageFiles(lake, list, { id: `f${id}`, mode: 'replace' }), options, id, logicalTime: `2026-03-${day}T00:00:00.000Z` });
+    copyFiles({
+      url: db.url,
+      files: await stageFiles(lake, list, { id: `f${id}`, mode: 'replace' }),
+      options,
+      id,
+      logicalTime: `2026-03-${day}T00:00:00.000Z`,
+    });
   await at('01', [fact(1), fact(2)]);
   await at('02', [fact(1), fact(2, '2.00')]);
   await at('02', [fact(1), fact(2, '2.50')], '02b');
   await at('03', [fact(2, '2.50'), fact(3)]);
-  const versions = await db.sql(`select id, total, to_char(valid_from, 'DD') f, to_char(valid_to, 'DD') t, is_current c from analytics.facts order by id, valid_from`);
+  const versions = await db.sql(
+    `select id, total, to_char(valid_from, 'DD') f, to_char(valid_to, 'DD') t, is_current c from analytics.facts order by id, valid_from`,
+  );
   expect(versions.map((row) => `${row['id']} ${row['total']} ${row['f']}-${row['t'] ?? ''} ${row['c']}`)).toEqual([
-    '1 1.00 01-03 false', '2 1.00 01-02 false', '2 2.50 02- true', '3 1.00 03- true',
+    '1 1.00 01-03 false',
+    '2 1.00 01-02 false',
+    '2 2.50 02- true',
+    '3 1.00 03- true',
   ]);
   expect(await code(at('02', [fact(3, '9.00')], '02c'))).toBe('CHECKPOINT_MOVED');
 });
@@ -107,12 +133,39 @@ test('history keeps versions by the time of the run', async () => {
 test('every type goes through Parquet into the warehouse', async () => {
   await using db = await testDatabase();
   const lake = newLake();
-  const wide = table('wide', { id: int4(), b: bool(), n: numeric(38, 10), raw: bytea(), u: uuid(), tags: array(text()), j: json().orNull(), d: date(), t: time(), big: int8() }, { key: ['id'] });
-  const row = { id: 1, b: false, n: '1234567890123456789012345678.0123456789', raw: Buffer.from([0, 1, 255]), u: '00000000-0000-0000-0000-0000000000ff', tags: ['a,"b"', null], j: '{"x" : 1}', d: '2024-02-29', t: '23:59:59.123456', big: -(2n ** 63n) };
+  const wide = table(
+    'wide',
+    {
+      id: int4(),
+      b: bool(),
+      n: numeric(38, 10),
+      raw: bytea(),
+      u: uuid(),
+      tags: array(text()),
+      j: json().orNull(),
+      d: date(),
+      t: time(),
+      big: int8(),
+    },
+    { key: ['id'] },
+  );
+  const row = {
+    id: 1,
+    b: false,
+    n: '1234567890123456789012345678.0123456789',
+    raw: Buffer.from([0, 1, 255]),
+    u: '00000000-0000-0000-0000-0000000000ff',
+    tags: ['a,"b"', null],
+    j: '{"x" : 1}',
+    d: '2024-02-29',
+    t: '23:59:59.123456',
+    big: -(2n ** 63n),
+  };
   for (const mode of ['merge', 'append'] as const) {
     const declared = mode === 'merge' ? wide : table('wide2', wide.declared, { key: ['id'] });
     const files = await stageFiles(newLake(), [row], { id: 'f', declared });
-    for (const id of ['c', 'd']) await copyFiles({ url: db.url, files, options: { mode, schema: 'create' }, id: id + mode, key: mode }, declared);
+    for (const id of ['c', 'd'])
+      await copyFiles({ url: db.url, files, options: { mode, schema: 'create' }, id: id + mode, key: mode }, declared);
     expect(await db.sql(`select id, b, n, raw::text, u, tags, j::text, d::text, t::text, big from ${declared.name}`)).toEqual([
       { id: 1, b: false, n: row.n, raw: '\\x0001ff', u: row.u, tags: row.tags, j: row.j, d: row.d, t: row.t, big: '-9223372036854775808' },
     ]);
@@ -126,10 +179,14 @@ test('files that somebody has changed are not loaded', async () => {
   const lake = newLake();
   const files = await stageFiles(lake, [fact(1)], { id: 'f1', format: 'csv' });
   const { filesOf } = await import('../s3/index.ts');
-  const { files: [file] } = await filesOf(files, {}, testContext());
+  const {
+    files: [file],
+  } = await filesOf(files, {}, testContext());
   const { appendFileSync } = await import('node:fs');
   appendFileSync(fileURLToPath(file!.url), 'x');
-  expect(await code(copyFiles({ url: db.url, files, options: { mode: 'append', schema: 'create' }, id: 'c' }))).toMatch(/MANIFEST_MISMATCH|FILE_CORRUPT/);
+  expect(await code(copyFiles({ url: db.url, files, options: { mode: 'append', schema: 'create' }, id: 'c' }))).toMatch(
+    /MANIFEST_MISMATCH|FILE_CORRUPT/,
+  );
   expect(await rows(db)).toEqual([]);
 });
 
@@ -159,40 +216,60 @@ test('the warehouse runs SQL and procedures once', async () => {
   await using db = await testDatabase();
   await db.sql('create table said (n int4); create procedure say(n int4) language sql as $$ insert into said values (n) $$');
   const runner = redshift({ url: db.url }).sql();
-  const request = (epoch: number) => ({ id: 'p', fence: { key: 'k', epoch }, statements: [{ text: 'call say($1)', values: [7] }], transaction: true });
+  const request = (epoch: number) => ({
+    id: 'p',
+    fence: { key: 'k', epoch },
+    statements: [{ text: 'call say($1)', values: [7] }],
+    transaction: true,
+  });
   expect(await runner.execute(request(1), testContext())).toMatchObject({ alreadyDone: false });
   expect(await runner.execute(request(2), testContext())).toMatchObject({ alreadyDone: true });
   expect(await db.sql('select n from said')).toEqual([{ n: 7 }]);
   expect((await redshift({ url: db.url }).examine(testContext())).map(({ level }) => level)).toEqual(['ok', 'ok']);
 });
 
-const cases = redshiftFailpoints.flatMap((point) => [[point, 'merge'] as const, ...(point.endsWith('written') ? ([[point, 'append'], [point, 'replace'], [point, 'history']] as const) : [])]);
+const cases = redshiftFailpoints.flatMap((point) => [
+  [point, 'merge'] as const,
+  ...(point.endsWith('written')
+    ? ([
+        [point, 'append'],
+        [point, 'replace'],
+      ] as const)
+    : []),
+]);
 
 describe('a copy that is killed twice and then finishes is as one that nothing happened to', () => {
-  test.for(cases)(
-    '%s (%s)',
-    { timeout: 60_000 },
-    async ([point, mode]) => {
-      const whole = async (db: TestDatabase) => ({
-        rows: await db.sql('select to_jsonb(f) as row from analytics.facts f order by to_jsonb(f)::text'),
-        checkpoint: await db.sql('select checkpoint, load_id from _millrace.checkpoint'),
-        applied: await db.sql('select load_id, receipt from _millrace.applied order by load_id'),
-      });
-      const lake = newLake();
-      const files = mode === 'replace' ? 'replace' : 'append';
-      const first = await stageFiles(lake, [fact(1), fact(2)], { id: 'f1', format: 'csv', mode: files });
-      await using calm = await testDatabase();
-      await using db = await testDatabase();
-      const copy = (url: string, id: string, files: typeof first, epoch = 1): Copy => ({ url, files, id, epoch, options: { mode, schema: 'create' }, logicalTime: `2026-03-0${id}T00:00:00Z` });
-      for (const { url } of [calm, db]) await copyFiles(copy(url, '1', first));
-      const second = await stageFiles(lake, mode === 'append' ? [fact(5)] : [fact(2, '7.00'), fact(3)], { id: 'f2', format: 'csv', mode: files });
-      await copyFiles(copy(calm.url, '2', second));
-      expect(await killedAt(point, copy(db.url, '2', second))).toBe('killed');
-      await killedAt(point, copy(db.url, '2', second, 2));
-      await copyFiles(copy(db.url, '2', second, 3));
-      expect(await whole(db)).toEqual(await whole(calm));
-    },
-  );
+  test.for(cases)('%s (%s)', { timeout: 60_000 }, async ([point, mode]) => {
+    const whole = async (db: TestDatabase) => ({
+      rows: await db.sql('select to_jsonb(f) as row from analytics.facts f order by to_jsonb(f)::text'),
+      checkpoint: await db.sql('select checkpoint, load_id from _millrace.checkpoint'),
+      applied: await db.sql('select load_id, receipt from _millrace.applied order by load_id'),
+    });
+    const lake = newLake();
+    const files = mode === 'replace' ? 'replace' : 'append';
+    const first = await stageFiles(lake, [fact(1), fact(2)], { id: 'f1', format: 'csv', mode: files });
+    await using calm = await testDatabase();
+    await using db = await testDatabase();
+    const copy = (url: string, id: string, files: typeof first, epoch = 1): Copy => ({
+      url,
+      files,
+      id,
+      epoch,
+      options: { mode, schema: 'create' },
+      logicalTime: `2026-03-0${id}T00:00:00Z`,
+    });
+    for (const { url } of [calm, db]) await copyFiles(copy(url, '1', first));
+    const second = await stageFiles(lake, mode === 'append' ? [fact(5)] : [fact(2, '7.00'), fact(3)], {
+      id: 'f2',
+      format: 'csv',
+      mode: files,
+    });
+    await copyFiles(copy(calm.url, '2', second));
+    expect(await killedAt(point, copy(db.url, '2', second))).toBe('killed');
+    await killedAt(point, copy(db.url, '2', second, 2));
+    await copyFiles(copy(db.url, '2', second, 3));
+    expect(await whole(db)).toEqual(await whole(calm));
+  });
 });
 
 function killedAt(point: string, copy: Copy): Promise<'killed' | 'done'> {
@@ -213,4 +290,3 @@ function killedAt(point: string, copy: Copy): Promise<'killed' | 'done'> {
     }),
   );
 }
-

@@ -9,7 +9,11 @@ export function createStatements(table: Table, history: HistoryColumns | null): 
   const { distKey, distStyle, sortKey = [] } = table.redshift ?? {};
   const lines = table.columns.map((column) => `${quote(column.name)} ${redshiftType(column.type)}${column.nullable ? '' : ' NOT NULL'}`);
   if (history) {
-    lines.push(`${quote(history.validFrom)} timestamptz NOT NULL`, `${quote(history.validTo)} timestamptz`, `${quote(history.isCurrent)} boolean NOT NULL`);
+    lines.push(
+      `${quote(history.validFrom)} timestamptz NOT NULL`,
+      `${quote(history.validTo)} timestamptz`,
+      `${quote(history.isCurrent)} boolean NOT NULL`,
+    );
   }
   const key = table.key && [...table.key, ...(history ? [history.validFrom] : [])];
   if (key) lines.push(`PRIMARY KEY (${key.map((column) => quote(column)).join(', ')})`);

@@ -31,11 +31,19 @@ export function differences(table: Table, real: readonly RealColumn[], history: 
         const message = `"${column.name}" (${type}) is not in the table`;
         return [{ column: column.name, message, alter: column.nullable ? `ADD COLUMN ${quote(column.name)} ${type}` : null }];
       }
-      const nullable = column.nullable && found.notNull ? [{ column: column.name, message: `"${column.name}" must not be NULL in the table and may be in the declaration`, alter: null }] : [];
+      const nullable =
+        column.nullable && found.notNull
+          ? [{ column: column.name, message: `"${column.name}" must not be NULL in the table and may be in the declaration`, alter: null }]
+          : [];
       if (holds(found.sqlType, type)) return nullable;
-      return [{ column: column.name, message: `"${column.name}" is ${found.sqlType} in the table and needs ${type}`, alter: null }, ...nullable];
+      return [
+        { column: column.name, message: `"${column.name}" is ${found.sqlType} in the table and needs ${type}`, alter: null },
+        ...nullable,
+      ];
     }),
-    ...filled.filter((name) => !there.has(name)).map((column) => ({ column, message: `"${column}", which the history fills, is not in the table`, alter: null })),
+    ...filled
+      .filter((name) => !there.has(name))
+      .map((column) => ({ column, message: `"${column}", which the history fills, is not in the table`, alter: null })),
     ...real
       .filter(({ name, notNull, hasDefault }) => !known.has(name) && notNull && !hasDefault)
       .map(({ name }) => ({ column: name, message: `"${name}" must not be NULL in the table, and rows do not bring it`, alter: null })),

@@ -15,10 +15,20 @@ export async function examine({ connection, copyRole, label }: Examined, context
     const at = performance.now();
     const { session, redshift } = await openWarehouse({ connection }, context, 'doctor');
     await using _session = session;
-    const [row] = await session.query(`SELECT current_user AS me, current_database() AS database, has_database_privilege(current_database(), 'CREATE') AS may_create`);
+    const [row] = await session.query(
+      `SELECT current_user AS me, current_database() AS database, has_database_privilege(current_database(), 'CREATE') AS may_create`,
+    );
     const findings: Finding[] = [
-      { subject: label, level: 'ok', message: `connected as "${row?.['me']}" to "${row?.['database']}" in ${Math.round(performance.now() - at)} ms` },
-      { subject: label, level: 'ok', message: redshift ? 'Amazon Redshift' : 'a plain Postgres in the place of Redshift: this process reads the files' },
+      {
+        subject: label,
+        level: 'ok',
+        message: `connected as "${row?.['me']}" to "${row?.['database']}" in ${Math.round(performance.now() - at)} ms`,
+      },
+      {
+        subject: label,
+        level: 'ok',
+        message: redshift ? 'Amazon Redshift' : 'a plain Postgres in the place of Redshift: this process reads the files',
+      },
     ];
     if (row?.['may_create'] === 'f') {
       const me = `"${row['me']?.replaceAll('"', '""')}"`;
@@ -41,5 +51,10 @@ async function roleFinding(copyRole: Setting | null, subject: string, context: C
   if (copyRole === null) return { subject, level: 'ok', message: 'COPY uses the default role of the cluster' };
   const role = typeof copyRole === 'string' ? copyRole : await context.secret(copyRole);
   if (isRole(role)) return { subject, level: 'ok', message: `COPY uses ${role}` };
-  return { subject, level: 'problem', message: 'copyRole is not the ARN of an IAM role', remedy: 'Set it to arn:aws:iam::123456789012:role/name, or to "default".' };
+  return {
+    subject,
+    level: 'problem',
+    message: 'copyRole is not the ARN of an IAM role',
+    remedy: 'Set it to arn:aws:iam::123456789012:role/name, or to "default".',
+  };
 }

@@ -55,11 +55,14 @@ const kept = '180 days';
 export const redshiftLedger: Ledger = {
   async open(session) {
     if (await this.exists(session)) return;
-    for (const statement of redshiftTables) await session.execute(statement, [], 'the schema "_millrace" (it needs CREATE on the database)');
+    for (const statement of redshiftTables)
+      await session.execute(statement, [], 'the schema "_millrace" (it needs CREATE on the database)');
   },
 
   async exists(session) {
-    const [row] = await session.query(`SELECT count(*) AS tables FROM svv_tables WHERE table_schema = '_millrace' AND table_name IN ('fence', 'applied', 'checkpoint')`);
+    const [row] = await session.query(
+      `SELECT count(*) AS tables FROM svv_tables WHERE table_schema = '_millrace' AND table_name IN ('fence', 'applied', 'checkpoint')`,
+    );
     return row?.['tables'] === '3';
   },
 
@@ -95,14 +98,16 @@ export const redshiftLedger: Ledger = {
   async record(session, load, receipt, finished) {
     const { pipeline, step } = load.owner;
     if (finished) {
-      await session.execute('INSERT INTO _millrace.applied (load_id, pipeline, step, run, receipt, applied_at) VALUES ($1, $2, $3, $4, $5, getdate())', [
-        load.id, pipeline, step, load.run, JSON.stringify(receipt),
-      ]);
+      await session.execute(
+        'INSERT INTO _millrace.applied (load_id, pipeline, step, run, receipt, applied_at) VALUES ($1, $2, $3, $4, $5, getdate())',
+        [load.id, pipeline, step, load.run, JSON.stringify(receipt)],
+      );
     }
     await session.execute('DELETE FROM _millrace.checkpoint WHERE pipeline = $1 AND step = $2', [pipeline, step]);
-    await session.execute('INSERT INTO _millrace.checkpoint (pipeline, step, checkpoint, load_id, run_at, moved_at) VALUES ($1, $2, $3, $4, $5, getdate())', [
-      pipeline, step, JSON.stringify(receipt.checkpoint), load.id, load.runAt,
-    ]);
+    await session.execute(
+      'INSERT INTO _millrace.checkpoint (pipeline, step, checkpoint, load_id, run_at, moved_at) VALUES ($1, $2, $3, $4, $5, getdate())',
+      [pipeline, step, JSON.stringify(receipt.checkpoint), load.id, load.runAt],
+    );
     await session.execute(`DELETE FROM _millrace.applied WHERE applied_at < getdate() - interval '${kept}'`);
     await session.execute(`DELETE FROM _millrace.fence WHERE touched_at < getdate() - interval '${kept}'`);
   },
@@ -116,7 +121,10 @@ export const redshiftLedger: Ledger = {
       return row?.['receipt'] ?? null;
     },
     async note(session, id, result) {
-      await session.execute('INSERT INTO _millrace.applied (load_id, receipt, applied_at) VALUES ($1, $2, getdate())', [id, result.slice(0, 60_000)]);
+      await session.execute('INSERT INTO _millrace.applied (load_id, receipt, applied_at) VALUES ($1, $2, getdate())', [
+        id,
+        result.slice(0, 60_000),
+      ]);
     },
     transactionId: () => null,
   },

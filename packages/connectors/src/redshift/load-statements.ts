@@ -57,7 +57,11 @@ export interface HistoryStatements {
 export function historyStatements(fresh: string, written: Written, history: HistoryColumns, time: string): HistoryStatements {
   const { table, columns, key } = written;
   const data = columns.filter((column) => !key.includes(column));
-  const [from, to, current] = [history.validFrom, history.validTo, history.isCurrent].map((column) => quote(column)) as [string, string, string];
+  const [from, to, current] = [history.validFrom, history.validTo, history.isCurrent].map((column) => quote(column)) as [
+    string,
+    string,
+    string,
+  ];
   const same = sameKey(written);
   const changed = differs(written, data);
   const at = `CAST(${time} AS timestamptz)`;

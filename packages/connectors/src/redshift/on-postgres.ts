@@ -27,7 +27,10 @@ const hasEquality = (type: string): boolean => !/^(json|xml|point|line|lseg|box|
 
 async function prepare(session: Session, settings: CopySettings): Promise<WarehouseTable> {
   const table = await prepareTable(session, settings);
-  return { quoted: quoteName(table), columns: new Map(table.columns.filter(({ generated }) => !generated).map(({ name, sqlType }) => [name, sqlType])) };
+  return {
+    quoted: quoteName(table),
+    columns: new Map(table.columns.filter(({ generated }) => !generated).map(({ name, sqlType }) => [name, sqlType])),
+  };
 }
 
 /** DuckDB opens so many files in one statement; a load by day over years has thousands. */
@@ -35,7 +38,11 @@ const filesAtOnce = 64;
 
 async function land({ session, context, settings, manifest, storage, name, schema }: Landing): Promise<Landed> {
   const real = await readTable(session, settings.table.name);
-  if (!real) throw new MillraceError('TABLE_MISSING', { message: `There is no table ${settings.table.name} any more.`, remedy: 'Look for somebody who drops it.' });
+  if (!real)
+    throw new MillraceError('TABLE_MISSING', {
+      message: `There is no table ${settings.table.name} any more.`,
+      remedy: 'Look for somebody who drops it.',
+    });
   const wanted = new Set(schema.columns.map((column) => column.name));
   const columns: ColumnSchema[] = manifest.schema.columns.filter((column) => wanted.has(column.name));
   const landing = landingOf(columns, real);
@@ -52,7 +59,12 @@ async function land({ session, context, settings, manifest, storage, name, schem
         const copy = join(context.spool, `${name}-${at + index}`);
         const path = await storage.fetch({ key: file.key, etag: file.etag, size: file.bytes }, copy);
         if (path === copy) fetched.push(copy);
-        files.push({ path, label: storage.url + file.key, format: manifest.format, codec: manifest.codec === 'snappy' ? 'none' : manifest.codec });
+        files.push({
+          path,
+          label: storage.url + file.key,
+          format: manifest.format,
+          codec: manifest.codec === 'snappy' ? 'none' : manifest.codec,
+        });
       }
       const channel = await filesToCsv({ files, schema: read, absorbed: [] }, { ...context, progress: () => {} });
       rows += (await copyPart(into, channel, null)).rows;

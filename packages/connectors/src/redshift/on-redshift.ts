@@ -4,9 +4,9 @@ import { manifestKey } from '../s3/manifest.ts';
 import { landed, redshiftType } from './column-type.ts';
 import { copyStatement, isRole } from './copy-statement.ts';
 import { createStatements } from './create.ts';
+import { additions, differences, driftError, type RealColumn } from './drift.ts';
 import { redshiftLedger } from './ledger.ts';
 import { quote, quoteTable, tableName } from './name.ts';
-import { additions, differences, driftError, type RealColumn } from './drift.ts';
 import type { CopySettings, Landed, Landing, Warehouse, WarehouseTable } from './warehouse.ts';
 
 /** Redshift itself: its slices read the files, this process only sends SQL. */
@@ -108,12 +108,24 @@ async function land({ session, context, settings, table, manifest, storage, name
   await session.execute(`CREATE TEMP TABLE ${quoted} (${lines.join(', ')})`);
   // COPY takes a manifest without files for an error.
   if (manifest.files.length > 0) {
-    const role = settings.copyRole === null ? 'default' : typeof settings.copyRole === 'string' ? settings.copyRole : await context.secret(settings.copyRole);
+    const role =
+      settings.copyRole === null
+        ? 'default'
+        : typeof settings.copyRole === 'string'
+          ? settings.copyRole
+          : await context.secret(settings.copyRole);
     if (!isRole(role)) {
-      throw new MillraceError('CONFIG_INVALID', { message: 'copyRole is not the ARN of an IAM role.', remedy: 'Set it to arn:aws:iam::…:role/…, or to "default" for the default role of the cluster.' });
+      throw new MillraceError('CONFIG_INVALID', {
+        message: 'copyRole is not the ARN of an IAM role.',
+        remedy: 'Set it to arn:aws:iam::…:role/…, or to "default" for the default role of the cluster.',
+      });
     }
     const { format, codec } = manifest;
-    await session.execute(copyStatement({ into: quoted, manifest: url, format, codec, role, region: settings.region }), [], `${table.quoted} from ${url}`);
+    await session.execute(
+      copyStatement({ into: quoted, manifest: url, format, codec, role, region: settings.region }),
+      [],
+      `${table.quoted} from ${url}`,
+    );
   }
   const [row] = await session.query(manifest.files.length > 0 ? 'SELECT pg_last_copy_count() AS rows' : 'SELECT 0 AS rows');
   const rows = Number(row?.['rows'] ?? 0);

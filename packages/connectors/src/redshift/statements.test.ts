@@ -1,4 +1,28 @@
-import { array, bool, bytea, char, date, enumeration, float4, float8, int2, int4, int8, interval, jsonb, numeric, range, table, text, time, timestamp, timestamptz, timetz, uuid, varchar } from '@millrace/core';
+import {
+  array,
+  bool,
+  bytea,
+  char,
+  date,
+  enumeration,
+  float4,
+  float8,
+  int2,
+  int4,
+  int8,
+  interval,
+  jsonb,
+  numeric,
+  range,
+  table,
+  text,
+  time,
+  timestamp,
+  timestamptz,
+  timetz,
+  uuid,
+  varchar,
+} from '@millrace/core';
 import { expect, test } from 'vitest';
 import { landed, redshiftType } from './column-type.ts';
 import { copyStatement, isRole } from './copy-statement.ts';
@@ -54,7 +78,11 @@ test('what Redshift cannot read from Parquet is refused, and what it reads other
   expect([bytes?.type, bytes?.value('"b"')]).toEqual(['varchar(65535)', 'FROM_HEX(SUBSTRING("b", 3))']);
 });
 
-const sales = table('analytics."Sales"', { id: int8(), day: date(), note: text().orNull() }, { key: ['id'], redshift: { distKey: 'id', sortKey: ['day', 'id'] } });
+const sales = table(
+  'analytics."Sales"',
+  { id: int8(), day: date(), note: text().orNull() },
+  { key: ['id'], redshift: { distKey: 'id', sortKey: ['day', 'id'] } },
+);
 
 test('a table is made with its keys, its distribution and its order', () => {
   expect(createStatements(sales, null)).toEqual([
@@ -69,7 +97,11 @@ DISTSTYLE KEY
 DISTKEY ("id")
 SORTKEY ("day", "id")`,
   ]);
-  const history = createStatements(table('h', { id: int8() }, { key: ['id'], redshift: { distStyle: 'all' } }), { validFrom: 'f', validTo: 't', isCurrent: 'c' })[1];
+  const history = createStatements(table('h', { id: int8() }, { key: ['id'], redshift: { distStyle: 'all' } }), {
+    validFrom: 'f',
+    validTo: 't',
+    isCurrent: 'c',
+  })[1];
   expect(history).toBe(`CREATE TABLE IF NOT EXISTS "public"."h" (
   "id" bigint NOT NULL,
   "f" timestamptz NOT NULL,
@@ -80,19 +112,40 @@ SORTKEY ("day", "id")`,
 DISTSTYLE ALL`);
 });
 
-const from = { into: '"l"', manifest: "s3://b/o'x/_manifest/0000000042.json", codec: 'snappy', role: 'arn:aws:iam::123456789012:role/copy', region: 'eu-west-1' } as const;
+const from = {
+  into: '"l"',
+  manifest: "s3://b/o'x/_manifest/0000000042.json",
+  codec: 'snappy',
+  role: 'arn:aws:iam::123456789012:role/copy',
+  region: 'eu-west-1',
+} as const;
 
 test.for([
   ['parquet', 'snappy', `FORMAT AS PARQUET MANIFEST STATUPDATE OFF`],
-  ['csv', 'gzip', `FORMAT AS CSV IGNOREHEADER 1 EMPTYASNULL DATEFORMAT 'auto' TIMEFORMAT 'auto' GZIP REGION 'eu-west-1' ENCODING UTF8 MANIFEST COMPUPDATE OFF STATUPDATE OFF`],
-  ['jsonl', 'zstd', `FORMAT AS JSON 'auto' DATEFORMAT 'auto' TIMEFORMAT 'auto' ZSTD REGION 'eu-west-1' ENCODING UTF8 MANIFEST COMPUPDATE OFF STATUPDATE OFF`],
+  [
+    'csv',
+    'gzip',
+    `FORMAT AS CSV IGNOREHEADER 1 EMPTYASNULL DATEFORMAT 'auto' TIMEFORMAT 'auto' GZIP REGION 'eu-west-1' ENCODING UTF8 MANIFEST COMPUPDATE OFF STATUPDATE OFF`,
+  ],
+  [
+    'jsonl',
+    'zstd',
+    `FORMAT AS JSON 'auto' DATEFORMAT 'auto' TIMEFORMAT 'auto' ZSTD REGION 'eu-west-1' ENCODING UTF8 MANIFEST COMPUPDATE OFF STATUPDATE OFF`,
+  ],
 ] as const)('one COPY reads a manifest of %s', ([format, codec, expected]) => {
-  expect(copyStatement({ ...from, format, codec })).toBe(`COPY "l" FROM 's3://b/o''x/_manifest/0000000042.json' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' ${expected}`);
+  expect(copyStatement({ ...from, format, codec })).toBe(
+    `COPY "l" FROM 's3://b/o''x/_manifest/0000000042.json' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' ${expected}`,
+  );
 });
 
 test('a role is the ARN of one, a chain of them, or the default', () => {
   expect(copyStatement({ ...from, format: 'parquet', role: 'default' })).toContain(' IAM_ROLE default FORMAT');
-  expect(['default', from.role, `${from.role},${from.role}`, 'arn:aws-cn:iam::123456789012:role/a/b'].map(isRole)).toEqual([true, true, true, true]);
+  expect(['default', from.role, `${from.role},${from.role}`, 'arn:aws-cn:iam::123456789012:role/a/b'].map(isRole)).toEqual([
+    true,
+    true,
+    true,
+    true,
+  ]);
   expect(['AKIAIOSFODNN7EXAMPLE', '', `${from.role}'; drop table x`].map(isRole)).toEqual([false, false, false]);
 });
 
@@ -110,13 +163,19 @@ test('a merge is an update of what has changed and an insert of what is not ther
   expect(mergeStatements('"f"', written)).toEqual({
     update:
       'UPDATE "a"."t" SET "v" = f."v", "j" = f."j" FROM "f" AS f WHERE "a"."t"."id" = f."id" AND ("a"."t"."v" <> f."v" OR ("a"."t"."v" IS NULL) <> (f."v" IS NULL) OR JSON_SERIALIZE("a"."t"."j") <> JSON_SERIALIZE(f."j") OR ("a"."t"."j" IS NULL) <> (f."j" IS NULL))',
-    insert: 'INSERT INTO "a"."t" ("id", "v", "j") SELECT f."id", f."v", f."j" FROM "f" AS f WHERE NOT EXISTS (SELECT 1 FROM "a"."t" WHERE "a"."t"."id" = f."id")',
+    insert:
+      'INSERT INTO "a"."t" ("id", "v", "j") SELECT f."id", f."v", f."j" FROM "f" AS f WHERE NOT EXISTS (SELECT 1 FROM "a"."t" WHERE "a"."t"."id" = f."id")',
   });
   expect(mergeStatements('"f"', { ...written, columns: ['id'] }).update).toBeNull();
 });
 
 test('a history closes what has changed and opens the new version', () => {
-  const { closed, opened } = historyStatements('"f"', { ...written, columns: ['id', 'v'] }, { validFrom: 'vf', validTo: 'vt', isCurrent: 'c' }, `'2026-03-29'`);
+  const { closed, opened } = historyStatements(
+    '"f"',
+    { ...written, columns: ['id', 'v'] },
+    { validFrom: 'vf', validTo: 'vt', isCurrent: 'c' },
+    `'2026-03-29'`,
+  );
   expect(closed).toBe(
     `UPDATE "a"."t" SET "vt" = CAST('2026-03-29' AS timestamptz), "c" = false FROM "f" AS f WHERE "a"."t"."id" = f."id" AND "a"."t"."c" AND "a"."t"."vf" < CAST('2026-03-29' AS timestamptz) AND ("a"."t"."v" <> f."v" OR ("a"."t"."v" IS NULL) <> (f."v" IS NULL))`,
   );
@@ -139,7 +198,12 @@ test('differences that keep rows out are told, all of them', () => {
   const real = (name: string, sqlType: string, notNull = false) => ({ name, sqlType, notNull, hasDefault: false });
   expect(differences(sales, [real('id', 'bigint', true), real('day', 'date'), real('note', 'varchar(10)')], null)).toEqual([]);
   const found = differences(sales, [real('id', 'integer'), real('note', 'varchar(10)', true), real('must', 'date', true)], null);
-  expect(found.map(({ column: name, alter }) => [name, alter])).toEqual([['id', null], ['day', null], ['note', null], ['must', null]]);
+  expect(found.map(({ column: name, alter }) => [name, alter])).toEqual([
+    ['id', null],
+    ['day', null],
+    ['note', null],
+    ['must', null],
+  ]);
   expect(differences(sales, [real('id', 'bigint'), real('day', 'date')], null)[0]?.alter).toBe('ADD COLUMN "note" varchar(65535)');
 });
 
@@ -154,7 +218,9 @@ test('names are quoted, to 127 bytes', () => {
 
 test('what no Redshift could hold is a problem of the plan, on a laptop too', () => {
   const warehouse = redshift({ url: 'postgres://localhost/x' });
-  const target = warehouse.copy(table('t', { id: int8(), n: numeric() }, { redshift: { distKey: 'id', sortKey: ['id'] } }), { mode: 'merge' });
+  const target = warehouse.copy(table('t', { id: int8(), n: numeric() }, { redshift: { distKey: 'id', sortKey: ['id'] } }), {
+    mode: 'merge',
+  });
   const said = target.problems({ columns: target.schema?.columns ?? [] }).map(({ message }) => message);
   expect(said).toEqual(['Mode "merge" needs the key of t.', '"n" of t is a numeric that Redshift does not have.']);
   expect(target.ddl({ columns: [] })).toEqual([]);

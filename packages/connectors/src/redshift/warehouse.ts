@@ -2,9 +2,9 @@ import type { Context, LoadMode, RowSchema, Setting, Table } from '@millrace/cor
 import { openSession, type Session, type SessionSettings, sessionSettings } from '../postgres/client.ts';
 import { attemptName } from '../postgres/sink/fence.ts';
 import type { HistoryColumns } from '../postgres/sink/history.ts';
+import type { Manifest } from '../s3/manifest.ts';
 import type { StoreSettings } from '../s3/open-storage.ts';
 import type { Storage } from '../s3/storage.ts';
-import type { Manifest } from '../s3/manifest.ts';
 import type { Ledger } from './ledger.ts';
 
 /** A copy target's options, with their defaults filled in. */

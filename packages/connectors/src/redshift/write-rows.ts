@@ -2,14 +2,28 @@ import { MillraceError } from '@millrace/core/runtime';
 import { literal } from '../postgres/literal.ts';
 import type { Manifest } from '../s3/manifest.ts';
 import type { CopyWork } from './copy-load.ts';
-import { appendStatement, emptyStatement, freshStatement, historyStatements, keylessStatement, mergeStatements, type Written } from './load-statements.ts';
+import {
+  appendStatement,
+  emptyStatement,
+  freshStatement,
+  historyStatements,
+  keylessStatement,
+  mergeStatements,
+  type Written,
+} from './load-statements.ts';
 import { quote } from './name.ts';
 import type { Landed, WarehouseTable } from './warehouse.ts';
 
 type Changed = Readonly<Record<string, number>>;
 
 /** Brings landed rows into the table, within the transaction that moves the checkpoint. */
-export async function writeRows(work: CopyWork, table: WarehouseTable, manifests: readonly Manifest[], landed: readonly Landed[], replace: boolean): Promise<Changed> {
+export async function writeRows(
+  work: CopyWork,
+  table: WarehouseTable,
+  manifests: readonly Manifest[],
+  landed: readonly Landed[],
+  replace: boolean,
+): Promise<Changed> {
   const { settings, session, warehouse } = work;
   const columns = work.load.schema.columns.map(({ name }) => name).filter((name) => landed.some(({ values }) => values.has(name)));
   const written: Written = {
@@ -18,7 +32,8 @@ export async function writeRows(work: CopyWork, table: WarehouseTable, manifests
     key: settings.table.key ?? [],
     comparable: (column, reference) => warehouse.comparable(table.columns.get(column) ?? '', reference),
   };
-  const affected = async (statement: string | null): Promise<number> => (statement === null ? 0 : ((await session.execute(statement, [], settings.table.name)).affected ?? 0));
+  const affected = async (statement: string | null): Promise<number> =>
+    statement === null ? 0 : ((await session.execute(statement, [], settings.table.name)).affected ?? 0);
   if (replace) {
     const deleted = await affected(emptyStatement(written));
     return { inserted: landed.length === 0 ? 0 : await affected(appendStatement(union(landed, columns, table), written)), deleted };
@@ -57,7 +72,8 @@ async function writeHistory(work: CopyWork, fresh: string, written: Written, man
       remedy: 'A history only grows at its end. Run the pipeline for a later time, or empty the table and load the history in order.',
     });
   }
-  const affected = async (statement: string | null): Promise<number> => (statement === null ? 0 : ((await session.execute(statement)).affected ?? 0));
+  const affected = async (statement: string | null): Promise<number> =>
+    statement === null ? 0 : ((await session.execute(statement)).affected ?? 0);
   const corrected = await affected(statements.corrected);
   const closed = await affected(statements.closed);
   const inserted = await affected(statements.opened);
@@ -71,8 +87,12 @@ async function writeHistory(work: CopyWork, fresh: string, written: Written, man
 /** The rows of all manifests with the columns of the table. A column that older files lack is NULL in their rows. */
 function union(landed: readonly Landed[], columns: readonly string[], table: WarehouseTable): string {
   const list = (one: Landed): string =>
-    columns.map((name) => `${one.values.get(name) ?? `CAST(NULL AS ${table.columns.get(name) ?? 'varchar(1)'})`} AS ${quote(name)}`).join(', ');
-  return landed.map((one, at) => `SELECT ${list(one)}, ${at} AS millrace_part, ${one.newestFirst ?? '0'} AS millrace_place FROM ${one.table}`).join(' UNION ALL ');
+    columns
+      .map((name) => `${one.values.get(name) ?? `CAST(NULL AS ${table.columns.get(name) ?? 'varchar(1)'})`} AS ${quote(name)}`)
+      .join(', ');
+  return landed
+    .map((one, at) => `SELECT ${list(one)}, ${at} AS millrace_part, ${one.newestFirst ?? '0'} AS millrace_place FROM ${one.table}`)
+    .join(' UNION ALL ');
 }
 
 /** By the cursor of the windows, where the files carry it; then the later manifest wins; then the later row, where rows have an order. */

@@ -6,7 +6,11 @@ import { loadRows } from '../../../test/load.ts';
 import { tableTarget } from './table-target.ts';
 
 /** As loose as a declaration can be, so that only the table knows better. */
-const events = table('events', { id: int8(), kind: text().orNull(), size: int4().orNull(), grp: int8().orNull(), word: text().orNull() }, { key: ['id'] });
+const events = table(
+  'events',
+  { id: int8(), kind: text().orNull(), size: int4().orNull(), grp: int8().orNull(), word: text().orNull() },
+  { key: ['id'] },
+);
 
 async function strictTable(db: TestDatabase): Promise<void> {
   await db.sql(`create table groups (id int8 primary key); insert into groups values (1);
@@ -14,7 +18,13 @@ async function strictTable(db: TestDatabase): Promise<void> {
 }
 
 const good = (id: number) => ({ id: BigInt(id), kind: 'k', size: 1, grp: 1n, word: 'abc' });
-const bad: Record<number, object> = { 3: { size: 100 }, 4: { grp: 2n }, 9: { word: 'abcd' }, 10: { grp: 7n, kind: null }, 17: { size: 2 ** 31 - 1 } };
+const bad: Record<number, object> = {
+  3: { size: 100 },
+  4: { grp: 2n },
+  9: { word: 'abcd' },
+  10: { grp: 7n, kind: null },
+  17: { size: 2 ** 31 - 1 },
+};
 const rows = Array.from({ length: 20 }, (_, id) => ({ ...good(id), ...bad[id] }));
 
 test.for([
@@ -27,12 +37,20 @@ test.for([
 ] as const)('%s (parallel: %s): rows that the table refuses are set aside, the others are loaded', async ([mode, parallel]) => {
   await using db = await testDatabase();
   await strictTable(db);
-  if (mode === 'history') await db.sql('alter table events add valid_from timestamptz not null, add valid_to timestamptz, add is_current bool not null');
+  if (mode === 'history')
+    await db.sql('alter table events add valid_from timestamptz not null, add valid_to timestamptz, add is_current bool not null');
   const rejected: RejectedRow[] = [];
   const target = tableTarget({ settings: { url: db.url }, connector: 'postgres', label: 'test' }, events, { mode });
-  const receipt = await loadRows(target, { parallel, splits: [rows.slice(0, 10), rows.slice(10)], each: 8, reject: (row) => void rejected.push(row) });
+  const receipt = await loadRows(target, {
+    parallel,
+    splits: [rows.slice(0, 10), rows.slice(10)],
+    each: 8,
+    reject: (row) => void rejected.push(row),
+  });
   expect(receipt.rows).toBe(15);
-  const found = rejected.map((row) => ({ place: `${row.split}:${row.ordinal}`, id: JSON.parse(row.row).id })).sort((a, b) => Number(a.id) - Number(b.id));
+  const found = rejected
+    .map((row) => ({ place: `${row.split}:${row.ordinal}`, id: JSON.parse(row.row).id }))
+    .sort((a, b) => Number(a.id) - Number(b.id));
   expect(found).toEqual([
     { place: 's0:3', id: '3' },
     { place: 's0:4', id: '4' },
@@ -59,7 +77,11 @@ test('one bad row in many costs a few more copies, not one for each row', async 
   await using db = await testDatabase();
   await strictTable(db);
   const target = tableTarget({ settings: { url: db.url }, connector: 'postgres', label: 'test' }, events, { mode: 'append' });
-  const many = Array.from({ length: 20_000 }, (_, id) => ({ ...good(id), ...(id % 5_000 === 77 && { size: 500 }), ...(id % 5_000 === 78 && { grp: 9n }) }));
+  const many = Array.from({ length: 20_000 }, (_, id) => ({
+    ...good(id),
+    ...(id % 5_000 === 77 && { size: 500 }),
+    ...(id % 5_000 === 78 && { grp: 9n }),
+  }));
   const rejected: number[] = [];
   const started = performance.now();
   const receipt = await loadRows(target, { splits: [many], each: 10_000, reject: ({ ordinal }) => void rejected.push(ordinal) });
@@ -91,10 +113,17 @@ test('a text that is too long for its column is refused, never cut', async () =>
   await using db = await testDatabase();
   await db.sql('create table words (id int4 primary key, word varchar(3))');
   const declared = table('words', { id: int4(), word: varchar(3).orNull() }, { key: ['id'] });
-  const wide = { columns: [{ name: 'id', type: { kind: 'int8' }, nullable: false }, { name: 'word', type: { kind: 'text' }, nullable: true }] } as const;
+  const wide = {
+    columns: [
+      { name: 'id', type: { kind: 'int8' }, nullable: false },
+      { name: 'word', type: { kind: 'text' }, nullable: true },
+    ],
+  } as const;
   for (const mode of ['append', 'merge'] as const) {
     const target = tableTarget({ settings: { url: db.url }, connector: 'postgres', label: 'test' }, declared, { mode });
-    await expect(loadRows(target, { id: mode, schema: wide, splits: [[{ id: 1n, word: 'abcd' }]] })).rejects.toMatchObject({ code: 'TYPE_MISMATCH' });
+    await expect(loadRows(target, { id: mode, schema: wide, splits: [[{ id: 1n, word: 'abcd' }]] })).rejects.toMatchObject({
+      code: 'TYPE_MISMATCH',
+    });
   }
   expect(await db.sql('select * from words')).toEqual([]);
 });

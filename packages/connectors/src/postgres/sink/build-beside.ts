@@ -39,10 +39,12 @@ export async function swapIn(session: Session, beside: Beside, pause: (ms: numbe
   const made: { readonly kind: 'CONSTRAINT' | 'INDEX'; readonly from: string; readonly to: string }[] = [];
   for (const [at, one] of carried.entries()) {
     const name = `${cut(one.name, 40)}__${short(beside.name)}${at}`;
-    if (one.kind === 'index') await session.execute(`CREATE ${one.unique ? 'UNIQUE ' : ''}INDEX ${quoteIdentifier(name)} ON ${quoted} ${one.definition}`);
+    if (one.kind === 'index')
+      await session.execute(`CREATE ${one.unique ? 'UNIQUE ' : ''}INDEX ${quoteIdentifier(name)} ON ${quoted} ${one.definition}`);
     else await session.execute(`ALTER TABLE ${quoted} ADD CONSTRAINT ${quoteIdentifier(name)} ${one.definition}`);
     if (one.comment !== null) {
-      const object = one.kind === 'index' ? `INDEX ${quoteName({ schema: table.schema, name })}` : `CONSTRAINT ${quoteIdentifier(name)} ON ${quoted}`;
+      const object =
+        one.kind === 'index' ? `INDEX ${quoteName({ schema: table.schema, name })}` : `CONSTRAINT ${quoteIdentifier(name)} ON ${quoted}`;
       await session.execute(`COMMENT ON ${object} IS ${literal(one.comment)}`);
     }
     made.push({ kind: one.kind === 'index' ? 'INDEX' : 'CONSTRAINT', from: name, to: one.name });
@@ -58,7 +60,8 @@ export async function swapIn(session: Session, beside: Beside, pause: (ms: numbe
   await session.execute(`DROP TABLE ${old}`);
   await session.execute(`ALTER TABLE ${quoted} RENAME TO ${quoteIdentifier(table.name)}`);
   for (const { kind, from, to } of made) {
-    if (kind === 'INDEX') await session.execute(`ALTER INDEX ${quoteName({ schema: table.schema, name: from })} RENAME TO ${quoteIdentifier(to)}`);
+    if (kind === 'INDEX')
+      await session.execute(`ALTER INDEX ${quoteName({ schema: table.schema, name: from })} RENAME TO ${quoteIdentifier(to)}`);
     else await session.execute(`ALTER TABLE ${old} RENAME CONSTRAINT ${quoteIdentifier(from)} TO ${quoteIdentifier(to)}`);
   }
   for (const statement of sequences.after) await session.execute(statement);

@@ -20,7 +20,10 @@ export async function holdOwner(session: Session, { pipeline, step }: LoadOwner)
 }
 
 export async function findCheckpoint(session: Session, { pipeline, step }: LoadOwner): Promise<StoredCheckpoint | null> {
-  const [row] = await session.query('SELECT checkpoint, run_at FROM _millrace.checkpoint WHERE pipeline = $1 AND step = $2', [pipeline, step]);
+  const [row] = await session.query('SELECT checkpoint, run_at FROM _millrace.checkpoint WHERE pipeline = $1 AND step = $2', [
+    pipeline,
+    step,
+  ]);
   return row ? { checkpoint: JSON.parse(row['checkpoint'] as string) as Checkpoint, runAt: row['run_at'] as string } : null;
 }
 
@@ -36,8 +39,10 @@ export function checkOrder(stored: StoredCheckpoint | null, load: LoadSpec, mode
     return;
   }
   if (!load.window || load.fullRefresh) {
-    if (!load.window && kept && kept.high !== stored.checkpoint.window?.high) throw moved(load, `its checkpoint is at ${stored.checkpoint.window?.high ?? 'no value'}`, kept.high);
-    if (mode !== 'append' && stored.runAt > load.runAt) throw moved(load, `a run of ${stored.runAt} has loaded all rows`, `the run of ${load.runAt}`);
+    if (!load.window && kept && kept.high !== stored.checkpoint.window?.high)
+      throw moved(load, `its checkpoint is at ${stored.checkpoint.window?.high ?? 'no value'}`, kept.high);
+    if (mode !== 'append' && stored.runAt > load.runAt)
+      throw moved(load, `a run of ${stored.runAt} has loaded all rows`, `the run of ${load.runAt}`);
     return;
   }
   const { window } = stored.checkpoint;
@@ -49,7 +54,8 @@ function moved(load: LoadSpec, found: string, begins: string): MillraceError {
   const { pipeline, step } = load.owner;
   return new MillraceError('CHECKPOINT_MOVED', {
     message: `${pipeline}/${step}: at the target ${found}, and this load begins at ${begins}.`,
-    remedy: 'Another run came in between. Cancel this one and start a new run, which begins where the target is; --full-refresh loads everything again.',
+    remedy:
+      'Another run came in between. Cancel this one and start a new run, which begins where the target is; --full-refresh loads everything again.',
     facts: { pipeline, step, loadId: load.id },
   });
 }

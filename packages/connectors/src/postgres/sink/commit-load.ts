@@ -29,7 +29,13 @@ const lockWait = '60s';
  *
  * @throws ATTEMPT_FENCED, CHECKPOINT_MOVED, LOAD_CONFLICT
  */
-export async function commitLoad(work: LoadWork, session: Session, held: Held, parts: readonly StagedPart[], checkpoint: Checkpoint): Promise<Receipt> {
+export async function commitLoad(
+  work: LoadWork,
+  session: Session,
+  held: Held,
+  parts: readonly StagedPart[],
+  checkpoint: Checkpoint,
+): Promise<Receipt> {
   const { load, mode, fence } = work;
   await session.execute(`SET LOCAL lock_timeout = '${lockWait}'`);
   await holdOwner(session, load.owner);

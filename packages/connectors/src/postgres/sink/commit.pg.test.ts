@@ -6,7 +6,8 @@ import { batches, loadRows, specOf, split, testContext } from '../../../test/loa
 import { tableTarget } from './table-target.ts';
 
 const items = table('items', { id: int8(), name: text() }, { key: ['id'] });
-const target = (url: string, mode: 'append' | 'merge' = 'append') => tableTarget({ settings: { url }, connector: 'postgres', label: 'test' }, items, { mode });
+const target = (url: string, mode: 'append' | 'merge' = 'append') =>
+  tableTarget({ settings: { url }, connector: 'postgres', label: 'test' }, items, { mode });
 
 /** A table whose COMMIT takes its time, so that a test can act while it runs. */
 async function slowToCommit(db: TestDatabase): Promise<void> {
@@ -17,7 +18,9 @@ async function slowToCommit(db: TestDatabase): Promise<void> {
 
 async function until(db: TestDatabase, condition: string): Promise<void> {
   for (let tries = 0; tries < 400; tries++) {
-    const [row] = await db.sql(`select exists (select from pg_stat_activity where application_name like 'millrace load%' and datname = current_database() and ${condition}) as yes`);
+    const [row] = await db.sql(
+      `select exists (select from pg_stat_activity where application_name like 'millrace load%' and datname = current_database() and ${condition}) as yes`,
+    );
     if (row?.['yes']) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
@@ -62,7 +65,9 @@ test.for([false, true])('an attempt that sleeps in its transaction does not hold
   const started = Date.now();
   await loadRows(target(db.url), { epoch: 2, parallel, splits: [[{ id: 1n, name: 'a' }]] });
   expect(Date.now() - started).toBeLessThan(5_000);
-  await expect(session.commit([part], checkpoint)).rejects.toMatchObject({ code: expect.stringMatching(/ATTEMPT_FENCED|CONNECTION_FAILED/) });
+  await expect(session.commit([part], checkpoint)).rejects.toMatchObject({
+    code: expect.stringMatching(/ATTEMPT_FENCED|CONNECTION_FAILED/),
+  });
   expect(await db.sql('select id from items')).toEqual([{ id: '1' }]);
 });
 
@@ -83,7 +88,9 @@ test('a source that breaks off leaves nothing, also where its bytes end at a row
           done: what === 'fewer' ? Promise.resolve({ rows: 3 }) : Promise.reject(new Error('the source died')),
         }),
       });
-      await (what === 'fewer' ? expect(loading).rejects.toMatchObject({ code: 'WIRE_CORRUPT' }) : expect(loading).rejects.toThrow('the source died'));
+      await (what === 'fewer'
+        ? expect(loading).rejects.toMatchObject({ code: 'WIRE_CORRUPT' })
+        : expect(loading).rejects.toThrow('the source died'));
     }
   }
   expect(await db.sql('select count(*)::int as n from items')).toEqual([{ n: 0 }]);
@@ -99,7 +106,10 @@ test('an aborted run stops a load that waits for a lock, with the reason of the 
   await blocker.connect();
   try {
     await blocker.query('begin; lock table items in access exclusive mode');
-    const loading = loadRows(target(db.url, 'merge'), { context: testContext(undefined, { signal: abort.signal }), splits: [[{ id: 1n, name: 'a' }]] });
+    const loading = loadRows(target(db.url, 'merge'), {
+      context: testContext(undefined, { signal: abort.signal }),
+      splits: [[{ id: 1n, name: 'a' }]],
+    });
     const failing = expect(loading).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
     await new Promise((resolve) => setTimeout(resolve, 300));
     abort.abort();
@@ -126,13 +136,22 @@ test('parts of an earlier attempt are committed by the next one where the plan g
   await using db = await testDatabase();
   await db.sql('create table items (id int8 primary key, name text not null)');
   const { spec, fence, checkpoint } = specOf(target(db.url), { parallel: true, splits: [] });
-  const plan = { schema: items, absorbed: [], window: null, splits: [split(0), split(1)], estimate: { rows: null, bytes: null }, continuesEarlier: true };
+  const plan = {
+    schema: items,
+    absorbed: [],
+    window: null,
+    splits: [split(0), split(1)],
+    estimate: { rows: null, bytes: null },
+    continuesEarlier: true,
+  };
   await using first = await target(db.url).open(testContext());
   await using before = await first.begin(spec, fence);
   const earlier = await before.stage(split(0), batches(items, [{ id: 1n, name: 'a' }]));
   await using second = await target(db.url).open(testContext());
   await using after = await second.begin({ ...spec, plan }, { ...fence, epoch: 2 });
-  expect(await after.recover?.([earlier, { ...earlier, split: 's9', detail: { table: 'gone' } }, { ...earlier, rows: 7 }])).toEqual([earlier]);
+  expect(await after.recover?.([earlier, { ...earlier, split: 's9', detail: { table: 'gone' } }, { ...earlier, rows: 7 }])).toEqual([
+    earlier,
+  ]);
   const later = await after.stage(split(1), batches(items, [{ id: 2n, name: 'b' }]));
   await after.commit([earlier, later], checkpoint);
   expect(await db.sql('select id from items order by id')).toEqual([{ id: '1' }, { id: '2' }]);

@@ -1,11 +1,24 @@
 import { pipeline } from 'node:stream/promises';
-import { type BatchesChannel, type ColumnBatch, encodeCsv, isMillraceError, type MillraceError, type RowSchema, rowJson, sliceRows } from '@millrace/core/runtime';
+import {
+  type BatchesChannel,
+  type ColumnBatch,
+  encodeCsv,
+  isMillraceError,
+  type MillraceError,
+  type RowSchema,
+  rowJson,
+  sliceRows,
+} from '@millrace/core/runtime';
 import { binaryEncoder } from '../binary/encode.ts';
 import { formOf } from '../binary/form.ts';
 import { type Copied, type CopyInto, copyText, type Rejecting, sameCount } from './copy-into.ts';
 
 /** Batches in one COPY: in binary form where every type has one that is the same on each server, else as CSV. */
-export async function copyBatches(into: CopyInto, schema: RowSchema, batches: AsyncIterable<ColumnBatch> | Iterable<ColumnBatch>): Promise<Copied> {
+export async function copyBatches(
+  into: CopyInto,
+  schema: RowSchema,
+  batches: AsyncIterable<ColumnBatch> | Iterable<ColumnBatch>,
+): Promise<Copied> {
   const binary = schema.columns.every(({ type }) => formOf(type) === 'native');
   const copy = into.session.copyIn(copyText(into.table, schema, binary ? 'binary' : 'csv'), into.object);
   let sent = 0;
@@ -107,7 +120,15 @@ function isRowFault(error: MillraceError): boolean {
 function apart({ from, to }: Span, error: MillraceError): Span[] {
   const line = Number(/ line (\d+)\D/.exec(error.message.slice(error.message.lastIndexOf('(COPY ')))?.[1] ?? 0);
   const row = from + line - 1;
-  if (line > 0 && row < to) return [{ from, to: row }, { from: row, to: row + 1 }, { from: row + 1, to }].filter((span) => span.to > span.from);
+  if (line > 0 && row < to)
+    return [
+      { from, to: row },
+      { from: row, to: row + 1 },
+      { from: row + 1, to },
+    ].filter((span) => span.to > span.from);
   const middle = from + Math.floor((to - from) / 2);
-  return [{ from, to: middle }, { from: middle, to }];
+  return [
+    { from, to: middle },
+    { from: middle, to },
+  ];
 }

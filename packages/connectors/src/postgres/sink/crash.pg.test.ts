@@ -33,18 +33,41 @@ const cases: Case[] = postgresFailpoints.flatMap((point): Case[] => {
   const [, place, instant] = point.split('.');
   const mode = modes.find((one) => one === place);
   if (place === 'sql') return [];
-  if (place === 'staged') return (instant === 'begun' ? ['append'] : (['append', 'merge'] as const)).map((one) => [point, one as Errand['mode'], true]);
+  if (place === 'staged')
+    return (instant === 'begun' ? ['append'] : (['append', 'merge'] as const)).map((one) => [point, one as Errand['mode'], true]);
   if (!mode) return [[point, 'append', false]];
   if (instant === 'copied' || instant === 'fenced') return [[point, mode, false]];
   return [[point, mode, false], ...(instant === 'written' || instant === 'committed' ? ([[point, mode, true]] as Case[]) : [])];
 });
 
 const first = (url: string, mode: Errand['mode'], parallel: boolean): Errand => ({
-  url, mode, parallel, schema: 'create', id: 'first', epoch: 1, logicalTime: '2026-03-01T00:00:00.000Z', splits: [[1, 2, 3, 4]], version: 'a',
+  url,
+  mode,
+  parallel,
+  schema: 'create',
+  id: 'first',
+  epoch: 1,
+  logicalTime: '2026-03-01T00:00:00.000Z',
+  splits: [[1, 2, 3, 4]],
+  version: 'a',
 });
 
 const second = (url: string, mode: Errand['mode'], parallel: boolean, schema: Errand['schema']): Errand => ({
-  url, mode, parallel, schema, id: 'second', epoch: 1, logicalTime: '2026-03-02T00:00:00.000Z', version: 'b', splits: mode === 'append' ? [[5, 6], [7]] : [[1, 2, 3], [5, 6]],
+  url,
+  mode,
+  parallel,
+  schema,
+  id: 'second',
+  epoch: 1,
+  logicalTime: '2026-03-02T00:00:00.000Z',
+  version: 'b',
+  splits:
+    mode === 'append'
+      ? [[5, 6], [7]]
+      : [
+          [1, 2, 3],
+          [5, 6],
+        ],
 });
 
 /** What stands before the load that is killed, and what may be done to it. */
@@ -62,8 +85,12 @@ async function whole(db: TestDatabase) {
     applied: await db.sql('select load_id, receipt from _millrace.applied order by load_id'),
     leftovers: await db.sql(`select relname from pg_class where relname ~ '^part_|__load_' and relkind = 'r'`),
     staged: await db.sql('select count(*)::int as n from _millrace.staged'),
-    shape: await db.sql(`select attname, attnotnull from pg_attribute where attrelid = 'people'::regclass and attnum > 0 and not attisdropped order by attname`),
-    keys: await db.sql(`select conname, pg_get_constraintdef(oid) as def from pg_constraint where conrelid = 'people'::regclass and contype <> 'n' order by 1`),
+    shape: await db.sql(
+      `select attname, attnotnull from pg_attribute where attrelid = 'people'::regclass and attnum > 0 and not attisdropped order by attname`,
+    ),
+    keys: await db.sql(
+      `select conname, pg_get_constraintdef(oid) as def from pg_constraint where conrelid = 'people'::regclass and contype <> 'n' order by 1`,
+    ),
   };
 }
 

@@ -38,7 +38,10 @@ function types(type: ColumnType): Creation[] {
   const { schema } = parseName(type.name);
   const before = schema === null ? [] : [schemaOf(schema)];
   if (type.kind === 'enum') {
-    return [...before, { of: 'type', name, text: `CREATE TYPE ${name} AS ENUM (${type.labels.map((label) => literal(label)).join(', ')})` }];
+    return [
+      ...before,
+      { of: 'type', name, text: `CREATE TYPE ${name} AS ENUM (${type.labels.map((label) => literal(label)).join(', ')})` },
+    ];
   }
   return [...types(type.of), ...before, { of: 'type', name, text: `CREATE DOMAIN ${name} AS ${sqlType(type.of)}` }];
 }

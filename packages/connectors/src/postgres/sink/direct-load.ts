@@ -32,7 +32,11 @@ export async function directLoad(work: LoadWork, session: Session): Promise<Load
     const rejecting: Rejecting | null = load.reject ? { split: split.id, reject: load.reject, ...(strays && { strays }) } : null;
     await session.execute('SAVEPOINT part');
     try {
-      const { rows, bytes } = await copyPart({ session, table: into, object: shownName(work.table), progress: context.progress }, channel, rejecting);
+      const { rows, bytes } = await copyPart(
+        { session, table: into, object: shownName(work.table), progress: context.progress },
+        channel,
+        rejecting,
+      );
       await session.execute('RELEASE SAVEPOINT part');
       const part = { split: split.id, rows, bytes, detail: {} };
       staged.set(split.id, part);

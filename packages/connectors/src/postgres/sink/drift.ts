@@ -35,7 +35,8 @@ export function differences(declared: readonly ColumnSchema[], real: RealTable, 
 
 function missing({ name, type, nullable }: ColumnSchema): Difference {
   const message = `"${name}" (${typeName(type)}) is not in the table`;
-  if (!nullable) return incurable(name, `${message}; rows that are there would need a value for it, so add it by hand or declare it orNull()`);
+  if (!nullable)
+    return incurable(name, `${message}; rows that are there would need a value for it, so add it by hand or declare it orNull()`);
   return { column: name, message, alter: [`ADD COLUMN ${quoteIdentifier(name)} ${sqlType(type)}`], before: [], curable: true };
 }
 
@@ -51,7 +52,13 @@ function between(declared: ColumnSchema, real: RealColumn): Difference[] {
       found.push({ column: declared.name, message, alter: [], before: labels, curable: true });
     } else if (fidelity(real.type, declared.type) === 'widening') {
       const to = sqlType(declared.type);
-      found.push({ column: declared.name, message, alter: [`ALTER COLUMN ${name} TYPE ${to} USING ${name}::${to}`], before: [], curable: true });
+      found.push({
+        column: declared.name,
+        message,
+        alter: [`ALTER COLUMN ${name} TYPE ${to} USING ${name}::${to}`],
+        before: [],
+        curable: true,
+      });
     } else {
       found.push({ ...incurable(declared.name, message), curable: fidelity(declared.type, real.type) === 'widening' });
     }
@@ -68,7 +75,8 @@ const incurable = (column: string, message: string): Difference => ({ column, me
 /** `timestamp(6)` is `timestamp`, and `varchar` without a length takes what `text` takes. */
 function sameColumnType(a: ColumnType, b: ColumnType): boolean {
   if (sameType(a, b)) return true;
-  if (a.kind === 'enum' && b.kind === 'enum') return a.labels.length === b.labels.length && fidelity(a, b) === 'widening' && fidelity(b, a) === 'widening';
+  if (a.kind === 'enum' && b.kind === 'enum')
+    return a.labels.length === b.labels.length && fidelity(a, b) === 'widening' && fidelity(b, a) === 'widening';
   if (isClock(a) && isClock(b)) return a.kind === b.kind && (a.precision ?? 6) === (b.precision ?? 6);
   if (a.kind === 'other' && b.kind === 'other') return a.name.replaceAll('"', '') === b.name.replaceAll('"', '');
   return false;
@@ -83,7 +91,8 @@ function addedLabels(real: ColumnType, declared: ColumnType): string[] | null {
   return declared.labels.flatMap((label, at) => {
     if (real.labels.includes(label)) return [];
     const after = declared.labels[at - 1];
-    const place = after === undefined ? (real.labels[0] === undefined ? '' : ` BEFORE ${literal(real.labels[0])}`) : ` AFTER ${literal(after)}`;
+    const place =
+      after === undefined ? (real.labels[0] === undefined ? '' : ` BEFORE ${literal(real.labels[0])}`) : ` AFTER ${literal(after)}`;
     return [`ALTER TYPE ${quoteName(real.name)} ADD VALUE IF NOT EXISTS ${literal(label)}${place}`];
   });
 }

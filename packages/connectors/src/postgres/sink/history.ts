@@ -25,10 +25,20 @@ export interface HistoryStatements {
   readonly removed: readonly string[];
 }
 
-export function historyStatements(target: string, key: readonly string[], history: HistoryColumns, rows: StagedRows, fresh: string): HistoryStatements {
+export function historyStatements(
+  target: string,
+  key: readonly string[],
+  history: HistoryColumns,
+  rows: StagedRows,
+  fresh: string,
+): HistoryStatements {
   const { columns, into, values } = written(rows.landing);
   const data = columns.filter((column) => !key.includes(column));
-  const [from, to, current] = [history.validFrom, history.validTo, history.isCurrent].map((name) => quoteIdentifier(name)) as [string, string, string];
+  const [from, to, current] = [history.validFrom, history.validTo, history.isCurrent].map((name) => quoteIdentifier(name)) as [
+    string,
+    string,
+    string,
+  ];
   const keys = (alias: string): string => key.map((name) => `${alias}.${quoteIdentifier(name)}`).join(', ');
   const same = key.map((name) => `t.${quoteIdentifier(name)} = f.${quoteIdentifier(name)}`).join(' AND ');
   const differs = data.length === 0 ? 'false' : changed(data, 't', 'f');

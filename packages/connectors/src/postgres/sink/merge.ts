@@ -16,12 +16,19 @@ const all = (names: readonly string[], show: (name: string) => string, between: 
  * Equal means equal to the last bit (`*<>` compares records as they are stored), so `1.0` and `1.00` differ, NULL equals NULL,
  * and types without an equality of their own (json, point) are no exception.
  */
-export function mergeStatements(table: RealTable, target: string, key: readonly string[], rows: StagedRows, fresh: string): readonly string[] {
+export function mergeStatements(
+  table: RealTable,
+  target: string,
+  key: readonly string[],
+  rows: StagedRows,
+  fresh: string,
+): readonly string[] {
   const { columns, into, values } = written(rows.landing);
   const data = columns.filter((column) => !key.includes(column));
   const newest = `SELECT DISTINCT ON (${all(key, (name) => `s.${quoteIdentifier(name)}`, ', ')}) ${values} FROM ${rows.from} AS s ORDER BY ${all(key, (name) => `s.${quoteIdentifier(name)}`, ', ')}, ${rows.newestFirst}`;
   if (hasUniqueKey(table, key) && !table.partitioned) {
-    const action = data.length === 0 ? 'DO NOTHING' : `DO UPDATE SET ${assignments(data, 'excluded')} WHERE ${changed(data, 't', 'excluded')}`;
+    const action =
+      data.length === 0 ? 'DO NOTHING' : `DO UPDATE SET ${assignments(data, 'excluded')} WHERE ${changed(data, 't', 'excluded')}`;
     return [
       // A row that this statement inserted has no xmax; one that it updated carries the lock that ON CONFLICT took.
       `WITH written AS (INSERT INTO ${target} AS t (${into}) OVERRIDING SYSTEM VALUE ${newest} ON CONFLICT (${all(key, quoteIdentifier, ', ')}) ${action} RETURNING (t.xmax = 0) AS inserted)

@@ -26,10 +26,16 @@ export async function prepareTable(session: Session, settings: TableSettings): P
   const extra = history ? Object.values(history) : [];
   const wrong = differences(table.columns, before, extra);
   const lacking = history ? Object.values(history).filter((name) => !before.columns.some((column) => column.name === name)) : [];
-  if (lacking.length > 0) throw driftError(table, lacking.map((column) => lackingHistory(column)), false);
+  if (lacking.length > 0)
+    throw driftError(
+      table,
+      lacking.map((column) => lackingHistory(column)),
+      false,
+    );
   if (wrong.length === 0) return before;
   const evolving = schema === 'evolve';
-  if (!evolving || wrong.some(({ curable }) => !curable)) throw driftError(table, evolving ? wrong.filter(({ curable }) => !curable) : wrong, evolving);
+  if (!evolving || wrong.some(({ curable }) => !curable))
+    throw driftError(table, evolving ? wrong.filter(({ curable }) => !curable) : wrong, evolving);
   await evolve(session, settings, wrong);
   return existing(await readTable(session, table.name), settings);
 }
@@ -73,7 +79,9 @@ async function evolve(session: Session, settings: TableSettings, wrong: readonly
     await session.execute(`SET LOCAL lock_timeout = '${lockWait}'`);
     await lockAlone(session, tablesLock);
     const now = await readTable(session, table.name);
-    const still = now ? differences(table.columns, now, settings.history ? Object.values(settings.history) : []).flatMap((difference) => difference.alter) : alter;
+    const still = now
+      ? differences(table.columns, now, settings.history ? Object.values(settings.history) : []).flatMap((difference) => difference.alter)
+      : alter;
     if (still.length > 0) await session.execute(`ALTER TABLE ${quoteName(table.name)} ${still.join(', ')}`, [], table.name);
     passing('postgres.table.altered');
   });
@@ -87,7 +95,10 @@ function existing(table: RealTable | null, settings: TableSettings): RealTable {
 function missing({ table, schema }: TableSettings): MillraceError {
   return new MillraceError('TABLE_MISSING', {
     message: `There is no table ${table.name} to load into.`,
-    remedy: schema === 'strict' ? `Create it, or load with schema: 'create' to have it made from the table() declaration.` : 'Look for somebody who drops it.',
+    remedy:
+      schema === 'strict'
+        ? `Create it, or load with schema: 'create' to have it made from the table() declaration.`
+        : 'Look for somebody who drops it.',
     facts: { table: table.name },
   });
 }

@@ -64,7 +64,11 @@ test.for([false, true])('a swapped table is as the old one was, down to grants a
 
 test.for([
   ['a view', 'create view v as select * from items', 'select count(*)::int as n from v'],
-  ['a trigger', `create function f() returns trigger language plpgsql as 'begin return new; end'; create trigger t before insert on items for each row execute function f()`, ''],
+  [
+    'a trigger',
+    `create function f() returns trigger language plpgsql as 'begin return new; end'; create trigger t before insert on items for each row execute function f()`,
+    '',
+  ],
   ['a policy', 'alter table items enable row level security', ''],
   ['a publication', 'create publication p for table items', ''],
   ['a function over its rows', 'create function g(items) returns int8 language sql as $$ select $1.id $$', ''],
@@ -91,7 +95,9 @@ test('a table that others refer to keeps the rows they refer to, and refuses to 
   const receipt = await replace(db);
   expect(receipt.changed).toEqual({ inserted: 1, updated: 1, unchanged: 0, deleted: 1 });
   expect(await names(db)).toEqual(['2 b', '3 c']);
-  await expect(replace(db, { id: 'without', runAt: '2027', splits: [[{ id: 3n, name: 'c' }]] })).rejects.toMatchObject({ code: 'TYPE_MISMATCH' });
+  await expect(replace(db, { id: 'without', runAt: '2027', splits: [[{ id: 3n, name: 'c' }]] })).rejects.toMatchObject({
+    code: 'TYPE_MISMATCH',
+  });
   expect(await names(db)).toEqual(['2 b', '3 c']);
 });
 

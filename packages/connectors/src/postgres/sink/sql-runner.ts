@@ -1,4 +1,12 @@
-import { type Context, type Fence, isMillraceError, MillraceError, type SqlRequest, type SqlResult, type SqlRunner } from '@millrace/core/runtime';
+import {
+  type Context,
+  type Fence,
+  isMillraceError,
+  MillraceError,
+  type SqlRequest,
+  type SqlResult,
+  type SqlRunner,
+} from '@millrace/core/runtime';
 import type { Result, Session } from '../client.ts';
 import { passing } from './failpoints.ts';
 import { attemptName, holdFence, takeFence } from './fence.ts';
@@ -51,7 +59,9 @@ export function sqlRunner(open: (context: Context, purpose: string) => Promise<S
         await other.execute('COMMIT');
         return found === null ? null : doneBefore(found);
       };
-      return await (request.transaction ? inTransaction(session, request, ledger, notices, again) : byItself(session, request, ledger, notices));
+      return await (request.transaction
+        ? inTransaction(session, request, ledger, notices, again)
+        : byItself(session, request, ledger, notices));
     },
 
     async query(text, values, context) {

@@ -94,16 +94,15 @@ function stagePart(work: LoadWork, session: Session, split: Split, channel: Chan
     for (const statement of stagingStatements(work, quoted, 'UNLOGGED')) await session.execute(statement);
     const strays = load.reject ? await strayFinder(session, quoted, table, work.landing) : null;
     const rejecting: Rejecting | null = load.reject ? { split: split.id, reject: load.reject, ...(strays && { strays }) } : null;
-    const { rows, bytes } = await copyPart({ session, table: quoted, object: shownName(table), progress: context.progress }, channel, rejecting);
-    await session.execute('INSERT INTO _millrace.staged (load_id, split, epoch, fence_key, name, rows, bytes) VALUES ($1, $2, $3, $4, $5, $6, $7)', [
-      load.id,
-      split.id,
-      fence.epoch,
-      fence.key,
-      name,
-      rows,
-      bytes,
-    ]);
+    const { rows, bytes } = await copyPart(
+      { session, table: quoted, object: shownName(table), progress: context.progress },
+      channel,
+      rejecting,
+    );
+    await session.execute(
+      'INSERT INTO _millrace.staged (load_id, split, epoch, fence_key, name, rows, bytes) VALUES ($1, $2, $3, $4, $5, $6, $7)',
+      [load.id, split.id, fence.epoch, fence.key, name, rows, bytes],
+    );
     passing('postgres.staged.copied');
     return partOf(split, { name, rows, bytes });
   }).then((part) => {
@@ -116,7 +115,10 @@ function stagePart(work: LoadWork, session: Session, split: Split, channel: Chan
 async function notFenced({ fence }: LoadWork, session: Session): Promise<void> {
   const [row] = await session.query('SELECT epoch FROM _millrace.fence WHERE key = $1', [fence.key]);
   if (row?.['epoch'] === String(fence.epoch)) return;
-  throw new MillraceError('ATTEMPT_FENCED', { message: `A newer attempt at ${fence.key} has taken over.`, remedy: 'Nothing to do: the newer attempt goes on.' });
+  throw new MillraceError('ATTEMPT_FENCED', {
+    message: `A newer attempt at ${fence.key} has taken over.`,
+    remedy: 'Nothing to do: the newer attempt goes on.',
+  });
 }
 
 /** Parts of earlier attempts whose tables still hold as many rows as were staged: a crash of the database empties unlogged tables. */
@@ -153,7 +155,12 @@ interface Part {
 
 async function partsOf(session: Session, where: string, values: readonly (string | number)[]): Promise<Part[]> {
   const rows = await session.query(`SELECT name, load_id, split, epoch FROM _millrace.staged WHERE ${where}`, values);
-  return rows.map((row) => ({ name: row['name'] as string, loadId: row['load_id'] as string, split: row['split'] as string, epoch: row['epoch'] as string }));
+  return rows.map((row) => ({
+    name: row['name'] as string,
+    loadId: row['load_id'] as string,
+    split: row['split'] as string,
+    epoch: row['epoch'] as string,
+  }));
 }
 
 /** What earlier attempts, finished loads and loads that nobody went on with have left. */
@@ -173,7 +180,11 @@ async function dropParts(session: Session, parts: readonly Part[]): Promise<void
   for (const part of parts) {
     await transaction(session, async () => {
       await session.execute(`DROP TABLE IF EXISTS ${quoteName({ schema: '_millrace', name: part.name })}`);
-      await session.execute('DELETE FROM _millrace.staged WHERE load_id = $1 AND split = $2 AND epoch = $3', [part.loadId, part.split, part.epoch]);
+      await session.execute('DELETE FROM _millrace.staged WHERE load_id = $1 AND split = $2 AND epoch = $3', [
+        part.loadId,
+        part.split,
+        part.epoch,
+      ]);
     });
     passing('postgres.staged.dropped');
   }

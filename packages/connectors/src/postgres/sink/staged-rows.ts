@@ -24,7 +24,11 @@ export function stagedRows(tables: readonly string[], landing: Landing, cursor: 
   const from = one ?? `(${tables.map((table, at) => `SELECT ${at} AS ${part}, ${ordinal}, ${columns} FROM ${table}`).join(' UNION ALL ')})`;
   // A function may have left the cursor out of its rows.
   const ordered = cursor !== null && landing.columns.some(({ name }) => name === cursor);
-  const newest = [...(ordered ? [`s.${quoteIdentifier(cursor)} DESC NULLS LAST`] : []), ...(one ? [] : [`s.${part} DESC`]), `s.${ordinal} DESC`];
+  const newest = [
+    ...(ordered ? [`s.${quoteIdentifier(cursor)} DESC NULLS LAST`] : []),
+    ...(one ? [] : [`s.${part} DESC`]),
+    `s.${ordinal} DESC`,
+  ];
   return { from, landing, newestFirst: newest.join(', ') };
 }
 
@@ -36,14 +40,19 @@ export interface StagingOptions {
 
 /** A staging table: columns in the order in which they come, then the ordinal. */
 export function stagingTable(name: string, landing: Landing, { persistence, notNull }: StagingOptions): string {
-  const columns = landing.columns.map((column) => `${quoteIdentifier(column.name)} ${column.sqlType}${notNull.has(column.name) ? ' NOT NULL' : ''}`);
+  const columns = landing.columns.map(
+    (column) => `${quoteIdentifier(column.name)} ${column.sqlType}${notNull.has(column.name) ? ' NOT NULL' : ''}`,
+  );
   // The cache saves a look at the sequence for each row; within one session it keeps their order.
   columns.push(`${ordinal} bigint GENERATED ALWAYS AS IDENTITY (CACHE 10000)`);
   return `CREATE ${persistence === 'UNLOGGED' ? 'UNLOGGED' : 'TEMP'} TABLE ${name} (${columns.join(', ')})${persistence === 'TEMP' ? ' ON COMMIT DROP' : ''}`;
 }
 
 /** The columns of the table that rows are written to, and what is selected for each. */
-export function written(landing: Landing, alias = 's'): { readonly columns: readonly string[]; readonly into: string; readonly values: string } {
+export function written(
+  landing: Landing,
+  alias = 's',
+): { readonly columns: readonly string[]; readonly into: string; readonly values: string } {
   const columns = landing.columns.filter(({ value }) => value !== null);
   return {
     columns: columns.map(({ name }) => name),

@@ -10,7 +10,12 @@ import type { ForeignKey, RealTable } from './table-columns.ts';
  * Rows in a staging table that point at nothing: a staging table has no foreign keys, and the INSERT at the end could only fail as
  * a whole. Null where there is none to look at.
  */
-export async function strayFinder(session: Session, staging: string, table: RealTable, landing: Landing): Promise<Rejecting['strays'] | null> {
+export async function strayFinder(
+  session: Session,
+  staging: string,
+  table: RealTable,
+  landing: Landing,
+): Promise<Rejecting['strays'] | null> {
   const loaded = new Set(landing.columns.flatMap(({ name, value }) => (value === null ? [] : [name])));
   const keys = table.foreignKeys.filter(({ columns }) => columns.every((column) => loaded.has(column)));
   if (keys.length === 0) return null;
@@ -27,7 +32,8 @@ export async function strayFinder(session: Session, staging: string, table: Real
     }
     const places = found.length === 0 ? new Map<string, number>() : await placesOf(session, staging, after);
     const strays = [...new Map(found.map((one) => [one.at, one])).values()];
-    if (strays.length > 0) await session.execute(`DELETE FROM ${staging} WHERE ${ordinal} = ANY ($1)`, [`{${strays.map(({ at }) => at).join(',')}}`]);
+    if (strays.length > 0)
+      await session.execute(`DELETE FROM ${staging} WHERE ${ordinal} = ANY ($1)`, [`{${strays.map(({ at }) => at).join(',')}}`]);
     after = BigInt(last?.['ordinal'] as string);
     return strays.map(({ at, error }) => ({ place: places.get(String(at)) ?? 0, error })).sort((a, b) => a.place - b.place);
   };

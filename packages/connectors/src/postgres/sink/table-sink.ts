@@ -31,7 +31,16 @@ export async function openTableSink(settings: TableSettings, context: Context): 
         const table = await prepareTable(session, settings);
         const landing = landingOf(load.schema.columns, table);
         const required = table.columns.filter(({ notNull, generated }) => notNull && !generated).map(({ name }) => name);
-        const work: LoadWork = { settings, context, load, fence, mode, table, landing, notNull: new Set([...required, ...(settings.table.key ?? [])]) };
+        const work: LoadWork = {
+          settings,
+          context,
+          load,
+          fence,
+          mode,
+          table,
+          landing,
+          notNull: new Set([...required, ...(settings.table.key ?? [])]),
+        };
         return load.parallel ? await stagedLoad(work, session) : await directLoad(work, session);
       } catch (error) {
         await session[Symbol.asyncDispose]();

@@ -1,4 +1,4 @@
-import { type Context, type LoadMode, type RowOf, type RowSchema, type Selection, type Sink, type Table, type Target, type WireFormat } from '@millrace/core/runtime';
+import type { Context, LoadMode, RowOf, RowSchema, Selection, Sink, Table, Target, WireFormat } from '@millrace/core/runtime';
 import { isPortable } from '../binary/form.ts';
 import type { SessionSettings } from '../client.ts';
 import { creations } from './create.ts';

@@ -28,7 +28,9 @@ const fresh = '"__millrace_fresh"';
 /** @throws UNSUPPORTED where the database inserted another number of rows than were staged */
 export async function insertRows(session: Session, target: string, rows: StagedRows, staged: number): Promise<Changed> {
   const { into, values } = written(rows.landing);
-  const { affected } = await session.execute(`INSERT INTO ${target} (${into}) OVERRIDING SYSTEM VALUE SELECT ${values} FROM ${rows.from} AS s`);
+  const { affected } = await session.execute(
+    `INSERT INTO ${target} (${into}) OVERRIDING SYSTEM VALUE SELECT ${values} FROM ${rows.from} AS s`,
+  );
   if (affected !== staged) {
     throw new MillraceError('UNSUPPORTED', {
       message: `${staged} rows were staged for ${target}, and it took ${affected}.`,
@@ -71,4 +73,3 @@ export async function writeHistory(writing: Writing, rows: StagedRows): Promise<
   if (writing.closeMissing) for (const statement of statements.removed) removed += await affected(statement);
   return { inserted, closed: closed + removed, corrected };
 }
-
