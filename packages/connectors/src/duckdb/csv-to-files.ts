@@ -1,6 +1,6 @@
 import { rm, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BytesChannel, MillraceError, type RowSchema } from '@millrace/core/runtime';
+import { type BytesChannel, isMillraceError, MillraceError, type RowSchema } from '@millrace/core/runtime';
 import { type ConversionContext, spoolName } from './conversion.ts';
 import { digest, gzip } from './digest.ts';
 import { feed } from './feed.ts';
@@ -56,21 +56,34 @@ export async function csvToFiles(channel: BytesChannel, format: FileFormat, cont
   const { duckdb } = leased;
   const target = spoolName('out');
   const input = spoolName('in', '.csv');
+  const rowBytes = maxRowBytes(channel.schema, format.maxRowBytes);
   try {
-    const { rows, result } = await feed(channel, duckdb, join(context.spool, input), context, (parallel) =>
-      duckdb.run(copyStatement(channel.schema, format, { input, target, parallel, rowBytes: maxRowBytes(channel.schema, format.maxRowBytes) })),
+    const { rows, result } = await feed({ channel, duckdb, path: join(context.spool, input), rowBytes, context }, (parallel) =>
+      duckdb.run(copyStatement(channel.schema, format, { input, target, parallel, rowBytes })),
     );
     const files = await writtenFiles(duckdb, channel.schema, format, result, context);
     const written = files.reduce((sum, file) => sum + file.rows, 0);
     if (written !== rows) throw rowsMissing(rows, written);
     return files;
-  } catch (error) {
-    await duckdb.kill(error as Error);
-    await rm(join(context.spool, target), { recursive: true, force: true });
+  } catch (caught) {
+    const error = ofStream(caught);
+    if (duckdb.busy) await duckdb.kill(error as Error);
+    for (const left of [target, `${target}.${format.format}`]) await rm(join(context.spool, left), { recursive: true, force: true });
     throw error;
   } finally {
     await unlink(join(context.spool, input)).catch(() => {});
   }
+}
+
+/** What would be a corrupt file is a stream that went wrong here, which another attempt may mend. */
+function ofStream(error: unknown): unknown {
+  if (!isMillraceError(error) || error.code !== 'FILE_CORRUPT') return error;
+  return new MillraceError('WIRE_CORRUPT', {
+    message: `The stream from the source is not CSV as it should be: ${error.message}`,
+    remedy: 'The part was thrown away and is made again.',
+    facts: error.facts,
+    cause: error,
+  });
 }
 
 function rowsMissing(sent: number, written: number): MillraceError {

@@ -17,11 +17,7 @@ function explained(message: string): MillraceError {
   const converted = /Error when converting column "([^"]*)"\. Could not convert string "([\s\S]*?)" to '([^']*)'/.exec(message);
   if (converted) return refusal('mismatch', converted[1]!, converted[3]!, converted[2]!.slice(0, 100), line);
   if (/Maximum line size of (\d+)|line size.*exceed/i.test(message)) {
-    return new MillraceError('UNSUPPORTED', {
-      message: 'A row is longer than the converter takes.',
-      remedy: 'Raise maxRowBytes of the target or selection (32 MB by default), and the memory of the environment with it.',
-      facts: { ...(line && { line: Number(line) }) },
-    });
+    return rowTooLong();
   }
   if (line !== undefined) return corrupt(`line ${line}: ${csvProblem(message)}`, { line: Number(line) });
 
@@ -43,6 +39,13 @@ function explained(message: string): MillraceError {
   return new MillraceError('INTERNAL', {
     message: `DuckDB refused a statement: ${firstLine(message)}`,
     remedy: 'This is not expected: please report it.',
+  });
+}
+
+export function rowTooLong(): MillraceError {
+  return new MillraceError('UNSUPPORTED', {
+    message: 'A row is longer than the converter takes.',
+    remedy: "Raise maxRowBytes of the target or selection, such as maxRowBytes: '256MB' (32 MB by default). Memory grows with it.",
   });
 }
 

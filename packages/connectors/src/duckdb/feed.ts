@@ -5,6 +5,7 @@ import { finished } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BytesChannel, MillraceError } from '@millrace/core/runtime';
 import type { ConversionContext } from './conversion.ts';
+import { rowTooLong } from './failure.ts';
 import { lineGuard } from './line-guard.ts';
 import { makePipe, openWriter } from './pipe.ts';
 import type { DuckDb, Row } from './process.ts';
@@ -15,53 +16,58 @@ const hungAfterMs = 60_000;
 /** Set by the first conversion that hung: later ones of this process read with one thread. */
 let suspicious = false;
 
+export interface Feed {
+  readonly channel: BytesChannel;
+  readonly duckdb: DuckDb;
+  /** Of the pipe. */
+  readonly path: string;
+  readonly rowBytes: number;
+  readonly context: ConversionContext;
+}
+
 /**
  * Sends the channel's bytes into a pipe that `statement` reads, and answers when both have ended and the source has said how
  * many rows there were. The pipe is closed only after that word: a source that breaks off at the end of a line looks like one
- * that has ended. On any failure the converter is dead before the pipe closes.
+ * that has ended. On any failure of ours or the source's the converter is dead before the pipe closes.
  */
-export async function feed(
-  channel: BytesChannel,
-  duckdb: DuckDb,
-  path: string,
-  context: ConversionContext,
-  statement: (parallel: boolean) => Promise<readonly Row[]>,
-): Promise<{ rows: number; result: readonly Row[] }> {
+export async function feed(job: Feed, statement: (parallel: boolean) => Promise<readonly Row[]>): Promise<{ rows: number; result: readonly Row[] }> {
+  const { channel, duckdb, path } = job;
   channel.done.catch(() => {});
-  const guard = channel.schema.columns.some(({ type }) => mayHoldLineBreaks(type)) ? lineGuard() : (chunk: Buffer) => chunk;
-  const piped = await makePipe(dirname(path), basename(path));
   let writer: Writable | null = null;
   let watch: NodeJS.Timeout | undefined;
   let running: Promise<readonly Row[]> | null = null;
   try {
-    if (!piped) {
+    if (!(await makePipe(dirname(path), basename(path)))) {
       // No named pipes here (Windows): the whole stream stands in a file before the statement begins.
-      const { rows } = await send(channel, guard, createWriteStream(path), context, () => {});
+      const { rows } = await send(job, createWriteStream(path));
       return { rows, result: await statement(!suspicious) };
     }
-    let failure: { readonly error: unknown } | null = null;
+    let failed = false;
     running = statement(!suspicious);
-    running.catch((error: unknown) => {
-      failure = { error };
-      writer?.destroy();
-      channel.stream.destroy(error as Error);
-    });
-    const stillRunning = () => {
-      if (failure) throw failure.error;
-    };
+    const stopped = running.then(
+      () => new Promise<never>(() => {}),
+      (error: unknown) => {
+        failed = true;
+        throw error;
+      },
+    );
+    stopped.catch(() => {});
+    writer = await openWriter(path, () => failed);
+    if (!writer) return await stopped;
+    const open = writer;
     watch = setInterval(() => {
-      const waitsForUs = writer !== null && !writer.writableEnded && !writer.writableNeedDrain;
+      const waitsForUs = !open.writableEnded && !open.writableNeedDrain;
       if (waitsForUs || duckdb.idleMs() < hungAfterMs) return;
       suspicious = true;
       void duckdb.kill(hung());
     }, 5_000).unref();
-    writer = await openWriter(path, stillRunning);
-    const { rows } = await send(channel, guard, writer, context, stillRunning);
+    // A source that is silent does not keep a failure waiting.
+    const { rows } = await Promise.race([send(job, open), stopped]);
     return { rows, result: await running };
   } catch (caught) {
     const error = (caught as NodeJS.ErrnoException).code === 'EPIPE' ? await reasonOf(running, caught) : caught;
-    await duckdb.kill(error as Error);
-    if (!channel.stream.destroyed) channel.stream.destroy(error as Error);
+    if (duckdb.busy) await duckdb.kill(error as Error);
+    channel.stream.destroy(error as Error);
     throw error;
   } finally {
     clearInterval(watch);
@@ -69,42 +75,48 @@ export async function feed(
   }
 }
 
-async function send(
-  channel: BytesChannel,
-  guard: (chunk: Buffer) => Buffer,
-  writer: Writable,
-  context: ConversionContext,
-  stillRunning: () => void,
-): Promise<{ rows: number }> {
+async function send({ channel, rowBytes, context }: Feed, writer: Writable): Promise<{ rows: number }> {
+  const guard = channel.schema.columns.some(({ type }) => mayHoldLineBreaks(type)) ? lineGuard() : (chunk: Buffer) => chunk;
   let broken: Error | null = null;
   writer.on('error', (error) => {
     broken = error;
   });
   const check = () => {
-    stillRunning();
     if (broken) throw broken;
   };
+  /** Bytes since the last row's end. DuckDB passes over a row that is longer than its buffer without a word. */
+  let unfinished = 0;
   for await (const chunk of channel.stream as AsyncIterable<Buffer>) {
     check();
     context.progress({ bytes: chunk.length });
-    if (!writer.write(guard(chunk))) await drained(writer);
+    const bytes = guard(chunk);
+    const first = bytes.indexOf(lineFeed);
+    if (unfinished + (first < 0 ? bytes.length : first) >= rowBytes) throw rowTooLong();
+    unfinished = first < 0 ? unfinished + bytes.length : bytes.length - bytes.lastIndexOf(lineFeed) - 1;
+    if (!writer.write(bytes)) await drained(writer);
   }
   check();
   const count = await channel.done;
   check();
   writer.end();
-  await finished(writer, { readable: false }).catch(() => {});
-  check();
+  await finished(writer, { readable: false });
   return count;
 }
 
+const lineFeed = 0x0a;
+
 /** A pipe that broke says only that the converter has stopped; why, the converter says on its own channel a moment later. */
 async function reasonOf(running: Promise<unknown> | null, broken: unknown): Promise<unknown> {
+  const early = new MillraceError('WIRE_CORRUPT', {
+    message: 'The converter stopped reading before the end of its input.',
+    remedy: 'The part was thrown away and is made again.',
+    cause: broken,
+  });
   const answer = running?.then(
-    () => broken,
+    () => early,
     (error: unknown) => error,
   );
-  return Promise.race([answer, sleep(5_000, broken, { ref: false })]);
+  return Promise.race([answer, sleep(5_000, early, { ref: false })]);
 }
 
 function drained(writer: Writable): Promise<void> {

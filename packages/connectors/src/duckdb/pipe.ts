@@ -23,11 +23,10 @@ export async function makePipe(directory: string, name: string): Promise<boolean
 
 /**
  * The writing end, as soon as the converter has opened the reading end: before that, opening fails with ENXIO. Once open, a
- * converter that dies is felt as EPIPE. `wait` throws when there will be no reader any more.
+ * converter that dies is felt as EPIPE. Null when `stopped` says that there will be no reader any more.
  */
-export async function openWriter(path: string, wait: () => void): Promise<Writable> {
-  for (;;) {
-    wait();
+export async function openWriter(path: string, stopped: () => boolean): Promise<Writable | null> {
+  while (!stopped()) {
     try {
       const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
       return new Socket({ fd, readable: false, writable: true });
@@ -36,6 +35,7 @@ export async function openWriter(path: string, wait: () => void): Promise<Writab
       await sleep(2);
     }
   }
+  return null;
 }
 
 /**

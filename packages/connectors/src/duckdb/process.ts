@@ -64,6 +64,11 @@ export class DuckDb {
     return performance.now() - this.#busyAt;
   }
 
+  /** True while a statement runs. */
+  get busy(): boolean {
+    return this.#waiting !== null;
+  }
+
   get alive(): boolean {
     return this.#ended === null;
   }
