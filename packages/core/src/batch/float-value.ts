@@ -62,10 +62,10 @@ const specials: Readonly<Record<string, number>> = {
 function shortestSingle(value: number): number {
   if (value === 0 || !Number.isFinite(value)) return value;
   for (let digits = 1; digits < 9; digits++) {
-    const text = rounded(value, digits);
+    const text = significant(value, digits);
     if (insideSingle(text, value)) return Number(text);
   }
-  return Number(rounded(value, 9));
+  return Number(significant(value, 9));
 }
 
 /**
@@ -78,10 +78,10 @@ function longDouble(value: number): string | null {
   const [mantissa = ''] = value.toExponential().split('e');
   const own = mantissa.replace(/\D/g, '').length;
   for (let digits = own; digits < 17; digits++) {
-    const text = rounded(value, digits);
+    const text = significant(value, digits);
     if (insideDouble(text, value)) return text;
   }
-  return rounded(value, 17);
+  return significant(value, 17);
 }
 
 const single = new Float32Array(1);
@@ -120,7 +120,7 @@ function wholeDecimal(text: string): bigint {
 }
 
 /** This many digits, in exponential form, with ties to the even digit as Postgres (Ryu) has them; JavaScript takes the larger one. */
-function rounded(value: number, digits: number): string {
+export function significant(value: number, digits: number): string {
   const up = value.toExponential(digits - 1);
   const [exact = ''] = value.toExponential(40).replace(/[-.]/g, '').split('e');
   const isTie = exact[digits] === '5' && /^0*$/.test(exact.slice(digits + 1));

@@ -5,6 +5,7 @@ export { batchLimits, type ColumnBatch, type EncodedValues, type Vector } from '
 export { compareDecimals, comparer, compareText } from './compare.ts';
 export { CsvDecoder, decodeCsv } from './csv-decode.ts';
 export { csvEncoder, encodeCsv } from './csv-encode.ts';
+export { significant } from './float-value.ts';
 export { intervalMicros } from './interval-value.ts';
 export { inColumn, mismatch, shown } from './mismatch.ts';
 export { batchOfRows, rowsOf } from './plain-rows.ts';

@@ -1,4 +1,4 @@
-import { baseType, type ColumnType, conform, mismatch, sameType, textCodec } from '@millrace/core/runtime';
+import { baseType, type ColumnType, conform, mismatch, sameType, significant, textCodec } from '@millrace/core/runtime';
 import { roundDecimal } from './decimal.ts';
 import { dayOf, roundClock, withZone } from './moment.ts';
 
@@ -125,7 +125,8 @@ function toNumeric(from: Base, to: NumericType): CastValue {
   const exact = conform({ kind: 'numeric' });
   return (value) => {
     const number = value as number;
-    return round(Number.isFinite(number) ? (exact(String(Number(number.toPrecision(digits)).toExponential())) as string) : String(number));
+    if (!Number.isFinite(number)) return round(String(number));
+    return round(exact(significant(number, digits).replace(/\.?0*e/, 'e')) as string);
   };
 }
 
