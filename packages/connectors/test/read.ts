@@ -1,5 +1,5 @@
 import { buffer } from 'node:stream/consumers';
-import { type Context, type ReadPlan, type ReadRequest, rowsOf, type RowSource, type Selection } from '@millrace/core/runtime';
+import { type Context, type ReadPlan, type ReadRequest, type RowSource, rowsOf, type Selection } from '@millrace/core/runtime';
 import { type Row, testContext } from './load.ts';
 
 export const wholeTable: ReadRequest = { absorbed: [], since: null, splitBytes: 256 * 1024 * 1024, earlier: null };
@@ -33,7 +33,12 @@ export async function readPlan(source: RowSource, plan: ReadPlan): Promise<Read>
 }
 
 /** The bytes of all splits in one of the wire formats, and the rows the source says it sent. */
-export async function readBytes(selection: Selection, format: 'csv' | 'pgcopy-binary', request: Partial<ReadRequest> = {}, context: Context = testContext()) {
+export async function readBytes(
+  selection: Selection,
+  format: 'csv' | 'pgcopy-binary',
+  request: Partial<ReadRequest> = {},
+  context: Context = testContext(),
+) {
   await using source = await selection.open(context);
   const plan = await source.plan({ ...wholeTable, ...request });
   const parts: Buffer[] = [];

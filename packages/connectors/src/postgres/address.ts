@@ -65,7 +65,11 @@ function tlsOf(host: string, query: URLSearchParams, ssl: SslSetting | undefined
   if (ssl === false) return { mode: 'disable', options: {} };
   if (ssl !== undefined) return { mode: 'require', options: ssl === true ? {} : ssl };
   const mode = query.get('sslmode');
-  const files: ConnectionOptions = { ...pem('ca', query.get('sslrootcert')), ...pem('cert', query.get('sslcert')), ...pem('key', query.get('sslkey')) };
+  const files: ConnectionOptions = {
+    ...pem('ca', query.get('sslrootcert')),
+    ...pem('cert', query.get('sslcert')),
+    ...pem('key', query.get('sslkey')),
+  };
   const unverified: ConnectionOptions = { ...files, rejectUnauthorized: false };
   switch (mode) {
     case 'disable':
@@ -94,7 +98,11 @@ function pem(option: 'ca' | 'cert' | 'key', path: string | null): ConnectionOpti
   try {
     return { [option]: readFileSync(path) };
   } catch (cause) {
-    throw new MillraceError('CONFIG_INVALID', { message: `The file ${path}, named by the connection URL, cannot be read.`, remedy: 'Correct the path of the certificate.', cause });
+    throw new MillraceError('CONFIG_INVALID', {
+      message: `The file ${path}, named by the connection URL, cannot be read.`,
+      remedy: 'Correct the path of the certificate.',
+      cause,
+    });
   }
 }
 

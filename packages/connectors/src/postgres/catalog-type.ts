@@ -54,7 +54,15 @@ export async function readTypes(session: Session, oids: readonly string[]): Prom
   );
 }
 
-const kinds: Readonly<Record<string, CatalogType['kind']>> = { b: 'base', c: 'composite', d: 'domain', e: 'enum', r: 'range', m: 'multirange', p: 'pseudo' };
+const kinds: Readonly<Record<string, CatalogType['kind']>> = {
+  b: 'base',
+  c: 'composite',
+  d: 'domain',
+  e: 'enum',
+  r: 'range',
+  m: 'multirange',
+  p: 'pseudo',
+};
 
 const simple: Readonly<Record<string, SimpleKind>> = {
   bool: 'bool',
@@ -84,7 +92,8 @@ export function columnType(types: CatalogTypes, oid: string, modifier: number, p
   if (!type) return { kind: 'other', name: printed };
   if (type.kind === 'enum') return { kind: 'enum', name: type.sql, labels: type.labels };
   if (type.kind === 'range' || type.kind === 'multirange') return { kind: 'range', name: type.sql };
-  if (type.kind === 'domain' && type.base) return { kind: 'domain', name: type.sql, of: columnType(types, type.base, type.baseModifier, printedBase(types, type.base)) };
+  if (type.kind === 'domain' && type.base)
+    return { kind: 'domain', name: type.sql, of: columnType(types, type.base, type.baseModifier, printedBase(types, type.base)) };
   if (type.element) return { kind: 'array', of: columnType(types, type.element, modifier, printed.replace(/(\[\])+$/, '')) };
   if (type.builtIn) return builtIn(type.name, modifier) ?? { kind: 'other', name: printed };
   return { kind: 'other', name: printed };

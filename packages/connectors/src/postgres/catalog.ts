@@ -30,7 +30,14 @@ export interface CatalogColumn {
   readonly identity: boolean;
 }
 
-const kinds: Readonly<Record<string, Relation['kind']>> = { r: 'table', p: 'partitioned', v: 'view', m: 'materialized', f: 'foreign', S: 'sequence' };
+const kinds: Readonly<Record<string, Relation['kind']>> = {
+  r: 'table',
+  p: 'partitioned',
+  v: 'view',
+  m: 'materialized',
+  f: 'foreign',
+  S: 'sequence',
+};
 
 /** @throws TABLE_MISSING, IDENTIFIER_INVALID */
 export async function readRelation(session: Session, name: string | QualifiedName): Promise<Relation> {
@@ -99,6 +106,14 @@ export async function readQuery(session: Session, select: string, object: string
   );
   return fields.map(({ name, type, modifier }, index) => {
     const sqlType = printed[index]?.['printed'] ?? '';
-    return { name, type: columnType(types, type, modifier, sqlType), sqlType, notNull: false, hasDefault: false, generated: false, identity: false };
+    return {
+      name,
+      type: columnType(types, type, modifier, sqlType),
+      sqlType,
+      notNull: false,
+      hasDefault: false,
+      generated: false,
+      identity: false,
+    };
   });
 }

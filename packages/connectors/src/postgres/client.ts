@@ -71,7 +71,11 @@ const cancelTimeoutMs = 2_000;
  *
  * @throws AUTHENTICATION_FAILED, CONNECTION_FAILED, CONNECTION_LIMIT, DATABASE_MISSING, CONFIG_INVALID, SECRET_MISSING
  */
-export async function openSession(settings: SessionSettings, context: Pick<Context, 'secret' | 'signal'>, options: SessionOptions = {}): Promise<Session> {
+export async function openSession(
+  settings: SessionSettings,
+  context: Pick<Context, 'secret' | 'signal'>,
+  options: SessionOptions = {},
+): Promise<Session> {
   const url = typeof settings.url === 'string' ? settings.url : await context.secret(settings.url);
   if (context.signal.aborted) throw aborted(context.signal);
   const address = parseAddress(url, settings.ssl);
@@ -92,7 +96,8 @@ export async function openSession(settings: SessionSettings, context: Pick<Conte
   return session;
 }
 
-const label = (url: Setting, { host, port, database }: Address): string => (typeof url === 'string' ? `${host}:${port}/${database}` : describeSetting(url));
+const label = (url: Setting, { host, port, database }: Address): string =>
+  typeof url === 'string' ? `${host}:${port}/${database}` : describeSetting(url);
 
 async function connectTo(address: Address, place: Place, application: string): Promise<{ client: pg.Client; secure: boolean }> {
   const attempt = async (secure: boolean): Promise<pg.Client> => {
@@ -111,7 +116,13 @@ async function connectTo(address: Address, place: Place, application: string): P
     });
     // The driver also emits what it has already rejected a query with; an idle session learns of its end at the next query.
     client.on('error', () => {});
-    await client.connect();
+    try {
+      await client.connect();
+    } catch (error) {
+      // The driver leaves some of these open, and the server would wait a minute for the rest of a log-in.
+      (client as pg.Client & ClientInside).connection.stream.destroy();
+      throw error;
+    }
     return client;
   };
   const secure = address.tls.mode !== 'disable';
@@ -206,12 +217,22 @@ export class Session implements AsyncDisposable {
   /** `COPY … TO STDOUT`: its bytes, and its count once the server has said that it is complete. */
   copyOut(text: string, options: CopyOutOptions = {}): CopyOut {
     const { object, onBytes = () => {}, translate = (error) => error } = options;
-    return copyOut(this.#client, { text, onBytes, hold: (start) => this.#holdTurn(start), translate: (error) => translate(this.error(error, object)) });
+    return copyOut(this.#client, {
+      text,
+      onBytes,
+      hold: (start) => this.#holdTurn(start),
+      translate: (error) => translate(this.error(error, object)),
+    });
   }
 
   /** `COPY … FROM STDIN`. Destroying the stream with an error makes the server forget what came. */
   copyIn(text: string, object?: string): CopyIn {
-    return copyIn(this.#client, (start) => this.#holdTurn(start), text, (error) => this.error(error, object));
+    return copyIn(
+      this.#client,
+      (start) => this.#holdTurn(start),
+      text,
+      (error) => this.error(error, object),
+    );
   }
 
   onNotice(listener: (message: string) => void): Disposable {
@@ -268,7 +289,11 @@ interface ClientInside {
 
 function aborted(signal: AbortSignal): MillraceError {
   if (isMillraceError(signal.reason)) return signal.reason as MillraceError;
-  return new MillraceError('RUN_CANCELLED', { message: 'The statement was stopped because its run was.', remedy: 'Start the run again if it should go on.', cause: signal.reason });
+  return new MillraceError('RUN_CANCELLED', {
+    message: 'The statement was stopped because its run was.',
+    remedy: 'Start the run again if it should go on.',
+    cause: signal.reason,
+  });
 }
 
 /** The protocol's CancelRequest, on a connection of its own. Best effort: it answers nothing. */

@@ -45,7 +45,8 @@ export async function clockBound(session: Session, cursor: Cursor, clock: Clock,
 async function inType(session: Session, cursor: Cursor, clock: Clock, since: Since, moment: string, zone: string): Promise<string> {
   // A column with fewer decimals rounds to the nearest, which may be half a unit back.
   const unit = clock.precision === undefined || clock.precision >= 6 ? '0' : (10 ** -clock.precision).toFixed(clock.precision);
-  const high = async (text: string, values: (string | number | null)[]): Promise<string> => (await session.query(`select (${text})::text as high`, values))[0]?.['high'] ?? '';
+  const high = async (text: string, values: (string | number | null)[]): Promise<string> =>
+    (await session.query(`select (${text})::text as high`, values))[0]?.['high'] ?? '';
   switch (clock.kind) {
     case 'timestamptz':
       return high(`greatest($1::timestamptz - interval '${unit} second', $2::timestamptz)`, [moment, since.low]);
@@ -64,7 +65,11 @@ async function inType(session: Session, cursor: Cursor, clock: Clock, since: Sin
 /** What a `timestamp` means depends on who wrote it: nothing is taken to be complete beyond what is there. */
 async function greatestOf(session: Session, { column, from }: Cursor): Promise<string | null> {
   const name = quoteIdentifier(column);
-  const [row] = await session.query(`SELECT ${name}::text AS value FROM ${from} WHERE ${name} < 'infinity' ORDER BY ${name} DESC LIMIT 1`, [], column);
+  const [row] = await session.query(
+    `SELECT ${name}::text AS value FROM ${from} WHERE ${name} < 'infinity' ORDER BY ${name} DESC LIMIT 1`,
+    [],
+    column,
+  );
   return row?.['value'] ?? null;
 }
 
@@ -94,18 +99,31 @@ async function openTransactions(session: Session, now: string): Promise<OpenTran
      from open`,
     [now, `millrace ${readerPurpose}`],
   );
-  return { oldest: row?.['oldest'] ?? null, seconds: Number(row?.['seconds'] ?? 0), by: row?.['by'] ?? '', hidden: Number(row?.['hidden'] ?? 0) };
+  return {
+    oldest: row?.['oldest'] ?? null,
+    seconds: Number(row?.['seconds'] ?? 0),
+    by: row?.['by'] ?? '',
+    hidden: Number(row?.['hidden'] ?? 0),
+  };
 }
 
 /** Says what holds the window back, and what cannot be seen. */
 function explain({ column }: Cursor, { lagMs }: Since, log: Log, seen: OpenTransactions & { readonly standby: boolean }): void {
   if (seen.standby && lagMs === 0) {
-    log.warn(`A read replica does not show the transactions of the writer: set a lag longer than the longest of them, or rows with an earlier "${column}" may be missed.`);
+    log.warn(
+      `A read replica does not show the transactions of the writer: set a lag longer than the longest of them, or rows with an earlier "${column}" may be missed.`,
+    );
   }
   if (seen.hidden > 0) {
-    log.warn('This user cannot see since when other sessions have had a transaction open: grant it pg_read_all_stats, or set a lag longer than the longest.', { sessions: seen.hidden });
+    log.warn(
+      'This user cannot see since when other sessions have had a transaction open: grant it pg_read_all_stats, or set a lag longer than the longest.',
+      { sessions: seen.hidden },
+    );
   }
   if (seen.seconds - lagMs / 1000 > worthSayingSeconds) {
-    log.warn(`A transaction has been open since ${seen.oldest} (${seen.by}): rows stamped from then on wait for the next run.`, { since: seen.oldest, by: seen.by });
+    log.warn(`A transaction has been open since ${seen.oldest} (${seen.by}): rows stamped from then on wait for the next run.`, {
+      since: seen.oldest,
+      by: seen.by,
+    });
   }
 }

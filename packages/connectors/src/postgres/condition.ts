@@ -1,17 +1,17 @@
-import { baseType, type ColumnType, type Condition, encodeText, type Scalar } from '@millrace/core/runtime';
-import { type Expression, textOf } from './expression.ts';
+import { baseType, type ColumnType, type Condition, comparer, encodeText, type Scalar } from '@millrace/core/runtime';
+import type { Expression } from './expression.ts';
 import { literal } from './literal.ts';
 import { sqlType } from './sink/sql-type.ts';
 
-/** True where SQL and a function over the values would keep the same rows. */
+/** True where SQL keeps the rows that `comparer` over their values would keep. */
 export function canCompare(type: ColumnType, condition: Condition): boolean {
-  if (condition.is === 'null' || condition.is === 'not null') return true;
-  const compared = comparedAs(type);
-  if (!compared) return false;
-  // Enums are ordered by declaration in SQL, which is nobody's order elsewhere.
-  const ordered = condition.is !== '=' && condition.is !== '<>' && condition.is !== 'in' && condition.is !== 'not in';
-  if (ordered && baseType(type).kind === 'enum') return false;
-  return scalars(condition).every((value) => printed(compared, value) !== null);
+  if (!('value' in condition)) return true;
+  if (!comparer(type)) return false;
+  // The order of labels is that of the declaration there and that of the source here.
+  const isOrder = !['=', '<>', 'in', 'not in'].includes(condition.is);
+  if (isOrder && baseType(type).kind === 'enum') return false;
+  const values = typeof condition.value === 'object' ? condition.value : [condition.value];
+  return values.every((value) => printed(comparedAs(type), value) !== null);
 }
 
 /** A condition as SQL. NULL fulfils none but `null`. */
@@ -27,60 +27,47 @@ export function conditionSql(column: Expression, condition: Condition): string {
       const list = condition.value.map((value) => scalarSql(column.type, value)).join(', ');
       return `${comparable(column)} ${condition.is === 'in' ? 'IN' : 'NOT IN'} (${list})`;
     }
-    default: {
-      const comparison = `${comparable(column)} ${condition.is} ${scalarSql(column.type, condition.value)}`;
-      // Postgres puts NaN above all numbers; a comparison in JavaScript is false for it.
-      return isFloat(column.type) && (condition.is === '>' || condition.is === '>=') ? `${comparison} AND (${column.sql}) <> 'NaN'` : comparison;
-    }
+    default:
+      return `${comparable(column)} ${condition.is} ${scalarSql(column.type, condition.value)}`;
   }
 }
 
-function scalars(condition: Condition): readonly Scalar[] {
-  if (!('value' in condition)) return [];
-  return typeof condition.value === 'object' ? condition.value : [condition.value];
-}
-
-const isFloat = (type: ColumnType): boolean => ['float4', 'float8'].includes(baseType(type).kind);
-
-/** Text is compared by code point, whatever the collation of the column: the same everywhere, and what functions do. */
-function comparable(column: Expression): string {
-  switch (baseType(column.type).kind) {
+/** Text is compared by code point, whatever the collation of the column: the same everywhere. */
+function comparable({ sql, type }: Expression): string {
+  switch (baseType(type).kind) {
     case 'text':
     case 'varchar':
     case 'char':
+      return `(${sql}) COLLATE "C"`;
     case 'enum':
-      return `(${textOf(column)}) COLLATE "C"`;
+      return `(${sql})::text COLLATE "C"`;
     default:
-      return `(${column.sql})`;
+      return `(${sql})`;
   }
 }
 
-/** The type in which a value is compared with the column, free of lengths and scales; undefined where the two worlds may differ. */
-function comparedAs(type: ColumnType): ColumnType | undefined {
+/** A value to compare with need not fit into the column: lengths and scales do not count. */
+function comparedAs(type: ColumnType): ColumnType {
   const base = baseType(type);
   switch (base.kind) {
-    case 'bool':
-    case 'int2':
-    case 'int4':
-    case 'int8':
-    case 'float8':
-    case 'date':
-    case 'uuid':
-    case 'text':
-      return base;
-    case 'float4':
-      return { kind: 'float8' };
     case 'numeric':
+    case 'varbit':
+    case 'time':
+    case 'timetz':
     case 'timestamp':
     case 'timestamptz':
       return { kind: base.kind };
     case 'varchar':
+    case 'char':
     case 'enum':
       return { kind: 'text' };
-    case 'char':
-      return base;
+    case 'int2':
+    case 'int4':
+      return { kind: 'int8' };
+    case 'float4':
+      return { kind: 'float8' };
     default:
-      return undefined;
+      return base;
   }
 }
 
@@ -93,7 +80,8 @@ function printed(type: ColumnType, value: Scalar): string | null {
 }
 
 function scalarSql(type: ColumnType, value: Scalar): string {
-  const as = comparedAs(type) ?? { kind: 'text' };
-  const cast = as.kind === 'char' ? 'text' : sqlType(as);
+  const as = comparedAs(type);
+  // Blanks at the end of a char mean nothing; a text beside it would make them mean something.
+  const cast = baseType(type).kind === 'char' ? 'bpchar' : sqlType(as);
   return `${literal(printed(as, value) ?? String(value))}::${cast}`;
 }

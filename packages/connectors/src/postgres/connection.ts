@@ -1,15 +1,25 @@
 import {
-  type Columns, type Context, describeSetting, type Finding, type IntrospectableConnection, type RowOf, type Selection, type Setting, type SqlConnection,
-  type Table, type TableConnection, type Target,
+  type Columns,
+  type Context,
+  describeSetting,
+  type Finding,
+  type IntrospectableConnection,
+  type RowOf,
+  type Selection,
+  type Setting,
+  type SqlConnection,
+  type Table,
+  type TableConnection,
+  type Target,
 } from '@millrace/core/runtime';
 import type { Kysely } from 'kysely';
-import { openSession } from './client.ts';
 import type { SslSetting } from './address.ts';
+import { openSession } from './client.ts';
 import { examine } from './examine.ts';
+import { quoteIdentifier, quoteName } from './identifier.ts';
 import { introspect } from './introspect.ts';
 import { type NamesOf, queryText, type RowQuery } from './query.ts';
 import { type Home, selectionOf } from './selection.ts';
-import { quoteIdentifier, quoteName } from './identifier.ts';
 import { postgresLedger, sqlRunner } from './sink/sql-runner.ts';
 import { type TableHome, type TableLoadOptions, tableTarget } from './sink/table-target.ts';
 
@@ -36,7 +46,10 @@ export interface PostgresConnection extends TableConnection, SqlConnection, Intr
    * extract(shop.query((db: Kysely<ShopDB>) => db.selectFrom('orders').select(['id', 'total']).where('total', '>', '100'), { as: big }))
    * ```
    */
-  query<DB, Row, C extends Columns>(build: (db: Kysely<DB>) => RowQuery<Row>, options: { readonly as: Table<C> & NamesOf<C, Row> }): Selection<RowOf<Table<C>>>;
+  query<DB, Row, C extends Columns>(
+    build: (db: Kysely<DB>) => RowQuery<Row>,
+    options: { readonly as: Table<C> & NamesOf<C, Row> },
+  ): Selection<RowOf<Table<C>>>;
   /** A table to load: `load(facts, mirror.table(orders, { mode: 'merge' }))`. */
   table<C extends Columns>(table: Table<C>, options: TableLoadOptions): Target<RowOf<Table<C>>, 'rows', 'table'>;
 }
@@ -60,7 +73,11 @@ function connection(connector: 'postgres' | 'aurora', options: PostgresOptions):
     stored: (table, input, current) => {
       if (current === null) return selectionOf(home(), { kind: 'relation', name: table.name }, input);
       const columns = input.columns.map(({ name }) => quoteIdentifier(name)).join(', ');
-      return selectionOf(home(), { kind: 'query', name: table.name, text: `SELECT ${columns} FROM ${quoteName(table.name)} WHERE ${quoteIdentifier(current)}` }, input);
+      return selectionOf(
+        home(),
+        { kind: 'query', name: table.name, text: `SELECT ${columns} FROM ${quoteName(table.name)} WHERE ${quoteIdentifier(current)}` },
+        input,
+      );
     },
   });
   const self: PostgresConnection = Object.freeze({
@@ -68,13 +85,15 @@ function connection(connector: 'postgres' | 'aurora', options: PostgresOptions):
     connector,
     label,
     dialect: 'postgres',
-    selection: <C extends Columns>(table: Table<C>) => selectionOf<RowOf<Table<C>>>(home(), { kind: 'relation', name: table.name }, schemaOf(table)),
+    selection: <C extends Columns>(table: Table<C>) =>
+      selectionOf<RowOf<Table<C>>>(home(), { kind: 'relation', name: table.name }, schemaOf(table)),
     query: <DB, Row, C extends Columns>(build: (db: Kysely<DB>) => RowQuery<Row>, { as }: { readonly as: Table<C> }) =>
       selectionOf<RowOf<Table<C>>>(home(), { kind: 'query', name: as.name, text: queryText(as, build) }, schemaOf(as)),
     table: <C extends Columns>(table: Table<C>, loading: TableLoadOptions) => tableTarget(target(), table, loading),
     sql: () => sqlRunner(open, postgresLedger),
     examine: (context: Context): Promise<readonly Finding[]> => examine(settings, label, context),
-    introspect: (context: Context, wanted: { readonly schemas?: readonly string[]; readonly tables?: readonly string[] }) => introspect(settings, context, wanted),
+    introspect: (context: Context, wanted: { readonly schemas?: readonly string[]; readonly tables?: readonly string[] }) =>
+      introspect(settings, context, wanted),
   } satisfies PostgresConnection);
   return self;
 }

@@ -17,7 +17,12 @@ const largestMessage = 16 * 1024 * 1024;
  * COPY FROM STDIN as a stream. Destroyed with an error it sends CopyFail, so the server forgets the rows and the session can
  * be used on.
  */
-export function copyIn(client: pg.Client, hold: (start: (release: () => void) => void) => void, text: string, translate: (error: unknown) => MillraceError): CopyIn {
+export function copyIn(
+  client: pg.Client,
+  hold: (start: (release: () => void) => void) => void,
+  text: string,
+  translate: (error: unknown) => MillraceError,
+): CopyIn {
   let connection: CopyInConnection | undefined;
   /** Set where the server waits for bytes: between CopyInResponse and the end. */
   let open = false;
@@ -83,7 +88,7 @@ export function copyIn(client: pg.Client, hold: (start: (release: () => void) =>
       if (ended) return callback(error);
       // Wait for the server to have forgotten the rows, so that the session is free for what comes next.
       onEnd = () => callback(error);
-      settle.reject(error ? translate(error) : stopped());
+      settle.reject(error ?? stopped());
       const refuse = () => {
         open = false;
         connection?.sendCopyFail(error ? error.message.slice(0, 500) : 'stopped');
@@ -96,6 +101,8 @@ export function copyIn(client: pg.Client, hold: (start: (release: () => void) =>
       }
     },
   });
+
+  stream.on('error', () => {}); // an error that nobody listens for is no reason to end the process: `done` has it too
 
   const end = (error: MillraceError | null): void => {
     if (ended) return;
@@ -141,4 +148,7 @@ interface CopyInConnection extends EventEmitter {
 }
 
 const stopped = (): MillraceError =>
-  new MillraceError('WIRE_CORRUPT', { message: 'The rows stopped coming before their end.', remedy: 'The part is thrown away and loaded again.' });
+  new MillraceError('WIRE_CORRUPT', {
+    message: 'The rows stopped coming before their end.',
+    remedy: 'The part is thrown away and loaded again.',
+  });

@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import { Readable } from 'node:stream';
-import { MillraceError, type ReadCount } from '@millrace/core/runtime';
+import { isMillraceError, MillraceError, type ReadCount } from '@millrace/core/runtime';
 import type pg from 'pg';
 
 export interface CopyOut {
@@ -45,12 +45,13 @@ export function copyOut(client: pg.Client, { text, hold, translate, onBytes }: C
       if (!finished) {
         // Nobody reads on: the rest of the COPY has no use, and neither has a session in the middle of it.
         finished = true;
-        settle.reject(translate(error ?? stopped()));
+        settle.reject(isMillraceError(error) ? error : stopped(error));
         socket?.destroy();
       }
       callback(error);
     },
   });
+  stream.on('error', () => {}); // an error that nobody reads is no reason to end the process: `done` has it too
   const fail = (error: unknown) => {
     if (finished) return;
     finished = true;
@@ -67,14 +68,18 @@ export function copyOut(client: pg.Client, { text, hold, translate, onBytes }: C
       const parse = (message: Buffer) => {
         for (const parser of parsers) parser(message);
       };
-      const onChunk = unframe(parse, (bytes, messages) => {
-        onBytes(bytes.length, messages);
-        if (!stream.destroyed && !stream.push(bytes)) socket?.pause();
-      }, () => {
-        socket?.off('data', onChunk);
-        for (const parser of parsers) socket?.on('data', parser);
-        socket?.resume();
-      });
+      const onChunk = unframe(
+        parse,
+        (bytes, messages) => {
+          onBytes(bytes.length, messages);
+          if (!stream.destroyed && !stream.push(bytes)) socket?.pause();
+        },
+        () => {
+          socket?.off('data', onChunk);
+          for (const parser of parsers) socket?.on('data', parser);
+          socket?.resume();
+        },
+      );
       socket.on('data', onChunk);
       connection.query(text);
     },
@@ -84,7 +89,13 @@ export function copyOut(client: pg.Client, { text, hold, translate, onBytes }: C
     handleReadyForQuery: () => {
       release();
       if (finished) return;
-      if (Number.isNaN(rows)) return fail(new MillraceError('WIRE_CORRUPT', { message: 'The server ended a COPY without its count of rows.', remedy: 'The part is thrown away and read again.' }));
+      if (Number.isNaN(rows))
+        return fail(
+          new MillraceError('WIRE_CORRUPT', {
+            message: 'The server ended a COPY without its count of rows.',
+            remedy: 'The part is thrown away and read again.',
+          }),
+        );
       finished = true;
       stream.push(null);
       settle.resolve({ rows });
@@ -106,8 +117,12 @@ export function copyOut(client: pg.Client, { text, hold, translate, onBytes }: C
   return { stream, done };
 }
 
-const stopped = (): MillraceError =>
-  new MillraceError('WIRE_CORRUPT', { message: 'The rows were not read to their end.', remedy: 'The part is thrown away and read again.' });
+const stopped = (cause: unknown): MillraceError =>
+  new MillraceError('WIRE_CORRUPT', {
+    message: 'The rows were not read to their end.',
+    remedy: 'The part is thrown away and read again.',
+    cause,
+  });
 
 interface CopyConnection extends EventEmitter {
   readonly stream: CopySocket;
@@ -124,7 +139,11 @@ interface CopySocket extends EventEmitter {
  * A listener for the socket's chunks. Payloads are moved together at the front of their own chunk, so that a chunk is handed
  * on once and nothing is allocated for a row. `end` is called at ReadyForQuery, before the parser hears of it.
  */
-export function unframe(parse: (message: Buffer) => void, emit: (bytes: Buffer, messages: number) => void, end: () => void): (chunk: Buffer) => void {
+export function unframe(
+  parse: (message: Buffer) => void,
+  emit: (bytes: Buffer, messages: number) => void,
+  end: () => void,
+): (chunk: Buffer) => void {
   /** Payload bytes of the current CopyData message that are still to come. */
   let payload = 0;
   /** The begin of a message that was cut by the end of a chunk: part of a header, or of a message for the parser. */

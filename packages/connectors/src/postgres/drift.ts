@@ -37,9 +37,13 @@ function problemOf(declared: ColumnSchema, actual: CatalogColumn | undefined, { 
   if (!actual) return [{ column: name, message: `"${name}" (${typeName(declared.type)}) is not there` }];
   const problems: Problem[] = [];
   if (!readable(actual.type, declared.type)) {
-    problems.push({ column: name, message: `"${name}" is ${describe(actual.type, actual.sqlType)} and declared as ${describe(declared.type, typeName(declared.type))}` });
+    problems.push({
+      column: name,
+      message: `"${name}" is ${describe(actual.type, actual.sqlType)} and declared as ${describe(declared.type, typeName(declared.type))}`,
+    });
   }
-  if (knowsNulls && !declared.nullable && !actual.notNull) problems.push({ column: name, message: `"${name}" may be NULL and is declared without orNull()` });
+  if (knowsNulls && !declared.nullable && !actual.notNull)
+    problems.push({ column: name, message: `"${name}" may be NULL and is declared without orNull()` });
   return problems;
 }
 

@@ -9,8 +9,21 @@ export async function examine(settings: SessionSettings, label: string, context:
   const at = performance.now();
   try {
     await using session = await openSession(settings, context, { purpose: 'doctor' });
-    const reached: Finding = { subject: label, level: 'ok', message: `connected as "${session.place.user}" to "${session.place.database}" in ${Math.round(performance.now() - at)} ms` };
-    return [reached, ...(await Promise.all([version(session), encryption(session, label), role(session, label), statistics(session, label), room(session, label)]))];
+    const reached: Finding = {
+      subject: label,
+      level: 'ok',
+      message: `connected as "${session.place.user}" to "${session.place.database}" in ${Math.round(performance.now() - at)} ms`,
+    };
+    return [
+      reached,
+      ...(await Promise.all([
+        version(session),
+        encryption(session, label),
+        role(session, label),
+        statistics(session, label),
+        room(session, label),
+      ])),
+    ];
   } catch (error) {
     if (!isMillraceError(error)) throw error;
     return [{ subject: label, level: 'problem', message: error.message, remedy: error.remedy }];
@@ -22,7 +35,12 @@ async function version(session: Session): Promise<Finding> {
   const subject = session.place.label;
   const message = (row?.['version'] ?? '').split(/ on |, compiled/, 1)[0] ?? '';
   if (session.version >= oldest) return { subject, level: 'ok', message };
-  return { subject, level: 'problem', message: `${message} is older than Millrace supports`, remedy: 'Upgrade the server to PostgreSQL 13 or later.' };
+  return {
+    subject,
+    level: 'problem',
+    message: `${message} is older than Millrace supports`,
+    remedy: 'Upgrade the server to PostgreSQL 13 or later.',
+  };
 }
 
 async function encryption(session: Session, subject: string): Promise<Finding> {
@@ -30,13 +48,24 @@ async function encryption(session: Session, subject: string): Promise<Finding> {
   const [row] = await session.query('select inet_server_addr() as address');
   const local = row?.['address'] == null || /^(127\.|::1)/.test(row['address']);
   if (local) return { subject, level: 'ok', message: 'the server is on this machine; no TLS' };
-  return { subject, level: 'warning', message: 'the connection is not encrypted', remedy: 'Switch TLS on at the server and add sslmode=verify-full to the URL.' };
+  return {
+    subject,
+    level: 'warning',
+    message: 'the connection is not encrypted',
+    remedy: 'Switch TLS on at the server and add sslmode=verify-full to the URL.',
+  };
 }
 
 async function role(session: Session, subject: string): Promise<Finding> {
   const [row] = await session.query(`select pg_is_in_recovery() as standby, current_setting('transaction_read_only') as read_only`);
   if (row?.['standby'] === 't') return { subject, level: 'ok', message: 'a read replica: it can be read from and not loaded' };
-  if (row?.['read_only'] === 'on') return { subject, level: 'warning', message: 'transactions are read-only by default', remedy: 'Set default_transaction_read_only = off for this user if tables are to be loaded.' };
+  if (row?.['read_only'] === 'on')
+    return {
+      subject,
+      level: 'warning',
+      message: 'transactions are read-only by default',
+      remedy: 'Set default_transaction_read_only = off for this user if tables are to be loaded.',
+    };
   return { subject, level: 'ok', message: 'a writer: it can be read from and loaded' };
 }
 
@@ -46,7 +75,8 @@ async function statistics(session: Session, subject: string): Promise<Finding> {
     `select pg_has_role('pg_read_all_stats', 'usage') or (select rolsuper from pg_roles where rolname = current_user) as sees,
        (select count(distinct usename) from pg_stat_activity where datname = current_database() and usename <> current_user) as others`,
   );
-  if (row?.['sees'] === 't' || row?.['others'] === '0') return { subject, level: 'ok', message: 'transactions of other users are visible, so incremental windows wait for them' };
+  if (row?.['sees'] === 't' || row?.['others'] === '0')
+    return { subject, level: 'ok', message: 'transactions of other users are visible, so incremental windows wait for them' };
   return {
     subject,
     level: 'warning',
@@ -62,5 +92,10 @@ async function room(session: Session, subject: string): Promise<Finding> {
   );
   const free = Number(row?.['free']);
   if (free >= 10) return { subject, level: 'ok', message: `${free} of ${row?.['most']} connections are free` };
-  return { subject, level: 'warning', message: `only ${free} of ${row?.['most']} connections are free`, remedy: 'Lower maxConnections of this connection, or raise max_connections of the server.' };
+  return {
+    subject,
+    level: 'warning',
+    message: `only ${free} of ${row?.['most']} connections are free`,
+    remedy: 'Lower maxConnections of this connection, or raise max_connections of the server.',
+  };
 }

@@ -1,3 +1,4 @@
 export type { SslSetting } from './address.ts';
 export { aurora, type PostgresConnection, type PostgresOptions, postgres } from './connection.ts';
+export { type PostgresFailpoint, postgresFailpoints } from './sink/failpoints.ts';
 export type { HistoryOptions, TableLoadOptions } from './sink/table-target.ts';

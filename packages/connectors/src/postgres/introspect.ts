@@ -1,4 +1,4 @@
-import { type Context, type Table } from '@millrace/core/runtime';
+import type { Context, Table } from '@millrace/core/runtime';
 import { type CatalogColumn, type Relation, readRelation } from './catalog.ts';
 import { openSession, type SessionSettings } from './client.ts';
 import { parseName, showName } from './identifier.ts';
@@ -46,4 +46,5 @@ function declaration(relation: Relation): Table {
 /** A view does not say which of its columns may be NULL; all may, then. */
 const isNullable = (_: Relation, column: CatalogColumn): boolean => !column.notNull;
 
-const columnOf = (type: CatalogColumn['type'], nullable: boolean): Table['declared'][string] => Object.freeze({ type, nullable, orNull: () => columnOf(type, true) });
+const columnOf = (type: CatalogColumn['type'], nullable: boolean): Table['declared'][string] =>
+  Object.freeze({ type, nullable, orNull: () => columnOf(type, true) });

@@ -35,7 +35,12 @@ function arrayText(values: readonly unknown[]): string {
   const items = values.map((value) => {
     if (value === null || value === undefined) return 'NULL';
     if (Array.isArray(value)) return arrayText(value);
-    const text = value instanceof Uint8Array ? `\\x${Buffer.from(value).toString('hex')}` : value instanceof Date ? value.toISOString() : String(value);
+    const text =
+      value instanceof Uint8Array
+        ? `\\x${Buffer.from(value).toString('hex')}`
+        : value instanceof Date
+          ? value.toISOString()
+          : String(value);
     return `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
   });
   return `{${items.join(',')}}`;

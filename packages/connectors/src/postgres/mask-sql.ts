@@ -22,6 +22,7 @@ export function maskSql(column: Expression, mask: Mask, salt: (ref: SecretRef) =
   }
 }
 
-const hash = (text: string, salt: number): string => `encode(sha256(convert_to(current_setting('${saltSetting(salt)}') || ${text}, 'UTF8')), 'hex')`;
+const hash = (text: string, salt: number): string =>
+  `encode(sha256(convert_to(current_setting('${saltSetting(salt)}') || ${text}, 'UTF8')), 'hex')`;
 
 export const saltSetting = (number: number): string => `millrace.salt_${number}`;

@@ -9,7 +9,11 @@ export type RowQuery<Row> = Compilable<Row>;
  * The names of a query's columns must be those of the table that says what they are. `as` gives their types: Kysely knows what its
  * user has told it, and a plan needs the types of the database.
  */
-export type NamesOf<C extends Columns, Row> = keyof C extends keyof Row ? (keyof Row extends keyof C ? unknown : MissingFromAs<Exclude<keyof Row, keyof C>>) : MissingFromQuery<Exclude<keyof C, keyof Row>>;
+export type NamesOf<C extends Columns, Row> = keyof C extends keyof Row
+  ? keyof Row extends keyof C
+    ? unknown
+    : MissingFromAs<Exclude<keyof Row, keyof C>>
+  : MissingFromQuery<Exclude<keyof C, keyof Row>>;
 interface MissingFromAs<Name> {
   readonly 'the query selects a column that `as` does not declare': Name;
 }
@@ -18,7 +22,10 @@ interface MissingFromQuery<Name> {
 }
 
 /** The SQL of a query, parameters written into it as literals, for COPY takes none. @throws PIPELINE_INVALID */
-export function queryText<DB, C extends Columns>(as: Table<C>, build: (db: Kysely<DB>) => RowQuery<RowOf<Table<C>>> | RowQuery<unknown>): string {
+export function queryText<DB, C extends Columns>(
+  as: Table<C>,
+  build: (db: Kysely<DB>) => RowQuery<RowOf<Table<C>>> | RowQuery<unknown>,
+): string {
   const db = new Kysely<DB>({
     dialect: {
       createAdapter: () => new PostgresAdapter(),

@@ -1,9 +1,19 @@
-import { baseType, type ColumnSchema, fidelity, outputColumns, type RelationalOp, type SecretRef, type WireFormat } from '@millrace/core/runtime';
+import {
+  baseType,
+  type ColumnSchema,
+  comparer,
+  outputColumns,
+  type RelationalOp,
+  type SecretRef,
+  sameType,
+  type WireFormat,
+} from '@millrace/core/runtime';
 import { formOf } from './binary/form.ts';
 import { canCompare, conditionSql } from './condition.ts';
-import { castTo, type Expression, textOf } from './expression.ts';
+import { type Expression, textOf } from './expression.ts';
 import { quoteIdentifier } from './identifier.ts';
 import { maskSql } from './mask-sql.ts';
+import { sqlType } from './sink/sql-type.ts';
 
 /** A SELECT over a table or query with the absorbed operations in it. */
 export interface Select {
@@ -23,7 +33,8 @@ export function compileSelect(base: readonly Expression[], operations: readonly 
     const known = salts.findIndex(({ name }) => name === ref.name);
     return known >= 0 ? known : salts.push(ref) - 1;
   };
-  const layersOver = (from: string, where: readonly string[]): Layer => operations.reduce((layer, op) => apply(layer, op, salt), { from, where, columns: base });
+  const layersOver = (from: string, where: readonly string[]): Layer =>
+    operations.reduce((layer, op) => apply(layer, op, salt), { from, where, columns: base });
   const { columns } = layersOver('', []);
   return {
     columns: columns.map(({ name, type, nullable }) => ({ name, type, nullable })),
@@ -31,7 +42,10 @@ export function compileSelect(base: readonly Expression[], operations: readonly 
     whole: operations.some(({ op }) => op === 'dedupe'),
     text(from, where, format) {
       const top = layersOver(from, where);
-      return selectText(top, top.columns.map((column) => `${onWire(column, format)} AS ${quoteIdentifier(column.name)}`));
+      return selectText(
+        top,
+        top.columns.map((column) => `${onWire(column, format)} AS ${quoteIdentifier(column.name)}`),
+      );
     },
   };
 }
@@ -51,18 +65,44 @@ export function canAbsorb(op: RelationalOp, input: readonly ColumnSchema[]): boo
         return of !== undefined && canCompare(of, condition);
       });
     case 'cast':
-      return Object.entries(op.columns).every(([name, { type: to }]) => {
+      return Object.entries(op.columns).every(([name, { type: to, onError }]) => {
         const from = type(name);
-        return from !== undefined && fidelity(from, to) !== 'lossy' && !(baseType(to).kind === 'enum' && baseType(from).kind !== 'enum');
+        return from !== undefined && onError === 'fail' && canCast(from, to);
       });
     case 'dedupe':
       return [...op.key, op.by].every((name) => {
         const of = type(name);
-        return of !== undefined && baseType(of).kind !== 'json';
+        return of !== undefined && (name === op.by ? comparer(of) !== null : baseType(of).kind !== 'json');
       });
     default:
       return op satisfies never;
   }
+}
+
+/** Types that exist in this database by accident only. */
+const foreign = new Set(['enum', 'range', 'other']);
+/** Postgres guesses at texts for these; a cast elsewhere refuses what it would have to guess. */
+const guessed = new Set([
+  'interval',
+  'macaddr',
+  'macaddr8',
+  'array',
+  'date',
+  'time',
+  'timetz',
+  'timestamp',
+  'timestamptz',
+  'bit',
+  'varbit',
+  'bytea',
+]);
+const characters = new Set(['text', 'varchar', 'char']);
+
+function canCast(from: ColumnSchema['type'], to: ColumnSchema['type']): boolean {
+  const a = baseType(from);
+  const b = baseType(to);
+  if (sameType(a, b)) return true;
+  return !foreign.has(b.kind) && !foreign.has(a.kind) && !(characters.has(a.kind) && guessed.has(b.kind));
 }
 
 interface Layer {
@@ -84,7 +124,9 @@ function apply(layer: Layer, op: RelationalOp, salt: (ref: SecretRef) => number)
         ...layer,
         columns: columns.map((column) => {
           const cast = op.columns[column.name];
-          return cast ? castTo(column, cast.type) : column;
+          return cast && !sameType(column.type, cast.type)
+            ? { ...column, type: cast.type, sql: `(${column.sql})::${sqlType(baseType(cast.type))}` }
+            : column;
         }),
       };
     case 'mask':
@@ -96,7 +138,10 @@ function apply(layer: Layer, op: RelationalOp, salt: (ref: SecretRef) => number)
         }),
       };
     case 'filter':
-      return { ...layer, where: [...layer.where, ...op.where.map((condition) => conditionSql(find(columns, condition.column), condition))] };
+      return {
+        ...layer,
+        where: [...layer.where, ...op.where.map((condition) => conditionSql(find(columns, condition.column), condition))],
+      };
     case 'dedupe':
       return deduped(layer, op);
     default:
@@ -104,7 +149,8 @@ function apply(layer: Layer, op: RelationalOp, salt: (ref: SecretRef) => number)
   }
 }
 
-const find = (columns: readonly Expression[], name: string): Expression => columns.find((column) => column.name === name) ?? { name, type: { kind: 'text' }, nullable: true, sql: quoteIdentifier(name) };
+const find = (columns: readonly Expression[], name: string): Expression =>
+  columns.find((column) => column.name === name) ?? { name, type: { kind: 'text' }, nullable: true, sql: quoteIdentifier(name) };
 
 /** One row for each key. What comes after reads the rows that are left, so this makes a FROM item of its own. */
 function deduped(layer: Layer, op: Extract<RelationalOp, { op: 'dedupe' }>): Layer {
@@ -122,12 +168,12 @@ function deduped(layer: Layer, op: Extract<RelationalOp, { op: 'dedupe' }>): Lay
   };
 }
 
-const collated = new Set(['text', 'varchar', 'char']);
-const sortable = ({ sql, type }: Expression): string => (collated.has(baseType(type).kind) ? `(${sql}) COLLATE "C"` : `(${sql})`);
+const sortable = ({ sql, type }: Expression): string => (characters.has(baseType(type).kind) ? `(${sql}) COLLATE "C"` : `(${sql})`);
 
 function selectText({ from, where }: Layer, columns: readonly string[], distinct = ''): string {
   return `SELECT ${distinct}${columns.join(', ')} FROM ${from}${where.length > 0 ? ` WHERE ${where.map((condition) => `(${condition})`).join(' AND ')}` : ''}`;
 }
 
 /** Batches are read from COPY BINARY; what has no binary form that can be read here comes as its text. */
-const onWire = (column: Expression, format: WireFormat): string => (format === 'batches' && formOf(column.type) === 'text' ? textOf(column) : column.sql);
+const onWire = (column: Expression, format: WireFormat): string =>
+  format === 'batches' && formOf(column.type) === 'text' ? textOf(column) : column.sql;

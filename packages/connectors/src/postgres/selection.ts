@@ -1,4 +1,11 @@
-import { type Connection, outputColumns, type RelationalOp, type RowSchema, type Selection, type SqlStatement } from '@millrace/core/runtime';
+import {
+  type Connection,
+  outputColumns,
+  type RelationalOp,
+  type RowSchema,
+  type Selection,
+  type SqlStatement,
+} from '@millrace/core/runtime';
 import { quoteIdentifier, quoteName } from './identifier.ts';
 import { canAbsorb } from './select-sql.ts';
 import { offersFor, openSource, type ReadObject, type SourceSettings } from './source.ts';
@@ -21,7 +28,11 @@ export function selectionOf<Row>(home: Home, object: ReadObject, schema: RowSche
     query: statement(object, schema),
     schema,
     offers: offersFor(schema),
-    absorbs: (op: RelationalOp, before: readonly RelationalOp[]) => canAbsorb(op, before.reduce((columns, earlier) => outputColumns(earlier, columns), [...schema.columns])),
+    absorbs: (op: RelationalOp, before: readonly RelationalOp[]) =>
+      canAbsorb(
+        op,
+        before.reduce((columns, earlier) => outputColumns(earlier, columns), [...schema.columns]),
+      ),
     open: (context) => openSource(settings, object, schema, context),
   } satisfies Selection<Row>);
 }

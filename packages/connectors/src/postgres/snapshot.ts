@@ -69,10 +69,16 @@ export class Snapshot implements AsyncDisposable {
     return this.#id !== null;
   }
 
-  /** A session that nobody else uses, once there is one. @throws SNAPSHOT_LOST, CONNECTION_FAILED, CONNECTION_LIMIT */
-  async reader(): Promise<Reader> {
+  /**
+   * A session that nobody else uses, once there is one. `alone` where nobody else will want one: then the first session does the
+   * reading too, and no other is opened.
+   *
+   * @throws SNAPSHOT_LOST, CONNECTION_FAILED, CONNECTION_LIMIT
+   */
+  async reader(alone = false): Promise<Reader> {
     for (;;) {
       if (this.#disposed) throw lost('it was closed');
+      if (alone && this.#busy.size === 0 && this.#idle.length === 0 && !this.#exporter.ended) return this.#lend(this.#exporter);
       const idle = this.#idle.pop();
       if (idle) return this.#lend(idle);
       if (this.#id !== null && this.#busy.size + this.#opening < this.#most) return this.#lend(await this.#open(this.#id));
@@ -152,7 +158,8 @@ export function lostWhileReading(error: unknown): unknown {
 function lost(why: string, facts: Readonly<Record<string, unknown>> = {}): MillraceError {
   return new MillraceError('SNAPSHOT_LOST', {
     message: `The snapshot that the rows were read from is gone: ${why}`,
-    remedy: 'Nothing to do: the stage is tried again with a new snapshot. If it happens each time, look for restarts, failovers and timeouts of the server.',
+    remedy:
+      'Nothing to do: the stage is tried again with a new snapshot. If it happens each time, look for restarts, failovers and timeouts of the server.',
     facts,
   });
 }

@@ -1,5 +1,13 @@
 import {
-  type Channel, type Context, MillraceError, type ReadPlan, type ReadRequest, type RowSchema, type RowSource, type Split, type WireFormat,
+  type Channel,
+  type Context,
+  MillraceError,
+  type ReadPlan,
+  type ReadRequest,
+  type RowSchema,
+  type RowSource,
+  type Split,
+  type WireFormat,
 } from '@millrace/core/runtime';
 import { binaryBatches } from './binary/batches.ts';
 import { isPortable } from './binary/form.ts';
@@ -9,12 +17,14 @@ import { declaredColumns } from './drift.ts';
 import { quoteName } from './identifier.ts';
 import { saltSetting } from './mask-sql.ts';
 import { compileSelect, type Select } from './select-sql.ts';
-import { type Reader, lostWhileReading, readerPurpose, Snapshot } from './snapshot.ts';
+import { lostWhileReading, type Reader, readerPurpose, Snapshot } from './snapshot.ts';
 import { planSplits, type SplitPlace, sourcesOf } from './split.ts';
 import { fixWindow, windowConditions } from './window.ts';
 
 /** What is read: a table or view by its name, or a query. */
-export type ReadObject = { readonly kind: 'relation'; readonly name: string } | { readonly kind: 'query'; readonly name: string; readonly text: string };
+export type ReadObject =
+  | { readonly kind: 'relation'; readonly name: string }
+  | { readonly kind: 'query'; readonly name: string; readonly text: string };
 
 export interface SourceSettings extends SessionSettings {
   /** Connections that read at once, 4 by default. */
@@ -42,6 +52,7 @@ interface Planned {
   readonly select: Select;
   readonly conditions: readonly string[];
   readonly snapshot: Snapshot;
+  readonly splits: number;
 }
 
 class PostgresSource implements RowSource {
@@ -51,9 +62,17 @@ class PostgresSource implements RowSource {
   readonly #context: Context;
   readonly #connect: () => Promise<Session>;
   readonly #first: Session;
+  #snapshot: Snapshot | undefined;
   #planned: Planned | undefined;
 
-  constructor(settings: SourceSettings, object: ReadObject, declared: RowSchema, context: Context, connect: () => Promise<Session>, first: Session) {
+  constructor(
+    settings: SourceSettings,
+    object: ReadObject,
+    declared: RowSchema,
+    context: Context,
+    connect: () => Promise<Session>,
+    first: Session,
+  ) {
     this.#settings = settings;
     this.#object = object;
     this.#declared = declared;
@@ -69,7 +88,8 @@ class PostgresSource implements RowSource {
   }
 
   async plan(request: ReadRequest): Promise<ReadPlan> {
-    if (this.#planned) throw new MillraceError('INTERNAL', { message: `${this.#object.name} is planned twice by one source.`, remedy: 'Please report it.' });
+    if (this.#planned)
+      throw new MillraceError('INTERNAL', { message: `${this.#object.name} is planned twice by one source.`, remedy: 'Please report it.' });
     const session = this.#first;
     const before = await this.#find();
     // The bound first, the snapshot after it: then every row below the bound is in the snapshot, or will never come.
@@ -82,14 +102,17 @@ class PostgresSource implements RowSource {
       most: this.#settings.maxConnections ?? defaultConnections,
       log: this.#context.log,
     });
+    this.#snapshot = snapshot;
     // Holds off ALTER TABLE, TRUNCATE and VACUUM FULL until the reading is over; what the catalog said before may be old by now.
     await session.query(`SELECT FROM ${before.from} LIMIT 0`, [], this.#object.name);
     const found = await this.#find();
     const select = compileSelect(this.#expressions(found), request.absorbed);
     const cursor = window && found.columns.find(({ name }) => name === window.column);
-    const conditions = window && cursor ? windowConditions(window, { column: cursor.name, type: cursor.type, nullable: !cursor.notNull }) : [];
-    this.#planned = { found, select, conditions, snapshot };
-    return this.#readPlan(request, { ...this.#planned, window });
+    const conditions =
+      window && cursor ? windowConditions(window, { column: cursor.name, type: cursor.type, nullable: !cursor.notNull }) : [];
+    const plan = await this.#readPlan(request, { found, select, conditions, snapshot, window });
+    this.#planned = { found, select, conditions, snapshot, splits: plan.splits.length };
+    return plan;
   }
 
   offers(plan: ReadPlan): WireFormat[] {
@@ -98,10 +121,11 @@ class PostgresSource implements RowSource {
 
   async open(split: Split, format: WireFormat): Promise<Channel> {
     const planned = this.#planned;
-    if (!planned) throw new MillraceError('INTERNAL', { message: `${this.#object.name} is read before it was planned.`, remedy: 'Please report it.' });
+    if (!planned)
+      throw new MillraceError('INTERNAL', { message: `${this.#object.name} is read before it was planned.`, remedy: 'Please report it.' });
     const { snapshot, select } = planned;
     const schema = this.#schema(select);
-    const reader = await snapshot.reader();
+    const reader = await snapshot.reader(planned.splits === 1);
     try {
       const text = this.#copyText(planned, split.where as SplitPlace, format);
       return format === 'batches' ? this.#batches(reader, text, schema) : this.#bytes(reader, text, schema, format);
@@ -112,7 +136,7 @@ class PostgresSource implements RowSource {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#planned?.snapshot[Symbol.asyncDispose]();
+    await this.#snapshot?.[Symbol.asyncDispose]();
     await this.#first[Symbol.asyncDispose]();
   }
 
@@ -139,7 +163,8 @@ class PostgresSource implements RowSource {
         facts: { object: this.#object.name, columns: [since.column] },
       });
     }
-    const tables = found.relation && ['table', 'partitioned'].includes(found.relation.kind) ? await tree(this.#first, found.relation.oid) : null;
+    const tables =
+      found.relation && ['table', 'partitioned'].includes(found.relation.kind) ? await tree(this.#first, found.relation.oid) : null;
     const cursor = { column: column.name, type: column.type, nullable: !column.notNull, from: found.from, tables };
     return fixWindow(this.#first, cursor, since, this.#context.log, this.#context.signal);
   }
@@ -148,23 +173,35 @@ class PostgresSource implements RowSource {
   async #salts(select: Select): Promise<(session: Session) => Promise<void>> {
     const values = await Promise.all(select.salts.map((ref) => this.#context.secret(ref)));
     return async (session) => {
-      for (const [number, value] of values.entries()) await session.query('select set_config($1, $2, true) is null', [saltSetting(number), value]);
+      for (const [number, value] of values.entries())
+        await session.query('select set_config($1, $2, true) is null', [saltSetting(number), value]);
     };
   }
 
-  async #readPlan(request: ReadRequest, { found, select, conditions, snapshot, window }: Planned & Pick<ReadPlan, 'window'>): Promise<ReadPlan> {
+  async #readPlan(
+    request: ReadRequest,
+    { found, select, conditions, snapshot, window }: Omit<Planned, 'splits'> & Pick<ReadPlan, 'window'>,
+  ): Promise<ReadPlan> {
     const { session } = snapshot;
     const { earlier, absorbed, splitBytes } = request;
     const schema = this.#schema(select);
     const isNarrow = window !== null && window.low !== null;
-    const expected = isNarrow || !found.relation ? await explained(session, select.text(found.from, conditions, 'csv'), this.#object.name) : null;
+    const expected =
+      isNarrow || !found.relation ? await explained(session, select.text(found.from, conditions, 'csv'), this.#object.name) : null;
     const continues = earlier !== null && window !== null && goesOn(earlier, schema, request);
     const splits = continues
       ? earlier.splits
       : found.relation
-        ? await planSplits(session, { relation: found.relation, whole: select.whole, byKey: earlier !== null && window !== null, expected: isNarrow ? expected : null, splitBytes })
+        ? await planSplits(session, {
+            relation: found.relation,
+            whole: select.whole,
+            byKey: earlier !== null && window !== null,
+            expected: isNarrow ? expected : null,
+            splitBytes,
+          })
         : [{ id: 's00000', estimate: expected ?? { rows: null, bytes: null }, where: {} }];
-    const sum = (of: 'rows' | 'bytes') => splits.reduce<number | null>((total, { estimate }) => (total === null || estimate[of] === null ? null : total + estimate[of]), 0);
+    const sum = (of: 'rows' | 'bytes') =>
+      splits.reduce<number | null>((total, { estimate }) => (total === null || estimate[of] === null ? null : total + estimate[of]), 0);
     return { schema, absorbed, window, splits, estimate: { rows: sum('rows'), bytes: sum('bytes') }, continuesEarlier: continues };
   }
 

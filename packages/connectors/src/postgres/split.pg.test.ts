@@ -1,8 +1,8 @@
 import { int8, table, text, timestamptz } from '@millrace/core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type TestDatabase, testDatabase } from '../../../../test/postgres.ts';
-import { readAll } from '../../test/read.ts';
 import { testContext } from '../../test/load.ts';
+import { readAll } from '../../test/read.ts';
 import { postgres } from './index.ts';
 
 let db: TestDatabase;
@@ -35,7 +35,7 @@ test('TOAST counts: a small heap with large values is cut as well', async () => 
   const read = await readAll(shop().selection(table('docs', { id: int8(), body: text() })), { splitBytes: 512 * 1024 });
   expect(read.plan.splits.length).toBeGreaterThan(2);
   expect(numbers(read.rows)).toEqual(upTo(300));
-  expect((read.rows[0]?.['body'] as string).length).toBe(12_800);
+  expect(read.rows[0]).toMatchObject({ body: expect.stringMatching(/^[0-9a-f]{12800}$/) });
 });
 
 test('partitions of partitions are read each by itself, small ones together', async () => {
@@ -60,7 +60,9 @@ test('an inheriting table is part of its parent, and is read once where it is re
   await db.sql('create table swimmer () inherits (animal)');
   await db.sql('create table flyer () inherits (animal)');
   await db.sql('create table duck (speed int) inherits (swimmer, flyer)');
-  await db.sql(`insert into animal values (1, 'a'); insert into swimmer values (2, 's'); insert into flyer values (3, 'f'); insert into duck values (4, 'd')`);
+  await db.sql(
+    `insert into animal values (1, 'a'); insert into swimmer values (2, 's'); insert into flyer values (3, 'f'); insert into duck values (4, 'd')`,
+  );
   const animal = table('animal', { id: int8().orNull(), name: text().orNull() });
   const read = await readAll(shop().selection(animal));
   expect(numbers(read.rows)).toEqual([1, 2, 3, 4]);
@@ -77,9 +79,13 @@ test('an empty table is one split without rows, a partitioned table without part
 
 test('views, materialized views and tables under row-level security are read as they show themselves', async () => {
   await db.sql(`create table secrets as select i::int8 as id, i % 2 = 0 as open from generate_series(1, 5000) i`);
-  await db.sql(`create view evens as select id from secrets where open; create materialized view odds as select id from secrets where not open`);
+  await db.sql(
+    `create view evens as select id from secrets where open; create materialized view odds as select id from secrets where not open`,
+  );
   const one = { id: int8().orNull() };
-  expect(numbers((await readAll(shop().selection(table('evens', one)), { splitBytes })).rows)).toEqual(upTo(5000).filter((id) => id % 2 === 0));
+  expect(numbers((await readAll(shop().selection(table('evens', one)), { splitBytes })).rows)).toEqual(
+    upTo(5000).filter((id) => id % 2 === 0),
+  );
   const odds = await readAll(shop().selection(table('odds', one)), { splitBytes });
   expect(numbers(odds.rows)).toEqual(upTo(5000).filter((id) => id % 2 === 1));
   expect(odds.plan.splits.length).toBeGreaterThan(1);
@@ -93,7 +99,9 @@ test('views, materialized views and tables under row-level security are read as 
 });
 
 test('a user who may read the parent but not its partitions reads through the parent', async () => {
-  await db.sql('create table guarded (id int8) partition by range (id); create table guarded_1 partition of guarded for values from (0) to (100000)');
+  await db.sql(
+    'create table guarded (id int8) partition by range (id); create table guarded_1 partition of guarded for values from (0) to (100000)',
+  );
   await db.sql(`insert into guarded select generate_series(1, 9000)`);
   await db.sql(`create role parent_${db.name} login password 'pw'; grant select on guarded to parent_${db.name}`);
   const url = db.url.replace(/\/\/.*@/, `//parent_${db.name}:pw@`);
@@ -104,7 +112,9 @@ test('a user who may read the parent but not its partitions reads through the pa
 
 test('all splits see one moment, while others write, move rows between partitions and commit', async () => {
   await db.sql(`create table accounts (id int8 primary key, owner text not null, amount int8 not null) partition by range (id)`);
-  await db.sql('create table accounts_a partition of accounts for values from (0) to (500); create table accounts_b partition of accounts for values from (500) to (2000)');
+  await db.sql(
+    'create table accounts_a partition of accounts for values from (0) to (500); create table accounts_b partition of accounts for values from (500) to (2000)',
+  );
   await db.sql(`insert into accounts select i, repeat('z', 500), 100 from generate_series(0, 999) i`);
   let stop = false;
   const writer = (async () => {
@@ -117,7 +127,9 @@ test('all splits see one moment, while others write, move rows between partition
     }
   })();
   const accounts = table('accounts', { id: int8(), owner: text(), amount: int8() }, { key: ['id'] });
-  const rounds = await Promise.all([1, 2, 3].map(() => readAll(shop({ maxConnections: 3 }).selection(accounts), { splitBytes: 32 * 1024 })));
+  const rounds = await Promise.all(
+    [1, 2, 3].map(() => readAll(shop({ maxConnections: 3 }).selection(accounts), { splitBytes: 32 * 1024 })),
+  );
   stop = true;
   await writer;
   for (const { rows, plan } of rounds) {
@@ -136,7 +148,9 @@ test('with one connection, splits that are opened at once come one after another
 });
 
 test('after a lost snapshot a window is read by ranges of the key, which a third attempt can go on with', async () => {
-  await db.sql(`create table ledger (id int8 primary key, updated_at timestamptz not null default now(), note text); insert into ledger select i, '2024-01-01', repeat('n', 100) from generate_series(1, 6000) i; analyze ledger`);
+  await db.sql(
+    `create table ledger (id int8 primary key, updated_at timestamptz not null default now(), note text); insert into ledger select i, '2024-01-01', repeat('n', 100) from generate_series(1, 6000) i; analyze ledger`,
+  );
   const ledger = shop().selection(table('ledger', { id: int8(), updated_at: timestamptz() }, { key: ['id'] }));
   const since = { column: 'updated_at', low: null, lagMs: 0 };
   const first = await readAll(ledger, { since, splitBytes });
@@ -154,8 +168,12 @@ test('after a lost snapshot a window is read by ranges of the key, which a third
 
 test('a snapshot whose session was ended is told as lost', async () => {
   await db.sql(`create table brief as select i::int8 as id, repeat('b', 100) as note from generate_series(1, 3000) i`);
-  await using source = await shop().selection(table('brief', { id: int8().orNull() })).open(testContext());
+  await using source = await shop()
+    .selection(table('brief', { id: int8().orNull() }))
+    .open(testContext());
   const plan = await source.plan({ absorbed: [], since: null, splitBytes, earlier: null });
-  await db.sql(`select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'millrace read' and datname = current_database()`);
+  await db.sql(
+    `select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'millrace read' and datname = current_database()`,
+  );
   await expect(source.open(plan.splits[0]!, 'batches')).rejects.toMatchObject({ code: 'SNAPSHOT_LOST' });
 });

@@ -1,4 +1,4 @@
-import { type ReadRequest, type Split } from '@millrace/core/runtime';
+import type { ReadRequest, Split } from '@millrace/core/runtime';
 import type { Relation } from './catalog.ts';
 import type { Session } from './client.ts';
 import { quoteIdentifier, quoteName } from './identifier.ts';
@@ -111,7 +111,10 @@ function packed(tables: readonly StoredTable[], splitBytes: number): Split[] {
     for (let part = 0; part < count; part++) {
       const from = Math.floor((blocks * part) / count);
       const to = part === count - 1 ? null : Math.floor((blocks * (part + 1)) / count);
-      places.push({ where: { pieces: [{ schema, table: name, blocks: [from, to] }] }, estimate: { rows: Math.round(rows / count), bytes: Math.round(bytes / count) } });
+      places.push({
+        where: { pieces: [{ schema, table: name, blocks: [from, to] }] },
+        estimate: { rows: Math.round(rows / count), bytes: Math.round(bytes / count) },
+      });
     }
   }
   return numbered(places.length > 0 ? places : [{ where: {}, estimate: { rows: 0, bytes: 0 } }]);
@@ -130,10 +133,19 @@ function integerKey({ primaryKey, columns }: Relation): IntegerKey | undefined {
 }
 
 /** Ranges of equal row counts, where the statistics know them, else of equal width. */
-async function keySplits(session: Session, relation: Relation, key: IntegerKey, estimate: Split['estimate'], splitBytes: number): Promise<Split[]> {
+async function keySplits(
+  session: Session,
+  relation: Relation,
+  key: IntegerKey,
+  estimate: Split['estimate'],
+  splitBytes: number,
+): Promise<Split[]> {
   const count = Math.max(1, Math.min(mostSplits, Math.ceil((estimate.bytes ?? 0) / splitBytes)));
   const bounds = count === 1 ? [] : await keyBounds(session, relation, key, count);
-  const share = { rows: estimate.rows === null ? null : Math.round(estimate.rows / (bounds.length + 1)), bytes: estimate.bytes === null ? null : Math.round(estimate.bytes / (bounds.length + 1)) };
+  const share = {
+    rows: estimate.rows === null ? null : Math.round(estimate.rows / (bounds.length + 1)),
+    bytes: estimate.bytes === null ? null : Math.round(estimate.bytes / (bounds.length + 1)),
+  };
   return numbered([null, ...bounds].map((from, at) => ({ where: { key: { ...key, from, to: bounds[at] ?? null } }, estimate: share })));
 }
 
@@ -143,7 +155,11 @@ async function keyBounds(session: Session, { schema, name }: Relation, { column,
      where schemaname = $1 and tablename = $2 and attname = $3 and histogram_bounds is not null order by inherited desc limit 1`,
     [schema, name, column],
   );
-  const known = (statistics?.['bounds'] ?? '{}').slice(1, -1).split(',').filter((bound) => bound !== '').map(BigInt);
+  const known = (statistics?.['bounds'] ?? '{}')
+    .slice(1, -1)
+    .split(',')
+    .filter((bound) => bound !== '')
+    .map(BigInt);
   const wanted = known.length > count ? known : await ends(session, quoteName({ schema, name }), column, count);
   const bounds = Array.from({ length: count - 1 }, (_, at) => wanted[Math.round(((at + 1) * (wanted.length - 1)) / count)] ?? 0n);
   return [...new Set(bounds)].sort((a, b) => (a < b ? -1 : 1)).map(String);
@@ -162,12 +178,17 @@ export function sourcesOf(place: SplitPlace, everything: string): { readonly fro
   if (place.pieces) {
     return place.pieces.map(({ schema, table, blocks }) => ({
       from: `ONLY ${quoteName({ schema, name: table })}`,
-      where: blocks ? [...(blocks[0] > 0 ? [`ctid >= '(${blocks[0]},0)'::tid`] : []), ...(blocks[1] === null ? [] : [`ctid < '(${blocks[1]},0)'::tid`])] : [],
+      where: blocks
+        ? [...(blocks[0] > 0 ? [`ctid >= '(${blocks[0]},0)'::tid`] : []), ...(blocks[1] === null ? [] : [`ctid < '(${blocks[1]},0)'::tid`])]
+        : [],
     }));
   }
   if (!place.key) return [{ from: everything, where: [] }];
   const { column, type, from, to } = place.key;
   const name = quoteIdentifier(column);
-  const where = [...(from === null ? [] : [`${name} >= ${literal(from)}::${type}`]), ...(to === null ? [] : [`${name} < ${literal(to)}::${type}`])];
+  const where = [
+    ...(from === null ? [] : [`${name} >= ${literal(from)}::${type}`]),
+    ...(to === null ? [] : [`${name} < ${literal(to)}::${type}`]),
+  ];
   return [{ from: everything, where }];
 }

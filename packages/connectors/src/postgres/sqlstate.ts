@@ -25,17 +25,40 @@ const again: Meaning['remedy'] = () => 'Nothing to do: it is tried again with ba
  * Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const states: Readonly<Record<string, Meaning>> = {
-  '28000': { code: 'AUTHENTICATION_FAILED', remedy: ({ user }) => `Check that user "${user ?? ''}" may log in from here (pg_hba.conf, rds_iam), and that TLS is as the server wants it (sslmode in the URL).` },
-  '28P01': { code: 'AUTHENTICATION_FAILED', remedy: ({ user }) => `Check the password of user "${user ?? ''}" in the secret that the connection names.` },
-  '3D000': { code: 'DATABASE_MISSING', remedy: ({ database }) => `Create the database "${database ?? ''}", or correct the end of the connection URL.` },
-  '42501': { code: 'ACCESS_DENIED', remedy: (place) => `Grant user "${place.user ?? ''}" what is missing on ${on(place)}, for example: GRANT SELECT ON … TO …;` },
-  '42P01': { code: 'TABLE_MISSING', remedy: () => 'Check the name, with its schema, and that the user may see it. "millrace introspect" lists the tables there are.' },
+  '28000': {
+    code: 'AUTHENTICATION_FAILED',
+    remedy: ({ user }) =>
+      `Check that user "${user ?? ''}" may log in from here (pg_hba.conf, rds_iam), and that TLS is as the server wants it (sslmode in the URL).`,
+  },
+  '28P01': {
+    code: 'AUTHENTICATION_FAILED',
+    remedy: ({ user }) => `Check the password of user "${user ?? ''}" in the secret that the connection names.`,
+  },
+  '3D000': {
+    code: 'DATABASE_MISSING',
+    remedy: ({ database }) => `Create the database "${database ?? ''}", or correct the end of the connection URL.`,
+  },
+  '42501': {
+    code: 'ACCESS_DENIED',
+    remedy: (place) => `Grant user "${place.user ?? ''}" what is missing on ${on(place)}, for example: GRANT SELECT ON … TO …;`,
+  },
+  '42P01': {
+    code: 'TABLE_MISSING',
+    remedy: () => 'Check the name, with its schema, and that the user may see it. "millrace introspect" lists the tables there are.',
+  },
   '3F000': { code: 'TABLE_MISSING', remedy: () => 'Create the schema, or correct its name.' },
   '42883': { code: 'TABLE_MISSING', remedy: () => 'Check name and argument types of the function or procedure, and its schema.' },
-  '53300': { code: 'CONNECTION_LIMIT', remedy: () => 'Lower maxConnections of the connection or the concurrency of the environment, or raise max_connections of the server.' },
+  '53300': {
+    code: 'CONNECTION_LIMIT',
+    remedy: () => 'Lower maxConnections of the connection or the concurrency of the environment, or raise max_connections of the server.',
+  },
   '53100': { code: 'DISK_FULL', remedy: () => 'Free disk space on the database server, or enlarge its volume.' },
   '54000': { code: 'STATEMENT_FAILED', remedy: () => 'The statement goes beyond a limit of Postgres. Split it, or select fewer columns.' },
-  '57014': { code: 'CONNECTION_FAILED', remedy: () => 'The server cancelled the statement. Look for a statement timeout of the server or for somebody who cancelled it; it is tried again.' },
+  '57014': {
+    code: 'CONNECTION_FAILED',
+    remedy: () =>
+      'The server cancelled the statement. Look for a statement timeout of the server or for somebody who cancelled it; it is tried again.',
+  },
   '57P01': { code: 'CONNECTION_FAILED', remedy: again },
   '57P02': { code: 'CONNECTION_FAILED', remedy: again },
   '57P03': { code: 'CONNECTION_FAILED', remedy: again },
@@ -45,20 +68,32 @@ const states: Readonly<Record<string, Meaning>> = {
   '40001': { code: 'LOAD_CONFLICT', remedy: again },
   '40P01': { code: 'LOAD_CONFLICT', remedy: again },
   '55P03': { code: 'LOAD_CONFLICT', remedy: again },
-  '72000': { code: 'SNAPSHOT_LOST', remedy: () => 'The server gave up old row versions (old_snapshot_threshold). It is tried again with a new snapshot.' },
+  '72000': {
+    code: 'SNAPSHOT_LOST',
+    remedy: () => 'The server gave up old row versions (old_snapshot_threshold). It is tried again with a new snapshot.',
+  },
   '08': { code: 'CONNECTION_FAILED', remedy: again },
   '53': { code: 'CONNECTION_FAILED', remedy: () => 'The server is short of memory or other resources. Tried again with backoff.' },
   '58': { code: 'CONNECTION_FAILED', remedy: () => 'The server had trouble with its own files. See its log; it is tried again.' },
   '22': { code: 'TYPE_MISMATCH', remedy: () => 'Change the value or the type of the column. With onBadRow such rows can be set aside.' },
-  '23': { code: 'TYPE_MISMATCH', remedy: () => 'A row breaks a constraint of the table. Correct the row, the constraint or the load mode; with onBadRow such rows can be set aside.' },
+  '23': {
+    code: 'TYPE_MISMATCH',
+    remedy: () =>
+      'A row breaks a constraint of the table. Correct the row, the constraint or the load mode; with onBadRow such rows can be set aside.',
+  },
   XX: { code: 'INTERNAL', remedy: () => 'The database reports an internal error or corrupt data. See its log.' },
 };
 
-const statement: Meaning = { code: 'STATEMENT_FAILED', remedy: () => 'Correct the statement; the message and the position are those of the database.' };
+const statement: Meaning = {
+  code: 'STATEMENT_FAILED',
+  remedy: () => 'Correct the statement; the message and the position are those of the database.',
+};
 
 /** Errors of the socket and of the resolver, and what the driver says when a connection ends. */
-const network = /^(ECONN|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_|EPIPE|ETIMEDOUT|EHOSTDOWN|EADDRNOTAVAIL|ENOENT|EACCES|ERR_STREAM|ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|ERR_SOCKET)/;
-const ended = /Connection terminated|timeout expired|not queryable|connection error|does not support SSL|establishing an SSL|self-signed|certificate/i;
+const network =
+  /^(ECONN|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_|EPIPE|ETIMEDOUT|EHOSTDOWN|EADDRNOTAVAIL|ENOENT|EACCES|ERR_STREAM|ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|ERR_SOCKET)/;
+const ended =
+  /Connection terminated|timeout expired|not queryable|connection error|does not support SSL|establishing an SSL|self-signed|certificate/i;
 
 /** Any error of the driver or the server as one of ours. The password, should it stand anywhere, is taken out. */
 export function pgError(error: unknown, place: Place): MillraceError {
@@ -70,7 +105,14 @@ export function pgError(error: unknown, place: Place): MillraceError {
     return new MillraceError(meaning.code, {
       message: `${place.label}: ${sentence(text)}${fields.detail ? ` ${sentence(scrubbed(fields.detail, place))}` : ''}${fields.where ? ` (${scrubbed(firstLine(fields.where), place)})` : ''}`,
       remedy: meaning.remedy(place),
-      facts: facts(place, { sqlstate: code, table: fields.table, column: fields.column, constraint: fields.constraint, hint: fields.hint, position: fields.position }),
+      facts: facts(place, {
+        sqlstate: code,
+        table: fields.table,
+        column: fields.column,
+        constraint: fields.constraint,
+        hint: fields.hint,
+        position: fields.position,
+      }),
     });
   }
   if (network.test(code) || ended.test(message) || aggregate(error)) {
@@ -124,8 +166,16 @@ function scrubbed(text: string, { hidden }: Place): string {
 }
 
 function facts(place: Place, more: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const all: Record<string, unknown> = { connection: place.label, user: place.user, database: place.database, object: place.object, ...more };
+  const all: Record<string, unknown> = {
+    connection: place.label,
+    user: place.user,
+    database: place.database,
+    object: place.object,
+    ...more,
+  };
   return Object.fromEntries(
-    Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [[name, typeof value === 'string' ? scrubbed(value, place) : value]])),
+    Object.entries(all).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, typeof value === 'string' ? scrubbed(value, place) : value]],
+    ),
   );
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { baseType, type ColumnType, type Log, MillraceError, type ReadRequest, typeName, type Window } from '@millrace/core/runtime';
-import { clockBound } from './clock-bound.ts';
 import type { Session } from './client.ts';
+import { clockBound } from './clock-bound.ts';
 import { quoteIdentifier } from './identifier.ts';
 import { literal } from './literal.ts';
 
@@ -57,7 +57,8 @@ export async function fixWindow(session: Session, cursor: Cursor, since: Since, 
     case 'varchar':
       return { column: since.column, low: since.low, high: await valueBound(session, cursor, since, log, signal) };
     case 'numeric':
-      if (base.precision !== undefined) return { column: since.column, low: since.low, high: await valueBound(session, cursor, since, log, signal) };
+      if (base.precision !== undefined)
+        return { column: since.column, low: since.low, high: await valueBound(session, cursor, since, log, signal) };
       break;
     default:
   }
@@ -88,11 +89,9 @@ function bound(type: ColumnType, value: string): string {
 }
 
 function warnOfNulls({ column, nullable, tables }: Cursor, { low }: Since, log: Log): void {
-  if (!nullable || tables === null) return;
+  if (!nullable || tables === null || low !== null) return;
   log.warn(
-    low === null
-      ? `"${column}" may be NULL: rows without it are read now, with the first window, and never again.`
-      : `"${column}" may be NULL: rows without it are not read after the first window. Set it for every row, or run with --full-refresh.`,
+    `"${column}" may be NULL: rows without it are read now, with the first window, and never again. Set it for every row, or run with --full-refresh.`,
   );
 }
 
@@ -110,7 +109,11 @@ async function valueBound(session: Session, cursor: Cursor, since: Since, log: L
   const name = quoteIdentifier(cursor.column);
   const order = isText(cursor.type) ? `${name} COLLATE "C"` : name;
   const real = baseType(cursor.type).kind === 'numeric' ? ` AND ${name} < 'NaN'` : '';
-  const [greatest] = await session.query(`SELECT ${name}::text AS value FROM ${cursor.from} WHERE ${name} IS NOT NULL${real} ORDER BY ${order} DESC LIMIT 1`, [], cursor.column);
+  const [greatest] = await session.query(
+    `SELECT ${name}::text AS value FROM ${cursor.from} WHERE ${name} IS NOT NULL${real} ORDER BY ${order} DESC LIMIT 1`,
+    [],
+    cursor.column,
+  );
   if (!greatest?.['value']) return closed;
   const high = successor(cursor.type, greatest['value']);
   if (since.low !== null && !isAbove(cursor.type, high, since.low)) return since.low;
@@ -123,7 +126,12 @@ async function valueBound(session: Session, cursor: Cursor, since: Since, log: L
 }
 
 /** Null once every transaction that could have uncommitted rows in the tables has ended; else one that has not. */
-async function writersGone(session: Session, tables: readonly string[] | null, patience: number, signal: AbortSignal): Promise<string | null> {
+async function writersGone(
+  session: Session,
+  tables: readonly string[] | null,
+  patience: number,
+  signal: AbortSignal,
+): Promise<string | null> {
   if (tables === null) return null;
   const until = performance.now() + patience;
   let waitFor: Set<string> | undefined;

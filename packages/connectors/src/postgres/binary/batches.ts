@@ -1,7 +1,7 @@
 import { type ColumnBatch, encodedVector, type ReadCount, type RowSchema } from '@millrace/core/runtime';
 import { binaryDecoder } from './decode.ts';
 import { formOf } from './form.ts';
-import { corrupt, type Scanned, type ScanLimits, scanner } from './scan.ts';
+import { corrupt, type ScanLimits, type Scanned, scanner } from './scan.ts';
 
 /**
  * The bytes of a COPY BINARY as column batches. Only the places of fields are found; a value is decoded when it is asked for.
@@ -41,6 +41,8 @@ function batcher(schema: RowSchema): (scanned: Scanned) => ColumnBatch {
   return ({ data, starts, lengths, rows }) => ({
     schema,
     rowCount: rows,
-    vectors: columns.map(({ type, encoding, decode }, offset) => encodedVector(type, { encoding, data, starts, lengths, stride, offset }, rows, decode)),
+    vectors: columns.map(({ type, encoding, decode }, offset) =>
+      encodedVector(type, { encoding, data, starts, lengths, stride, offset }, rows, decode),
+    ),
   });
 }

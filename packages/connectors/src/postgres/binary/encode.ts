@@ -1,5 +1,13 @@
 import {
-  baseType, type ColumnBatch, type ColumnSchema, type ColumnType, type EncodedValues, fidelity, inColumn, MillraceError, type Vector,
+  baseType,
+  type ColumnBatch,
+  type ColumnSchema,
+  type ColumnType,
+  type EncodedValues,
+  fidelity,
+  inColumn,
+  MillraceError,
+  type Vector,
 } from '@millrace/core/runtime';
 import type { Write } from './clock-writer.ts';
 import { formOf } from './form.ts';
@@ -64,7 +72,8 @@ function partsOf(batch: ColumnBatch, columns: readonly ColumnSchema[], writers: 
   const places = new Map(batch.schema.columns.map(({ name }, index) => [name, index]));
   const sources = columns.map((column) => {
     const vector = batch.vectors[places.get(column.name) ?? -1];
-    if (!vector) throw new MillraceError('INTERNAL', { message: `A batch has no column "${column.name}" to write.`, remedy: 'Please report it.' });
+    if (!vector)
+      throw new MillraceError('INTERNAL', { message: `A batch has no column "${column.name}" to write.`, remedy: 'Please report it.' });
     return { column, vector };
   });
   const parts: Part[] = [];
@@ -77,7 +86,12 @@ function partsOf(batch: ColumnBatch, columns: readonly ColumnSchema[], writers: 
       continue;
     }
     let end = at + 1;
-    while (end < sources.length && isContiguous(encoded.data) && follows(encoded, end - at, sliceable(sources[end]!.vector, sources[end]!.column.type))) end++;
+    while (
+      end < sources.length &&
+      isContiguous(encoded.data) &&
+      follows(encoded, end - at, sliceable(sources[end]!.vector, sources[end]!.column.type))
+    )
+      end++;
     const names = sources.slice(at, end).map((source) => source.column);
     parts.push(isContiguous(encoded.data) ? new RunPart(names, encoded, end - at) : new SlicePart(column, encoded));
     at = end;
@@ -191,5 +205,10 @@ const missing = ({ name }: ColumnSchema): MillraceError =>
 
 function atRow(row: number, error: unknown): MillraceError {
   if (!(error instanceof MillraceError)) throw error;
-  return new MillraceError(error.code, { message: `Row ${row}: ${error.message}`, remedy: error.remedy, facts: { ...error.facts, row }, cause: error.cause });
+  return new MillraceError(error.code, {
+    message: `Row ${row}: ${error.message}`,
+    remedy: error.remedy,
+    facts: { ...error.facts, row },
+    cause: error.cause,
+  });
 }

@@ -14,7 +14,7 @@ export function smallInt64(b: Buffer, at: number): number {
 
 export function int64(b: Buffer, at: number): bigint {
   const small = smallInt64(b, at);
-  return small === small ? BigInt(small) : (BigInt(int32(b, at)) << 32n) | BigInt(int32(b, at + 4) >>> 0);
+  return Number.isNaN(small) ? (BigInt(int32(b, at)) << 32n) | BigInt(int32(b, at + 4) >>> 0) : BigInt(small);
 }
 
 /** Midnight of 2000-01-01, from which Postgres counts, in days from 1970-01-01. */

@@ -52,7 +52,20 @@ export function elementOid(element: ColumnType): number | undefined {
 }
 
 /** Ranges that every Postgres has. Their binary form holds no OID, so it may pass untouched between equal types. */
-const builtInRanges = new Set(['int4range', 'int8range', 'numrange', 'tsrange', 'tstzrange', 'daterange', 'int4multirange', 'int8multirange', 'nummultirange', 'tsmultirange', 'tstzmultirange', 'datemultirange']);
+const builtInRanges = new Set([
+  'int4range',
+  'int8range',
+  'numrange',
+  'tsrange',
+  'tstzrange',
+  'daterange',
+  'int4multirange',
+  'int8multirange',
+  'nummultirange',
+  'tsmultirange',
+  'tstzmultirange',
+  'datemultirange',
+]);
 
 /** True where the bytes of the type mean the same on every server, so that they may pass from one to another unread. */
 export function isPortable(type: ColumnType): boolean {

@@ -16,7 +16,9 @@ export function decodeInterval(b: Buffer, start: number): string {
 function seconds(micros: bigint): string {
   if (micros === 0n) return '';
   const size = micros < 0n ? -micros : micros;
-  const fraction = String(size % 1_000_000n).padStart(6, '0').replace(/0+$/, '');
+  const fraction = String(size % 1_000_000n)
+    .padStart(6, '0')
+    .replace(/0+$/, '');
   return `${micros < 0n ? '-' : ''}${size / 1_000_000n}${fraction === '' ? '' : `.${fraction}`}S`;
 }
 

@@ -40,7 +40,13 @@ export function networkEncoder(kind: 'inet' | 'cidr'): (text: string) => Buffer 
     const [address = '', mask] = text.split('/');
     const isV4 = isIPv4(address);
     const bytes = isV4 ? address.split('.').map(Number) : v6Bytes(address);
-    return Buffer.from([isV4 ? 2 : 3, mask === undefined ? bytes.length * 8 : Number(mask), kind === 'cidr' ? 1 : 0, bytes.length, ...bytes]);
+    return Buffer.from([
+      isV4 ? 2 : 3,
+      mask === undefined ? bytes.length * 8 : Number(mask),
+      kind === 'cidr' ? 1 : 0,
+      bytes.length,
+      ...bytes,
+    ]);
   };
 }
 

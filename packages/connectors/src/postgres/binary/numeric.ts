@@ -38,7 +38,8 @@ function short(b: Buffer, digits: number, count: number, weight: number, sign: n
   if (scale > 0) {
     out[at++] = 46;
     const point = at;
-    for (let index = weight + 1; at - point < scale; index++) at = four(out, at, index >= 0 && index < count ? uint16(b, digits + 2 * index) : 0);
+    for (let index = weight + 1; at - point < scale; index++)
+      at = four(out, at, index >= 0 && index < count ? uint16(b, digits + 2 * index) : 0);
     at = point + scale;
   }
   return ascii(out, 0, at);

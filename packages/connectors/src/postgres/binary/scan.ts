@@ -56,7 +56,7 @@ export function scanner(columns: number, limits: ScanLimits = batchLimits): Scan
     const stop = filled;
     while (rows < mostRows && from < limits.bytes) {
       if (stop - from < 2) break;
-      const count = ((bytes[from]! << 8) | bytes[from + 1]!) << 16 >> 16;
+      const count = (((bytes[from]! << 8) | bytes[from + 1]!) << 16) >> 16;
       if (count !== columns) {
         if (count !== -1) throw corrupt(`a row has ${count} fields where ${columns} were expected`);
         trailerRead = true;
