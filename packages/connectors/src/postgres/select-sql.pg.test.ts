@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { int4, int8, numeric, secret, table, text, timestamptz } from '@millrace/core';
 import {
   type ColumnSchema,
@@ -91,7 +92,7 @@ test('batches and CSV hold the values of every type', async () => {
 
   const { bytes, rows, plan } = await readBytes(selection(columns), 'csv');
   const decoded: Row[] = [];
-  for await (const batch of decodeCsv(plan.schema, [bytes])) decoded.push(...rowsOf(batch));
+  for await (const batch of decodeCsv(plan.schema, Readable.from([bytes]))) decoded.push(...rowsOf(batch));
   expect(rows).toBe(count);
   expect(decoded.sort((a, b) => Number(a['n']) - Number(b['n']))).toEqual(expected);
 });

@@ -52,9 +52,9 @@ const clock = fc.integer({ min: 0, max: 86_399_999 }).map((ms) => new Date(ms).t
 const unicode = fc
   .string({ unit: 'binary', maxLength: 40 })
   .map((text) => text.replaceAll('\0', ''))
-  .filter((text) => text.isWellFormed());
+  .filter((text) => !/\p{Surrogate}/u.test(text));
 const hex = fc.uint8Array({ maxLength: 40 }).map((bytes) => `\\x${Buffer.from(bytes).toString('hex')}`);
-const json = fc.json().filter((text) => !text.includes('\\u0000') && text.isWellFormed() && !/\\ud[89a-f]/i.test(text));
+const json = fc.json().filter((text) => !text.includes('\\u0000') && !/\p{Surrogate}/u.test(text) && !/\\ud[89a-f]/i.test(text));
 const v6 = fc
   .array(fc.constantFrom('0', '0', '0', 'ffff', '1', 'abcd', '20'), { minLength: 8, maxLength: 8 })
   .map((words) => words.join(':'));
