@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isMillraceError, MillraceError, type Pipeline, type Step, stepsMade } from '@millrace/core/runtime';
@@ -15,7 +15,7 @@ export interface LoadedPipeline {
 /** Imports a pipeline file, TypeScript or JavaScript. @throws PIPELINE_NOT_FOUND, PIPELINE_INVALID and what the file throws itself */
 export async function loadPipeline(path: string): Promise<LoadedPipeline> {
   const file = resolve(path);
-  await access(file).catch((cause: unknown) => {
+  const { mtimeMs } = await stat(file).catch((cause: unknown) => {
     throw new MillraceError('PIPELINE_NOT_FOUND', {
       message: `There is no pipeline file ${file}.`,
       remedy: 'Give the path of a file whose default export is a pipeline().',
@@ -25,15 +25,24 @@ export async function loadPipeline(path: string): Promise<LoadedPipeline> {
   });
   await readTypeScript(file);
   const before = new Set(stepsMade());
-  const pipeline = pipelineOf(await importFile(file), file);
+  const pipeline = pipelineOf(await importFile(file, versionOf(file, mtimeMs)), file);
   const listed = new Set(Object.values(pipeline.steps));
   const unlisted = stepsMade().filter((step) => !before.has(step) && !listed.has(step));
   return { file, pipeline, unlisted: unlisted.map(describe) };
 }
 
-async function importFile(file: string): Promise<unknown> {
+const firstSeen = new Map<string, number>();
+
+/** Node keeps modules for ever: a file that has changed since it was first loaded needs another name. */
+function versionOf(file: string, mtimeMs: number): string {
+  const first = firstSeen.get(file) ?? mtimeMs;
+  firstSeen.set(file, first);
+  return first === mtimeMs ? '' : `?version=${mtimeMs}`;
+}
+
+async function importFile(file: string, version: string): Promise<unknown> {
   try {
-    return await import(pathToFileURL(file).href);
+    return await import(`${pathToFileURL(file).href}${version}`);
   } catch (error) {
     if (isMillraceError(error)) throw error;
     const message = error instanceof Error ? error.message : String(error);

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import {
-  compile,
   decide,
   isEnded,
   MillraceError,
@@ -18,7 +17,6 @@ import {
   type StartRequest,
 } from '@millrace/core/runtime';
 import { inlineDispatch } from '../dispatch/inline.ts';
-import { loadPipeline } from '../load/load.ts';
 import { redactor } from '../secrets/redact.ts';
 import { postgresStore } from '../store/postgres-store.ts';
 import { passing } from '../worker/failpoints.ts';
@@ -56,8 +54,8 @@ class Local implements LocalExecutor {
 
   async start(request: StartRequest): Promise<Started> {
     const file = resolve(request.file);
-    const plan = request.plan ?? compile((await loadPipeline(file)).pipeline);
     const worker = await this.#working();
+    const plan = request.plan ?? (await worker.processes.plan(this.#spec(file)));
     worker.processes.warm(this.#spec(file), plan.fingerprint);
     if (request.unfinished !== 'queue') {
       const left = await this.#leftBehind(plan);
@@ -108,13 +106,12 @@ class Local implements LocalExecutor {
 
   async #goOn(id: RunId, from: readonly string[]): Promise<RunRecord> {
     const run = await this.#store.read(id);
+    const worker = await this.#working();
     if (run.request.file !== null) {
-      const { pipeline } = await loadPipeline(run.request.file);
-      if (compile(pipeline).fingerprint !== run.plan.fingerprint) throw planChanged(run);
+      const { fingerprint } = await worker.processes.plan(this.#spec(run.request.file));
+      if (fingerprint !== run.plan.fingerprint) throw planChanged(run);
     }
     if (!isEnded(run.state) && run.cancelRequestedAt !== null && (await this.#store.abandoned(id))) await this.#endCancelled(id);
-    const worker = await this.#working();
-    if (run.request.file !== null) worker.processes.warm(this.#spec(run.request.file), run.plan.fingerprint);
     if (!(await this.#takeUp(id))) throw held(run);
     const { run: after } = await this.#store.transition(id, (record, now) => decide(record, { type: 'reopen', from }, now));
     worker.nudge();

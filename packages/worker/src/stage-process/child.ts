@@ -23,6 +23,8 @@ process.on('message', (message: ToProcess) => {
       captureOutput((level, text) => log(secrets, level, text));
       return;
     }
+    case 'plan':
+      return void tellPlan();
     case 'run':
       return void run(message);
     case 'stop':
@@ -41,6 +43,15 @@ process.on('disconnect', () => process.exit(1));
 // Ctrl-C goes to the whole group; the worker decides what it means for us.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) process.on(event, (error: unknown) => crash(error));
+
+async function tellPlan(): Promise<void> {
+  const { pipeline, secrets } = loading as NonNullable<typeof loading>;
+  try {
+    send({ type: 'plan', plan: plain(compile((await pipeline).pipeline)) });
+  } catch (error) {
+    send({ type: 'failed', error: redactError(storeFailure(error), secrets) });
+  }
+}
 
 async function run({ job, fingerprint, spool }: Extract<ToProcess, { type: 'run' }>): Promise<void> {
   const { pipeline, secrets } = loading as NonNullable<typeof loading>;

@@ -2,6 +2,7 @@ import type {
   AttemptProgress,
   Environment,
   LogLine,
+  Plan,
   ReadPlan,
   StagedPart,
   StageJob,
@@ -13,6 +14,7 @@ import type {
  * What a worker and the process that runs its stages say to each other, in Node's own IPC (structured clones).
  *
  *   worker ──load──▶ process      once: the pipeline file, so that it is there when the first stage comes
+ *   worker ──plan──▶ process ──plan | failed──▶ worker     what the file compiles to
  *   worker ──run───▶ process      one stage at a time
  *   worker ──stop──▶ process      end the stage; whoever does not within the grace period is killed
  *   process ──store──▶ worker ──stored──▶ process     the state store is the worker's
@@ -24,11 +26,13 @@ import type {
 
 export type ToProcess =
   | { readonly type: 'load'; readonly file: string; readonly directory: string; readonly sources: NonNullable<Environment['secrets']> }
+  | { readonly type: 'plan' }
   | { readonly type: 'run'; readonly job: StageJob; readonly fingerprint: string; readonly spool: string }
   | { readonly type: 'stop'; readonly reason: StoredError }
   | { readonly type: 'stored'; readonly id: number; readonly error: StoredError | null };
 
 export type FromProcess =
+  | { readonly type: 'plan'; readonly plan: Plan }
   | { readonly type: 'progress'; readonly progress: AttemptProgress; readonly memory: number; readonly elapsedMs: number }
   | { readonly type: 'log'; readonly line: Pick<LogLine, 'at' | 'level' | 'message' | 'facts'> }
   /** Not to be shown: the worker takes it out of whatever the process writes past us. */

@@ -1,3 +1,4 @@
+import type { Plan } from '@millrace/core/runtime';
 import { type ProcessSpec, StageProcess } from './stage-process.ts';
 
 /** A process that has run this many stages is replaced, for whatever they have left in it. */
@@ -23,6 +24,22 @@ export class ProcessPool implements AsyncDisposable {
     const key = keyOf(spec, version);
     if (this.#closed || this.#idle.some((idle) => idle.key === key && idle.process.alive)) return;
     this.#keep({ key, process: new StageProcess(spec), used: 0 });
+  }
+
+  /** What the file compiles to now. The process that has loaded it is kept for the first stage. */
+  async plan(spec: ProcessSpec): Promise<Plan> {
+    const process = new StageProcess(spec);
+    this.#busy.set(process, { key: '', used: 0 });
+    try {
+      const plan = await process.plan();
+      this.#busy.delete(process);
+      this.#keep({ key: keyOf(spec, plan.fingerprint), process, used: 0 });
+      return plan;
+    } catch (error) {
+      this.#busy.delete(process);
+      process.kill();
+      throw error;
+    }
   }
 
   /** A process for one stage. `version` is the fingerprint of the pipeline: another version is loaded anew. */
@@ -51,6 +68,7 @@ export class ProcessPool implements AsyncDisposable {
   }
 
   #keep(idle: { readonly key: string; readonly process: StageProcess; readonly used: number }): void {
+    if (this.#closed) return idle.process.kill();
     idle.process.rest();
     this.#idle.push(idle);
     while (this.#idle.length > this.#room) this.#idle.shift()?.process.kill();

@@ -1,7 +1,15 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { MillraceError, type StageJob, type StageOutput, type StoredError, storeError } from '@millrace/core/runtime';
+import {
+  MillraceError,
+  type Plan,
+  restoreError,
+  type StageJob,
+  type StageOutput,
+  type StoredError,
+  storeError,
+} from '@millrace/core/runtime';
 import { lines } from './capture-output.ts';
 import type { FromProcess, StoreRequest, ToProcess } from './message.ts';
 
@@ -20,6 +28,8 @@ export interface StageListener {
   redact(text: string): string;
 }
 
+type Answer = Outcome | { readonly type: 'plan'; readonly plan: Plan };
+
 export type Outcome =
   | { readonly type: 'succeeded'; readonly output: StageOutput }
   | { readonly type: 'failed'; readonly error: StoredError };
@@ -32,7 +42,7 @@ export class StageProcess {
   readonly #child: ChildProcess;
   readonly #exit: Promise<string>;
   #listener: StageListener | undefined;
-  #finish: ((outcome: Outcome) => void) | undefined;
+  #finish: ((answer: Answer) => void) | undefined;
   #errors = '';
   #stopping: { readonly reason: StoredError; readonly timer: NodeJS.Timeout } | undefined;
   #killed = false;
@@ -70,20 +80,33 @@ export class StageProcess {
     for (const pipe of [this.#child.stdout, this.#child.stderr]) (pipe as { unref?(): void } | null)?.unref?.();
   }
 
+  /** What its file compiles to. @throws what loading or compiling throws */
+  async plan(): Promise<Plan> {
+    const answer = await this.#ask({ type: 'plan' });
+    if (answer.type === 'plan') return answer.plan;
+    throw answer.type === 'failed' ? restoreError(answer.error) : new TypeError(`asked for a plan, and got "${answer.type}"`);
+  }
+
   /** Runs one stage to its outcome; the death of the process is one. */
-  run(job: StageJob, fingerprint: string, spool: string, listener: StageListener): Promise<Outcome> {
+  async run(job: StageJob, fingerprint: string, spool: string, listener: StageListener): Promise<Outcome> {
+    this.#listener = listener;
+    const answer = await this.#ask({ type: 'run', job, fingerprint, spool });
+    if (answer.type === 'plan') throw new TypeError('asked for a stage, and got a plan');
+    return answer;
+  }
+
+  #ask(message: ToProcess): Promise<Answer> {
     this.#child.ref();
     this.#child.channel?.ref();
-    this.#listener = listener;
     return new Promise((resolve) => {
-      this.#finish = (outcome) => {
+      this.#finish = (answer) => {
         this.#finish = undefined;
         clearTimeout(this.#stopping?.timer);
         this.#stopping = undefined;
-        resolve(outcome);
+        resolve(answer);
       };
       if (!this.#alive) void this.#exit.then((how) => this.#ended(how));
-      else this.#send({ type: 'run', job, fingerprint, spool });
+      else this.#send(message);
     });
   }
 
@@ -120,6 +143,7 @@ export class StageProcess {
         return this.#listener?.secret(message.value);
       case 'store':
         return void this.#store(message.id, message.what);
+      case 'plan':
       case 'succeeded':
       case 'failed':
         return this.#finish?.(message);

@@ -88,7 +88,11 @@ export async function postgresStore(url: string): Promise<RunStore> {
           .where('id', '=', id)
           .where((eb) => eb.or([eb('queue', '=', queue), eb('at', 'not in', ['queued', 'running']), unheld(sql`queue`)]))
           .executeTakeFirst();
-        if (numUpdatedRows > 0n) return true;
+        if (numUpdatedRows > 0n) {
+          // For the queue it was in; whoever adopts looks for himself.
+          await db.deleteFrom('outbox').where('run', '=', id).where('queue', '!=', queue).execute();
+          return true;
+        }
         await db
           .selectFrom('run')
           .select('id')

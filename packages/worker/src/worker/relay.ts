@@ -99,9 +99,10 @@ export class Relay {
     }
   }
 
-  /** Before work that was left behind is taken up. */
-  sweepSoon(): void {
+  /** Looks at everything, now: work that was left behind has been taken up, and nobody wrote a wake-up for it. */
+  lookAll(): void {
     this.#nextSweep = 0;
+    this.#lastPoll = Number.NEGATIVE_INFINITY;
     this.nudge();
   }
 }

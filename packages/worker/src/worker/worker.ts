@@ -75,9 +75,9 @@ export class Worker implements AsyncDisposable {
     this.#relay.nudge();
   }
 
-  /** There may be leases of workers that have gone. */
+  /** Runs that others have left are ours now. */
   takeUp(): void {
-    this.#relay.sweepSoon();
+    this.#relay.lookAll();
   }
 
   /**
