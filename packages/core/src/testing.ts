@@ -1,8 +1,11 @@
 /** For tests: of pipelines, of connectors, of stores. */
 
+export { testContext } from './testing/context.ts';
 export { type MemorySelectionOptions, memorySelection } from './testing/memory-source.ts';
 export { type MemoryTable, type MemoryTargetOptions, memoryTable, memoryTarget } from './testing/memory-target.ts';
 export { planOf, requestFor, stageOf } from './testing/plans.ts';
+export { rowSinkConformance, type SinkFixture, type SinkRow, type SinkSuiteOptions, sinkTable } from './testing/row-sink.ts';
+export { rowSourceConformance, type SourceFixture } from './testing/row-source.ts';
 export { type LocalResult, type RunLocalOptions, runLocal } from './testing/run-local.ts';
 export { runStoreConformance } from './testing/run-store.ts';
 export type { Test } from './testing/suite.ts';
