@@ -93,6 +93,8 @@ async function applyManifests(work: CopyWork): Promise<Receipt> {
   // A replace is the whole dataset, and so is what --full-refresh has loaded.
   const whole = settings.mode === 'replace' || load.fullRefresh === true;
   const manifests = await listManifests(storage, whole ? undefined : (last ?? undefined));
+  const newestKnown = manifests.at(-1) ? manifestKey((manifests.at(-1) as Manifest).sequence) : last;
+  if (newestKnown === null || newestKnown < files.manifest) throw manifestGone(files);
   const replace = settings.mode === 'replace' || (settings.mode === 'append' && (load.fullRefresh === true || startsOver(manifests, last)));
   const groups = replace || manifests.length === 0 ? [manifests] : chunks(manifests, manifestsAtOnce);
   let total: Receipt | null = null;
@@ -120,6 +122,15 @@ async function applyManifests(work: CopyWork): Promise<Receipt> {
     last = group_.next;
   }
   return total as Receipt;
+}
+
+/** An empty prefix is no empty load: somebody has moved or removed what the load before this one committed. */
+function manifestGone({ location, manifest, rows }: FilesRef): MillraceError {
+  return new MillraceError('MANIFEST_MISMATCH', {
+    message: `The manifest ${manifest} that was committed to ${location} with ${rows} rows is not there any more.`,
+    remedy: 'Bring the prefix back as it was, or load the files again: --full-refresh --from the step that writes them.',
+    facts: { location, manifest, rows },
+  });
 }
 
 /** The manifest that the checkpoint names, where it is one of this dataset. */

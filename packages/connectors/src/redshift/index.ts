@@ -1,2 +1,3 @@
 export { type RedshiftConnection, type RedshiftOptions, redshift } from './connection.ts';
 export type { CopyOptions } from './copy-target.ts';
+export { redshiftFailpoints } from './failpoints.ts';

@@ -22,6 +22,8 @@ export type Held =
 
 /** How long the locks of a commit are waited for. */
 const lockWait = '60s';
+/** Enough to sort what is staged without many passes; a server that is set to more keeps it. */
+const sortMemory = '64MB';
 
 /**
  * The one transaction of a load, already begun: data, receipt and checkpoint together. Locks are taken in one order (owner, fence,
@@ -38,6 +40,9 @@ export async function commitLoad(
 ): Promise<Receipt> {
   const { load, mode, fence } = work;
   await session.execute(`SET LOCAL lock_timeout = '${lockWait}'`);
+  await session.execute(
+    `SELECT set_config('work_mem', '${sortMemory}', true) WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('${sortMemory}')`,
+  );
   await holdOwner(session, load.owner);
   await holdFence(session, fence);
   const earlier = await findApplied(session, load.id);

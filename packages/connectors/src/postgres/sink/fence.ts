@@ -25,7 +25,7 @@ export async function takeFence(session: Session, fence: Fence): Promise<void> {
   await session.query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
      WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
-       AND starts_with(application_name, $1) AND split_part(application_name, '/', 2)::int8 < $2`,
+       AND CASE WHEN starts_with(application_name, $1) THEN split_part(application_name, '/', 2)::int8 < $2 ELSE false END`,
     [`millrace load ${fenceHash(fence)}/`, fence.epoch],
   );
   const taken = await transaction(session, async () => {

@@ -29,9 +29,15 @@ export function mergeStatements(
   if (hasUniqueKey(table, key) && !table.partitioned) {
     const action =
       data.length === 0 ? 'DO NOTHING' : `DO UPDATE SET ${assignments(data, 'excluded')} WHERE ${changed(data, 't', 'excluded')}`;
+    const same = all(key, (name) => `x.${quoteIdentifier(name)} = n.${quoteIdentifier(name)}`, ' AND ');
+    const [first = ''] = key;
+    // ON CONFLICT locks each row that it finds, which writes it; a look before it leaves those alone that are equal.
+    const differing = landsAsStored(table, rows)
+      ? `SELECT ${all(columns, (name) => `n.${quoteIdentifier(name)}`, ', ')} FROM (${newest}) AS n (${into}) LEFT JOIN ${target} AS x ON ${same} WHERE x.${quoteIdentifier(first)} IS NULL OR ${data.length === 0 ? 'false' : changed(data, 'x', 'n')}`
+      : newest;
     return [
       // A row that this statement inserted has no xmax; one that it updated carries the lock that ON CONFLICT took.
-      `WITH written AS (INSERT INTO ${target} AS t (${into}) OVERRIDING SYSTEM VALUE ${newest} ON CONFLICT (${all(key, quoteIdentifier, ', ')}) ${action} RETURNING (t.xmax = 0) AS inserted)
+      `WITH written AS (INSERT INTO ${target} AS t (${into}) OVERRIDING SYSTEM VALUE ${differing} ON CONFLICT (${all(key, quoteIdentifier, ', ')}) ${action} RETURNING (t.xmax = 0) AS inserted)
        SELECT count(*) FILTER (WHERE inserted) AS inserted, count(*) FILTER (WHERE NOT inserted) AS updated FROM written`,
     ];
   }
@@ -50,6 +56,12 @@ export function mergeStatements(
      added AS (INSERT INTO ${target} (${into}) OVERRIDING SYSTEM VALUE SELECT ${into} FROM ${fresh} AS f WHERE NOT EXISTS (SELECT FROM ${target} AS t WHERE ${same}) RETURNING 1)
      SELECT (SELECT count(*) FROM added) AS inserted, (SELECT count(*) FROM changed) AS updated`,
   ];
+}
+
+/** Records can be compared only where their columns are of the same types. */
+function landsAsStored(table: RealTable, { landing }: StagedRows): boolean {
+  const stored = new Map(table.columns.map(({ name, sqlType }) => [name, sqlType]));
+  return landing.columns.every(({ name, sqlType, value }) => value === null || stored.get(name) === sqlType);
 }
 
 const assignments = (columns: readonly string[], from: string): string =>

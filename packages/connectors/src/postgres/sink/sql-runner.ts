@@ -7,7 +7,7 @@ import {
   type SqlResult,
   type SqlRunner,
 } from '@millrace/core/runtime';
-import type { Result, Session } from '../client.ts';
+import type { Session } from '../client.ts';
 import { passing } from './failpoints.ts';
 import { attemptName, holdFence, takeFence } from './fence.ts';
 import { openLedger } from './ledger.ts';

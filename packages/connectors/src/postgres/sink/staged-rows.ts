@@ -3,6 +3,8 @@ import type { Landing } from './landing.ts';
 
 /** Rows that wait in staging tables, as a FROM clause names them, and how to bring them into the table. */
 export interface StagedRows {
+  /** Quoted. */
+  readonly tables: readonly string[];
   /** `"pg_temp"."landing"`, or a UNION ALL of the parts in brackets. */
   readonly from: string;
   readonly landing: Landing;
@@ -19,7 +21,7 @@ export function stagedRows(tables: readonly string[], landing: Landing, cursor: 
   const one = tables.length === 1 ? tables[0] : undefined;
   if (tables.length === 0) {
     const none = landing.columns.map(({ name, sqlType }) => `NULL::${sqlType} AS ${quoteIdentifier(name)}`).join(', ');
-    return { from: `(SELECT ${none} WHERE false)`, landing, newestFirst: '1' };
+    return { tables, from: `(SELECT ${none} WHERE false)`, landing, newestFirst: '1' };
   }
   const from = one ?? `(${tables.map((table, at) => `SELECT ${at} AS ${part}, ${ordinal}, ${columns} FROM ${table}`).join(' UNION ALL ')})`;
   // A function may have left the cursor out of its rows.
@@ -29,7 +31,7 @@ export function stagedRows(tables: readonly string[], landing: Landing, cursor: 
     ...(one ? [] : [`s.${part} DESC`]),
     `s.${ordinal} DESC`,
   ];
-  return { from, landing, newestFirst: newest.join(', ') };
+  return { tables, from, landing, newestFirst: newest.join(', ') };
 }
 
 export interface StagingOptions {

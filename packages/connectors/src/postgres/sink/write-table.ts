@@ -43,6 +43,8 @@ export async function insertRows(session: Session, target: string, rows: StagedR
 
 export async function mergeRows(writing: Writing, rows: StagedRows, staged: number): Promise<Changed> {
   const { session, table, target, key } = writing;
+  // New tables have no statistics, and a join without them may take the slowest way.
+  for (const staging of rows.tables) await session.execute(`ANALYZE ${staging}`);
   const statements = mergeStatements(table, target, key, rows, fresh);
   let counts: Readonly<Record<string, string | null>> = {};
   for (const statement of statements) counts = (await session.query(statement))[0] ?? {};
