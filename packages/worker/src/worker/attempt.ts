@@ -15,6 +15,7 @@ import {
   type RunRecord,
   type RunStore,
   type StageJob,
+  type StageOutput,
   type StageProgress,
   type StoredError,
   stagesById,
@@ -113,7 +114,7 @@ export class Attempt {
     const { run, stage, epoch } = this.lease;
     const command: Command =
       outcome.type === 'succeeded'
-        ? { type: 'succeed', stage, epoch, output: redactor.redactAll(outcome.output) }
+        ? { type: 'succeed', stage, epoch, output: readable(outcome.output, redactor) }
         : outcome.error.code === 'SHUTDOWN'
           ? { type: 'release', stage, epoch }
           : { type: 'fail', stage, epoch, error: redactError(outcome.error, redactor), random: Math.random() };
@@ -194,4 +195,13 @@ function filesOf(run: RunRecord): Record<string, FilesRef> {
     if (output?.kind === 'load' && output.receipt.files) files[id] = output.receipt.files;
   }
   return files;
+}
+
+/**
+ * An output as it may be shown: what databases and checks have written in it is redacted. The receipt is data that later stages
+ * and loads go by (where files are, how far a load has come), and holds no secret: a word in it that is also a password must stay.
+ */
+function readable(output: StageOutput, by: Redactor): StageOutput {
+  const checks = by.redactAll(output.checks);
+  return output.kind === 'execute' ? { ...output, checks, notices: by.redactAll(output.notices) } : { ...output, checks };
 }
