@@ -19,16 +19,14 @@ const title = (text) => console.log(`\n━━ ${text} (${((performance.now() - s
 /** @param {Promise<number>} code @param {string} what */
 async function mustSucceed(code, what) {
   const got = await code;
-  if (stop.signal.aborted) process.exit(130);
   if (got !== 0) throw new Error(`${what} ended with exit code ${got}.`);
 }
 
-async function demo() {
-  title('an embedded Postgres, with an empty shop and an empty warehouse');
-  await using server = await embeddedPostgres({ directory: `${folder}/postgres`, signal: stop.signal });
-  await dropDatabases(server.url, ['shop', 'warehouse', 'millrace']);
+/** @param {string} server */
+async function demo(server) {
+  await dropDatabases(server, ['shop', 'warehouse', 'millrace']);
   rmSync(`${folder}/lake`, { recursive: true, force: true });
-  const shop = await createDatabase(server.url, 'shop');
+  const shop = await createDatabase(server, 'shop');
 
   title(`a shop of ${orders.toLocaleString('en')} orders, with awkward values in them`);
   await mustSucceed(millrace('run', 'seed', '--param', `orders=${orders}`), 'The seed');
@@ -62,10 +60,13 @@ async function demo() {
   title('done');
 }
 
+title('an embedded Postgres, with an empty shop and an empty warehouse');
+const server = await embeddedPostgres({ directory: `${folder}/postgres`, signal: stop.signal });
 try {
-  await demo();
+  await demo(server.url);
 } catch (error) {
-  if (stop.signal.aborted) process.exit(130);
-  console.error(`\nThe demo failed: ${error instanceof Error ? error.message : error}`);
-  process.exitCode = 1;
+  if (!stop.signal.aborted) console.error(`\nThe demo failed: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = stop.signal.aborted ? 130 : 1;
+} finally {
+  await server[Symbol.asyncDispose]();
 }

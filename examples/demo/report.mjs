@@ -6,7 +6,9 @@ const count = (value) => value.toLocaleString('en');
  * @param {any[]} runs as `millrace runs show --json` has them
  */
 export function report(runs) {
-  const rows = runs.flatMap((run, index) => run.stages.map((/** @type {any} */ stage) => line(index, stage)));
+  const rows = runs.flatMap((run, index) =>
+    run.stages.map((/** @type {any} */ stage, /** @type {number} */ place) => line(place === 0 ? String(index + 1) : '', stage)),
+  );
   const table = [['run', 'stage', 'lane', 'attempts', 'rows', 'MB', 'seconds', 'rows/s'], ...rows];
   const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
   return table
@@ -14,14 +16,14 @@ export function report(runs) {
     .join('\n');
 }
 
-/** @param {number} index @param {any} stage */
-function line(index, stage) {
+/** @param {string} run @param {any} stage */
+function line(run, stage) {
   const { output } = stage.state;
   const attempt = stage.attempts.at(-1);
   const seconds = (Date.parse(attempt.ended) - Date.parse(attempt.started)) / 1000;
   const moved = output.kind === 'load' ? output.receipt : { rows: 0, bytes: 0 };
   return [
-    index === 0 || stage.id === 'files' ? String(index + 1) : '',
+    run,
     stage.id,
     stage.lane,
     String(stage.attempts.length),

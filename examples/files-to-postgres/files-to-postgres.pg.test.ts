@@ -6,11 +6,11 @@ import { example } from '../../packages/cli/test/example.ts';
 
 const inbox = mkdtempSync(join(tmpdir(), 'millrace-inbox-'));
 cpSync(new URL('./inbox', import.meta.url), inbox, { recursive: true });
-const { databases, run } = example(import.meta.url, ['WAREHOUSE_URL'], () => ({ INBOX_URL: `file:${inbox}` }));
+const { databases, must, run } = example(import.meta.url, ['WAREHOUSE_URL'], () => ({ INBOX_URL: `file:${inbox}` }));
 const warehouse = (text: string) => databases['WAREHOUSE_URL']?.sql(text);
 
 test('CSV, JSON Lines and Parquet end up in one table, to the letter', async () => {
-  expect(await run('run', 'files-to-postgres')).toMatchObject({ code: 0 });
+  await must('run', 'files-to-postgres');
   expect(
     await warehouse("select sensor, measured_at at time zone 'UTC' as at, celsius, note from public.readings order by 1, 2"),
   ).toHaveLength(8);
@@ -26,7 +26,7 @@ test('CSV, JSON Lines and Parquet end up in one table, to the letter', async () 
     { place: 'Cellar "B"' },
     { place: 'Garage 車庫' },
   ]);
-  expect(await run('verify', 'files-to-postgres')).toMatchObject({ code: 0 });
+  await must('verify', 'files-to-postgres');
 
   // Sent once more, with a file that is not what its name says.
   writeFileSync(join(inbox, 'readings', '2026-03-04.csv'), 'sensor,measured_at,celsius,note\nroof,2026-03-04T00:00:00Z,1,\n');

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
 import { example } from '../../packages/cli/test/example.ts';
 
-const { databases, run } = example(import.meta.url, ['WAREHOUSE_URL']);
+const { databases, must, run } = example(import.meta.url, ['WAREHOUSE_URL']);
 const warehouse = (text: string) => databases['WAREHOUSE_URL']?.sql(text);
 
 test('the database does all the work, and the run knows what it was', async () => {
-  expect(await run('run', 'seed')).toMatchObject({ code: 0 });
+  await must('run', 'seed');
   await warehouse("update staging.sales set sold_at = '2026-03-29T12:00:00Z' where id <= 100");
-  expect(await run('run', 'sql-only', '--date', '2026-03-29', '--param', 'top=2')).toMatchObject({ code: 0 });
+  await must('run', 'sql-only', '--date', '2026-03-29', '--param', 'top=2');
   expect(await warehouse('select count(*)::int as products, min(day)::text as day from report.daily_revenue')).toEqual([
     { products: 7, day: '2026-03-29' },
   ]);

@@ -1,4 +1,15 @@
-import { codes, isEnded, type RunDetail, type RunRecord, restoreError, type StageDetail, type StageState } from '@millrace/core/runtime';
+import { relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  codes,
+  isEnded,
+  type RunDetail,
+  type RunRecord,
+  restoreError,
+  type StageDetail,
+  type StageOutput,
+  type StageState,
+} from '@millrace/core/runtime';
 import { type ExitCode, exitCodes } from './exit-code.ts';
 import { outputNote, skipText } from './progress/fold.ts';
 import type { Colours, Terminal } from './terminal.ts';
@@ -75,7 +86,7 @@ export function resultOf({ run, stages, waits, abandoned }: RunDetail): Record<s
 
 export function stageTable(run: RunRecord, stages: readonly StageDetail[], colours: Colours): string[] {
   const rows = stages.flatMap((stage) => {
-    const { rows, bytes: size, files } = amounts(stage.state);
+    const { rows, bytes: size } = amounts(stage.state);
     const ms = workedMs(stage);
     const note = stageNote(stage);
     return [
@@ -86,7 +97,6 @@ export function stageTable(run: RunRecord, stages: readonly StageDetail[], colou
         rows === null ? '' : count(rows),
         rows === null || ms === null ? '' : rate(rows, ms),
         size ? bytes(size) : '',
-        files ?? '',
         ms === null ? '' : duration(ms),
       ],
       ...(note ? [[`  ${colours.dim(onOneLine(note))}`]] : []),
@@ -102,7 +112,6 @@ export function stageTable(run: RunRecord, stages: readonly StageDetail[], colou
       { title: 'rows', align: 'right' },
       { title: 'rows/s', align: 'right' },
       { title: 'bytes', align: 'right' },
-      { title: 'files' },
       { title: 'time', align: 'right' },
     ],
     cells,
@@ -132,14 +141,14 @@ function stateText({ at }: StageState, colours: Colours): string {
   }
 }
 
-function amounts(state: StageState): { rows: number | null; bytes: number | null; files: string | null } {
-  if (state.at !== 'succeeded') return { rows: null, bytes: null, files: null };
+function amounts(state: StageState): { rows: number | null; bytes: number | null } {
+  if (state.at !== 'succeeded') return { rows: null, bytes: null };
   const { output } = state;
   if (output.kind === 'execute') {
     const known = output.rowsAffected.filter((rows) => rows !== null);
-    return { rows: known.length > 0 ? known.reduce((sum, rows) => sum + rows, 0) : null, bytes: null, files: null };
+    return { rows: known.length > 0 ? known.reduce((sum, rows) => sum + rows, 0) : null, bytes: null };
   }
-  return { rows: output.receipt.rows, bytes: output.receipt.bytes, files: output.receipt.files?.location ?? null };
+  return { rows: output.receipt.rows, bytes: output.receipt.bytes };
 }
 
 /** From the start of the attempt that succeeded (or the last one) to its end. */
@@ -148,8 +157,15 @@ function workedMs({ attempts }: StageDetail): number | null {
   return last?.ended ? Math.max(0, Date.parse(last.ended) - Date.parse(last.started)) : null;
 }
 
+/** Where the files are, from the project's folder. */
+function filesOf(output: StageOutput): string | null {
+  const location = output.kind === 'load' ? output.receipt.files?.location : undefined;
+  if (location === undefined) return null;
+  return location.startsWith('file:///') ? relative(process.cwd(), fileURLToPath(location)) || '.' : location;
+}
+
 function stageNote({ state, waits }: StageDetail): string | null {
   if (waits !== null) return waits;
-  if (state.at === 'succeeded') return outputNote(state.output);
+  if (state.at === 'succeeded') return [filesOf(state.output), outputNote(state.output)].filter((text) => text !== null).join('; ');
   return state.at === 'skipped' ? skipText(state.because) : null;
 }

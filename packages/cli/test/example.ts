@@ -7,6 +7,8 @@ export interface Example {
   /** Of the secrets that name databases; a new one for each test. */
   readonly databases: Readonly<Record<string, TestDatabase>>;
   run(...args: string[]): Promise<CommandResult>;
+  /** The same, where nothing but success will do. @throws with everything the command has said */
+  must(...args: string[]): Promise<CommandResult>;
   start(...args: string[]): RunningCommand;
 }
 
@@ -35,5 +37,11 @@ export function example(testFile: string, secrets: readonly string[], more: () =
       MILLRACE_STATE_URL: state.url,
     },
   });
-  return { databases, run: (...args) => millrace(args, options()), start: (...args) => startMillrace(args, options()) };
+  const run = (...args: string[]) => millrace(args, options());
+  const must = async (...args: string[]) => {
+    const result = await run(...args);
+    if (result.code === 0) return result;
+    throw new Error(`millrace ${args.join(' ')} ended with ${result.code ?? result.signal}:\n${result.stdout}\n${result.stderr}`);
+  };
+  return { databases, run, must, start: (...args) => startMillrace(args, options()) };
 }

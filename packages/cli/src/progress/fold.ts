@@ -77,7 +77,17 @@ export class RunFold {
   }
 }
 
-const fresh = { attempt: 0, rows: 0, bytes: 0, expectedRows: null, splits: null, startedAt: null, endedAt: null, note: null } as const;
+const fresh = {
+  phase: null,
+  attempt: 0,
+  rows: 0,
+  bytes: 0,
+  expectedRows: null,
+  splits: null,
+  startedAt: null,
+  endedAt: null,
+  note: null,
+} as const;
 
 function firstView(plan: PlanStage, record: StageRecord | undefined): StageView {
   const base: StageView = { id: plan.id, lane: plan.lane, at: 'waiting', ...fresh };
@@ -120,8 +130,8 @@ export function skipText(because: Extract<StageState, { at: 'skipped' }>['becaus
   }
 }
 
-function progressed({ rows, bytes, splits, estimate }: StageProgress): Partial<StageView> {
-  return { rows, bytes, splits: splits.total > 0 ? splits : null, expectedRows: estimate.rows };
+function progressed({ phase, rows, bytes, splits, estimate }: StageProgress): Partial<StageView> {
+  return { phase, rows, bytes, splits: splits.total > 0 ? splits : null, expectedRows: estimate.rows };
 }
 
 function succeeded(output: StageOutput, view: StageView | undefined, endedAt: number): Partial<StageView> {

@@ -83,13 +83,16 @@ function cellsOf(stage: StageView, speed: Speed, { now, tick }: { now: number; t
 
 const spinner = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 
-function stateText({ at, attempt }: StageView, tick: number, colours: Colours): string {
+/** Phases in which the numbers stand still: then it is good to know why. */
+const saidPhases: ReadonlySet<string> = new Set(['planning', 'checking', 'committing']);
+
+function stateText({ at, attempt, phase }: StageView, tick: number, colours: Colours): string {
   const again = attempt > 1 ? ` (${attempt})` : '';
   switch (at) {
     case 'waiting':
       return colours.dim('· waiting');
     case 'running':
-      return colours.cyan(`${spinner[tick % spinner.length]} running${again}`);
+      return colours.cyan(`${spinner[tick % spinner.length]} ${phase && saidPhases.has(phase) ? phase : 'running'}${again}`);
     case 'retrying':
       return colours.yellow(`↻ retrying${again}`);
     case 'succeeded':

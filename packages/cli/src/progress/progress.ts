@@ -6,7 +6,7 @@ import { elapsed, isOver, type RunView, remaining, type StageView } from './run-
 import { Screen } from './screen.ts';
 import { Speed } from './speed.ts';
 
-/** Shows a run as it goes. Disposing it leaves the last state on the screen. */
+/** Shows a run as it goes. Disposing it clears what was redrawn. */
 export interface Progress extends Disposable {
   update(view: RunView): void;
   /** A remark that stays: a retry, a notice of the database. */
@@ -42,7 +42,8 @@ function liveProgress(terminal: Terminal): Progress {
     },
     [Symbol.dispose]() {
       clearInterval(timer);
-      draw();
+      // What comes now is the outcome, which says it all again.
+      screen.draw([]);
       screen[Symbol.dispose]();
     },
   };

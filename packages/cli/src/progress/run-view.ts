@@ -1,4 +1,4 @@
-import type { Lane } from '@millrace/core/runtime';
+import type { Lane, StagePhase } from '@millrace/core/runtime';
 
 /** What the progress display knows of a run. Times are milliseconds since 1970. */
 export interface RunView {
@@ -12,6 +12,8 @@ export interface StageView {
   readonly id: string;
   readonly lane: Lane;
   readonly at: 'waiting' | 'running' | 'retrying' | 'succeeded' | 'failed' | 'cancelled' | 'skipped';
+  /** What a running stage does at the moment: `planning`, `moving`, `committing`, … */
+  readonly phase: StagePhase | null;
   readonly attempt: number;
   readonly rows: number;
   readonly bytes: number;
@@ -34,7 +36,7 @@ export function elapsed(stage: StageView, now: number): number {
 /** Milliseconds until a running stage is done, by the rows (or the splits) that are left; null where nobody can know. */
 export function remaining(stage: StageView, now: number): number | null {
   const share = doneShare(stage);
-  if (stage.at !== 'running' || share === null || share < 0.02 || share > 1) return null;
+  if (stage.at !== 'running' || share === null || share < 0.02 || share > 0.995) return null;
   return (elapsed(stage, now) * (1 - share)) / share;
 }
 
