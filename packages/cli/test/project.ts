@@ -19,7 +19,7 @@ export function testProject(files: Readonly<Record<string, string>> = {}): TestP
     }
   };
   write({ 'package.json': '{ "type": "module" }', ...files });
-  return { root, write, [Symbol.dispose]: () => rmSync(root, { recursive: true, force: true }) };
+  return { root, write, [Symbol.dispose]: () => rmSync(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 250 }) };
 }
 
 export const config = `import { defineConfig } from '@millrace/core';

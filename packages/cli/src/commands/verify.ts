@@ -34,7 +34,7 @@ export async function verify(
   for (const check of checks) {
     using watched = watch(terminal, check.loads.map(({ step }) => step).join(', '), context);
     const result = await verifyTarget(pipeline, check, sides, watched.context, options.rows);
-    results.push(await session.redact(result));
+    results.push({ ...result, reason: await session.redact(result.reason), differences: await session.redact(result.differences) });
   }
   const equal = results.every((result) => result.equal);
   show(terminal, results);

@@ -165,7 +165,7 @@ test('wider types at the target are no difference', async () => {
   const small = table('public.small', { id: int4(), price: numeric(6, 2), code: text().orNull() }, { key: ['id'] });
   const wide = table('public.wide', { id: int8(), price: numeric(20, 6), code: text().orNull() }, { key: ['id'] });
   const rows = extract(source(), small);
-  const widened = made({ rows, widened: load(rows, target().table(wide, { mode: 'merge', schema: 'create' })) });
+  const widened = made({ rows, widened: load(rows as never, target().table(wide, { mode: 'merge', schema: 'create' })) });
   await runStages(widened, context);
   expect((await verified(widened))[0]).toMatchObject({ equal: true, rows: { expected: 2, stored: 2 } });
 });
