@@ -11,8 +11,9 @@ import {
   type Sink,
 } from '@millrace/core/runtime';
 import type { Session } from '../postgres/client.ts';
-import { listManifests, openDataset } from '../s3/dataset.ts';
+import { listManifests, openDataset, readManifest } from '../s3/dataset.ts';
 import { type Manifest, manifestKey } from '../s3/manifest.ts';
+import type { Storage } from '../s3/storage.ts';
 import { passing } from './failpoints.ts';
 import { onPostgres } from './on-postgres.ts';
 import { onRedshift } from './on-redshift.ts';
@@ -25,6 +26,8 @@ const manifestsAtOnce = 50;
 /** What this target keeps beside the checkpoint: a name of a manifest means nothing without the dataset it is from. */
 interface FilesCheckpoint extends Checkpoint {
   readonly location: string;
+  /** The load that the manifest stands for: under a prefix that somebody has cleared, numbers begin anew. */
+  readonly manifestLoad?: string;
 }
 
 /**
@@ -89,9 +92,11 @@ async function applyManifests(work: CopyWork): Promise<Receipt> {
   const table = await warehouse.prepare(session, settings);
   passing('redshift.copy.begun');
   await using storage = await openDataset(files.location, settings.store, context);
-  let last = lastApplied(await warehouse.ledger.checkpoint(session, load.owner), storage.url);
+  const stored = await warehouse.ledger.checkpoint(session, load.owner);
+  let last = lastApplied(stored, storage.url);
   // A replace is the whole dataset, and so is what --full-refresh has loaded.
   const whole = settings.mode === 'replace' || load.fullRefresh === true;
+  if (last !== null && !whole) await sameDataset(storage, last, stored?.checkpoint as FilesCheckpoint, files);
   const manifests = await listManifests(storage, whole ? undefined : (last ?? undefined));
   const newestKnown = manifests.at(-1) ? manifestKey((manifests.at(-1) as Manifest).sequence) : last;
   if (newestKnown === null || newestKnown < files.manifest) throw manifestGone(files);
@@ -115,13 +120,29 @@ async function applyManifests(work: CopyWork): Promise<Receipt> {
       replace,
       expected: last,
       next: newest ? manifestKey(newest.sequence) : last,
+      nextLoad: newest?.loadId ?? (stored?.checkpoint as FilesCheckpoint | undefined)?.manifestLoad ?? null,
       finished: at === groups.length - 1,
     };
     const receipt = await commitGroup(work, table, storage.url, group_, total);
     total = receipt;
     last = group_.next;
+    for (const { table: staging } of landed) await session.execute(`DROP TABLE ${staging}`);
   }
   return total as Receipt;
+}
+
+/** @throws MANIFEST_MISMATCH where the manifest that was applied last is not the one that has its number now */
+async function sameDataset(storage: Storage, last: string, stored: FilesCheckpoint, files: FilesRef): Promise<void> {
+  const manifest = await readManifest(storage, last).catch((error: unknown) => {
+    if (isMillraceError(error) && error.code === 'MANIFEST_MISMATCH') return null;
+    throw error;
+  });
+  if (manifest && (stored.manifestLoad === undefined || manifest.loadId === stored.manifestLoad)) return;
+  throw new MillraceError('MANIFEST_MISMATCH', {
+    message: `${files.location} is not the dataset any more that was loaded from up to ${last}: somebody has cleared the prefix, or moved another one there.`,
+    remedy: 'Bring the prefix back as it was, or load everything again with --full-refresh.',
+    facts: { location: files.location, manifest: last },
+  });
 }
 
 /** An empty prefix is no empty load: somebody has moved or removed what the load before this one committed. */
@@ -151,6 +172,7 @@ interface Group {
   /** Where the checkpoint must be, and where it goes. */
   readonly expected: string | null;
   readonly next: string | null;
+  readonly nextLoad: string | null;
   readonly finished: boolean;
 }
 
@@ -180,7 +202,13 @@ async function commitGroup(
     passing('redshift.copy.fenced');
     const changed = await writeRows(work, table, group.manifests, group.landed, group.replace);
     passing('redshift.copy.written');
-    const checkpoint: FilesCheckpoint = { window: null, loadId: load.id, location, ...(group.next !== null && { manifest: group.next }) };
+    const checkpoint: FilesCheckpoint = {
+      window: null,
+      loadId: load.id,
+      location,
+      ...(group.next !== null && { manifest: group.next }),
+      ...(group.nextLoad !== null && { manifestLoad: group.nextLoad }),
+    };
     const receipt: Receipt = {
       loadId: load.id,
       rows: (before?.rows ?? 0) + group.landed.reduce((sum, { rows }) => sum + rows, 0),

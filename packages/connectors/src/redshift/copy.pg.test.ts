@@ -203,6 +203,21 @@ test('an older attempt is refused, and of two runs at once each file is applied 
   expect(await rows(db)).toHaveLength(3);
 });
 
+test('a prefix that was cleared and filled anew is not taken for the dataset it was', async () => {
+  await using db = await testDatabase();
+  const lake = newLake();
+  const options = { mode: 'append', schema: 'create' } as const;
+  await stageFiles(lake, [fact(1)], { id: 'f1' });
+  await copyFiles({ url: db.url, files: await stageFiles(lake, [fact(2)], { id: 'f2' }), options, id: 'c1' });
+  rmSync(fileURLToPath(new URL(`${lake.replace('file:', 'file://')}/`)), { recursive: true });
+  const anew = await stageFiles(lake, [fact(3)], { id: 'g1' });
+  expect(await code(copyFiles({ url: db.url, files: anew, options, id: 'c2', key: 'c2' }))).toBe('MANIFEST_MISMATCH');
+  const more = await stageFiles(lake, [fact(4)], { id: 'g2' });
+  expect(await code(copyFiles({ url: db.url, files: more, options, id: 'c3', key: 'c3' }))).toBe('MANIFEST_MISMATCH');
+  await copyFiles({ url: db.url, files: more, options, id: 'c4', key: 'c4', fullRefresh: true });
+  expect(await rows(db)).toEqual(['3 1.00 ', '4 1.00 ']);
+});
+
 test('a key that is NULL is refused', async () => {
   await using db = await testDatabase();
   const loose = table('analytics.facts', { id: int8().orNull(), total: numeric(12, 2) });
