@@ -19,7 +19,7 @@ import { saltSetting } from './mask-sql.ts';
 import { compileSelect, type Select } from './select-sql.ts';
 import { lostWhileReading, type Reader, readerPurpose, Snapshot } from './snapshot.ts';
 import { planSplits, type SplitPlace, sourcesOf } from './split.ts';
-import { fixWindow, windowConditions } from './window.ts';
+import { type Cursor, fixWindow, windowConditions } from './window.ts';
 
 /** What is read: a table or view by its name, or a query. */
 export type ReadObject =
@@ -165,7 +165,8 @@ class PostgresSource implements RowSource {
     }
     const tables =
       found.relation && ['table', 'partitioned'].includes(found.relation.kind) ? await tree(this.#first, found.relation.oid) : null;
-    const cursor = { column: column.name, type: column.type, nullable: !column.notNull, from: found.from, tables };
+    const kind = found.relation ? cursorKinds[found.relation.kind] : 'query';
+    const cursor: Cursor = { column: column.name, type: column.type, nullable: !column.notNull, from: found.from, tables, kind };
     return fixWindow(this.#first, cursor, since, this.#context.log, this.#context.signal);
   }
 
@@ -262,6 +263,16 @@ class PostgresSource implements RowSource {
     return { format, schema, stream: copy.stream, done };
   }
 }
+
+const cursorKinds: Readonly<Record<Relation['kind'], Cursor['kind']>> = {
+  table: 'table',
+  partitioned: 'table',
+  view: 'view',
+  materialized: 'materialized view',
+  foreign: 'foreign table',
+  sequence: 'view',
+  other: 'view',
+};
 
 /** Cheapest first. Bytes may pass unread only where they mean the same at the other end. */
 export function offersFor(schema: RowSchema): WireFormat[] {

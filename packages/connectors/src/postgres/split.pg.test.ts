@@ -147,6 +147,20 @@ test('with one connection, splits that are opened at once come one after another
   expect(numbers(read.rows)).toEqual(upTo(3000));
 });
 
+test('where snapshots cannot be exported, splits are read one after another on one connection', async () => {
+  await db.sql("create table lonely as select i::int8 as id, repeat('l', 100) as note from generate_series(1, 3000) i");
+  await db.sql(
+    `revoke execute on function pg_export_snapshot() from public; create role lonely_${db.name} login password 'pw'; grant select on lonely to lonely_${db.name}`,
+  );
+  const url = db.url.replace(/\/\/.*@/, `//lonely_${db.name}:pw@`);
+  const context = testContext();
+  const read = await readAll(shop({ url }).selection(table('lonely', { id: int8().orNull() })), { splitBytes }, context);
+  expect(context.lines.join()).toMatch(/does not export snapshots/);
+  expect(read.plan.splits.length).toBeGreaterThan(3);
+  expect(numbers(read.rows)).toEqual(upTo(3000));
+  await db.sql(`grant execute on function pg_export_snapshot() to public; drop owned by lonely_${db.name}; drop role lonely_${db.name}`);
+});
+
 test('after a lost snapshot a window is read by ranges of the key, which a third attempt can go on with', async () => {
   await db.sql(
     `create table ledger (id int8 primary key, updated_at timestamptz not null default now(), note text); insert into ledger select i, '2024-01-01', repeat('n', 100) from generate_series(1, 6000) i; analyze ledger`,

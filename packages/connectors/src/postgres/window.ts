@@ -29,8 +29,9 @@ export interface Cursor {
   readonly nullable: boolean;
   /** FROM item that holds the column: a quoted table, or a query in parentheses. */
   readonly from: string;
-  /** OIDs of the table and its children; null for a query or a view, whose tables are not known. */
+  /** OIDs of the table and its children; null for anything else, whose tables are not known. */
   readonly tables: readonly string[] | null;
+  readonly kind: 'table' | 'view' | 'materialized view' | 'foreign table' | 'query';
 }
 
 type Since = NonNullable<ReadRequest['since']>;
@@ -43,6 +44,7 @@ const pollMs = 100;
 export async function fixWindow(session: Session, cursor: Cursor, since: Since, log: Log, signal: AbortSignal): Promise<Window> {
   const base = baseType(cursor.type);
   warnOfNulls(cursor, since, log);
+  warnOfOthers(cursor, base.kind, log);
   switch (base.kind) {
     case 'timestamptz':
     case 'timestamp':
@@ -95,6 +97,19 @@ function warnOfNulls({ column, nullable, tables }: Cursor, { low }: Since, log: 
   );
 }
 
+/** Whose rows appear by rules that the catalog does not show. */
+function warnOfOthers({ column, tables, kind }: Cursor, type: ColumnType['kind'], log: Log): void {
+  if (tables !== null) return;
+  const isClock = type === 'timestamptz' || type === 'timestamp' || type === 'date';
+  if (!isClock)
+    log.warn(
+      `Who is writing to what a ${kind} reads is not known: a transaction that commits late may add rows below the greatest "${column}". Use a timestamptz with a lag where that can happen.`,
+    );
+  else if (kind === 'materialized view' || kind === 'foreign table') {
+    log.warn(`The rows of a ${kind} may appear long after the time in "${column}": set a lag longer than that.`);
+  }
+}
+
 /** Values that grow, but not with the clock: everything up to the greatest one there is, once nobody can add below it any more. */
 async function valueBound(session: Session, cursor: Cursor, since: Since, log: Log, signal: AbortSignal): Promise<string> {
   const closed = since.low ?? least(cursor.type);
@@ -117,7 +132,7 @@ async function valueBound(session: Session, cursor: Cursor, since: Since, log: L
   if (!greatest?.['value']) return closed;
   const high = successor(cursor.type, greatest['value']);
   if (since.low !== null && !isAbove(cursor.type, high, since.low)) return since.low;
-  const writer = await writersGone(session, cursor.tables, Math.max(patienceMs, since.lagMs), signal);
+  const writer = cursor.tables && (await writersGone(session, cursor.tables, Math.max(patienceMs, since.lagMs), signal));
   if (writer === null) return high;
   log.warn(
     `A transaction (${writer}) has been writing to the table for a while and may yet add rows below the greatest "${cursor.column}": this run reads nothing new, the next one goes on.`,

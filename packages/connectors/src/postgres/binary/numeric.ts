@@ -122,6 +122,68 @@ export function encodeNumeric(text: string, out: Buffer, at: number): number {
   return header(out, at, count, weight, minus && count > 0 ? negative : 0, scale);
 }
 
+/** What one pass over a text can tell without a fraction of a doubt: at most twelve digits before the point and four after it. */
+const mostWhole = 1_000_000_000_000;
+const mostDecimals = 4;
+
+/**
+ * Writes the binary form of a plain decimal that fits `precision` and `scale` (undefined: any) and has few digits, and answers its
+ * length; 0 for every other value, which has to be looked at more closely.
+ */
+export function encodeShortNumeric(
+  text: string,
+  precision: number | undefined,
+  scale: number | undefined,
+  out: Buffer,
+  at: number,
+): number {
+  const size = text.length;
+  const minus = text.charCodeAt(0) === 45;
+  const begin = minus ? 1 : 0;
+  let whole = 0;
+  let from = begin;
+  for (; from < size; from++) {
+    const digit = text.charCodeAt(from) - 48;
+    if (!(digit >= 0 && digit <= 9)) break;
+    whole = whole * 10 + digit;
+  }
+  const digits = from - begin;
+  if (digits === 0 || whole >= mostWhole || (digits > 1 && text.charCodeAt(begin) === 48)) return 0;
+  let fraction = 0;
+  let decimals = 0;
+  if (from < size) {
+    if (text.charCodeAt(from) !== 46) return 0;
+    for (from++; from < size; from++, decimals++) {
+      const digit = text.charCodeAt(from) - 48;
+      if (!(digit >= 0 && digit <= 9)) return 0;
+      fraction = fraction * 10 + digit;
+    }
+    if (decimals === 0 || decimals > mostDecimals) return 0;
+    for (let missing = decimals; missing < mostDecimals; missing++) fraction *= 10;
+  }
+  if (precision !== undefined && (decimals !== scale || digits > precision - scale)) return 0;
+  if (whole === 0 && fraction === 0) return minus ? 0 : header(out, at, 0, 0, 0, decimals);
+  const high = Math.floor(whole / 100_000_000);
+  const rest = whole - high * 100_000_000;
+  const middle = (rest / 10_000) | 0;
+  const low = rest - middle * 10_000;
+  const weight = high > 0 ? 2 : middle > 0 ? 1 : low > 0 ? 0 : -1;
+  let place = at + 8;
+  if (weight === 2) place = group(out, place, high);
+  if (weight >= 1) place = group(out, place, middle);
+  if (weight >= 0) place = group(out, place, low);
+  if (fraction > 0) place = group(out, place, fraction);
+  // No zeros at the end: Postgres keeps none.
+  while (out[place - 1] === 0 && out[place - 2] === 0) place -= 2;
+  return header(out, at, (place - at - 8) / 2, weight, minus ? negative : 0, decimals);
+}
+
+function group(out: Buffer, at: number, value: number): number {
+  out[at] = value >> 8;
+  out[at + 1] = value & 255;
+  return at + 2;
+}
+
 /** An upper bound for the bytes of `encodeNumeric`. */
 export const numericRoom = (text: string): number => 8 + (text.length >> 1) + 8;
 

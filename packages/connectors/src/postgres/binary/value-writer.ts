@@ -4,7 +4,7 @@ import { dateWriter, stampWriter, timetzWriter, timeWriter, type Write } from '.
 import { elementOid, formOf } from './form.ts';
 import { encodeInterval } from './interval.ts';
 import { encodeBits, encodeMac, networkEncoder } from './network.ts';
-import { encodeNumeric, numericRoom } from './numeric.ts';
+import { encodeNumeric, encodeShortNumeric, numericRoom } from './numeric.ts';
 import { Output } from './output.ts';
 
 /** Writes values of a type in the form in which COPY BINARY carries it (`formOf`), with the checks of the text encoder. */
@@ -38,7 +38,7 @@ export function valueWriter(type: ColumnType): Write {
       return (value, out) => {
         out.room(12);
         out.int32(8);
-        out.bigint64(fitting(value) as bigint);
+        out.bigint64(typeof value === 'bigint' && BigInt.asIntN(64, value) === value ? value : (fitting(value) as bigint));
       };
     case 'float4':
       return (value, out) => {
@@ -54,6 +54,21 @@ export function valueWriter(type: ColumnType): Write {
       };
     case 'numeric':
       return (value, out) => {
+        if (typeof value === 'string') {
+          out.room(32);
+          const short = encodeShortNumeric(
+            value,
+            base.precision,
+            base.precision === undefined ? undefined : (base.scale ?? 0),
+            out.bytes,
+            out.at + 4,
+          );
+          if (short > 0) {
+            out.int32(short);
+            out.at += short;
+            return;
+          }
+        }
         const text = fitting(value) as string;
         out.room(4 + numericRoom(text));
         const length = encodeNumeric(text, out.bytes, out.at + 4);
@@ -71,8 +86,9 @@ export function valueWriter(type: ColumnType): Write {
       return stampWriter({ ...base, kind: base.kind });
     case 'text':
     case 'varchar':
-      return textWriter(fitting as (value: unknown) => string, base.kind === 'varchar' ? base.length : undefined);
+      return textWriter(fitting as (value: unknown) => string, 0, base.kind === 'varchar' ? base.length : undefined);
     case 'char':
+      return textWriter(fitting as (value: unknown) => string, base.length, base.length);
     case 'json':
       return (value, out) => writeText(fitting(value) as string, out);
     case 'enum':
@@ -142,10 +158,10 @@ function writeText(text: string, out: Output): void {
 }
 
 /** Most text is short and ASCII: written without a call to the engine, and found free of what databases refuse on the way. */
-function textWriter(fitting: (value: unknown) => string, limit = 64): Write {
+function textWriter(fitting: (value: unknown) => string, least: number, limit = 64): Write {
   const most = Math.min(limit, 64);
   return (value, out) => {
-    if (typeof value === 'string' && value.length <= most) {
+    if (typeof value === 'string' && value.length <= most && value.length >= least) {
       const size = value.length;
       out.room(4 + size);
       const to = out.at + 4;
