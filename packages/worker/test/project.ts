@@ -18,6 +18,8 @@ export interface TestProject extends AsyncDisposable {
   /** What was loaded. */
   rows(target?: string): Promise<number[]>;
   calls(): Promise<string[]>;
+  /** Splits that wait for a commit. */
+  staged(): Promise<number>;
 }
 
 const fixtures = fileURLToPath(new URL('./fixtures/ledger.ts', import.meta.url));
@@ -60,6 +62,7 @@ export async function testProject(): Promise<TestProject> {
       return executor;
     },
     rows: async (name = 'out') => (await ask(`select n from ledger_rows where target = '${name}' order by n`)).map(({ n }) => n as number),
+    staged: async () => Number((await ask('select count(distinct split) as splits from ledger_staged'))[0]?.['splits'] ?? 0),
     calls: async () => (await ask('select step from ledger_done order by step')).map(({ step }) => step as string),
     async [Symbol.asyncDispose]() {
       for (const executor of executors) await executor[Symbol.asyncDispose]();

@@ -28,7 +28,7 @@ function lookUp(of: RunValue['of'], run: RunFacts): string {
       const name = of.slice('params.'.length);
       const value = Object.hasOwn(run.params, name) ? run.params[name] : undefined;
       if (value !== undefined) return value;
-      throw missing(`run.${of}`, `Give it with --param ${name}=…, or give it a default in pipeline({ params }).`);
+      throw missing(`run.param('${name}')`, `Give it with --param ${name}=…, or give it a default in pipeline({ params }).`);
     }
   }
 }

@@ -291,7 +291,7 @@ function worldOf(fixture: SinkFixture, target: Target): World {
     read: async () => [...(await fixture.read())].map(({ id, note }) => ({ id, note })).sort((a, b) => a.id - b.id),
     async checkpoint(step = 'load') {
       await using sink = await open();
-      return sink.checkpoint({ pipeline: 'conformance', step });
+      return await sink.checkpoint({ pipeline: 'conformance', step });
     },
   };
   return world;

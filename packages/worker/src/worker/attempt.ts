@@ -118,12 +118,17 @@ export class Attempt {
         : outcome.error.code === 'SHUTDOWN'
           ? { type: 'release', stage, epoch }
           : { type: 'fail', stage, epoch, error: redactError(outcome.error, redactor), random: Math.random() };
+    await this.#patiently(() => store.transition(run, (record, now) => decide(record, command, now)));
+  }
+
+  /** Again and again while the store is away, unless we have to go. */
+  async #patiently<T>(work: () => Promise<T>): Promise<T> {
     for (let pause = 100; ; pause = Math.min(2 * pause, 5_000)) {
       try {
-        await store.transition(run, (record, now) => decide(record, command, now));
-        return;
+        return await work();
       } catch (error) {
-        if (!isMillraceError(error) || error.code !== 'STATE_UNAVAILABLE' || this.#stopped?.code === 'SHUTDOWN') throw error;
+        const goes = this.#stopped?.code === 'SHUTDOWN' || this.#stopped?.code === 'LEASE_LOST';
+        if (!isMillraceError(error) || error.code !== 'STATE_UNAVAILABLE' || goes) throw error;
         await sleep(pause);
       }
     }
@@ -154,11 +159,11 @@ export class Attempt {
     const { store } = this.#setting;
     switch (request.type) {
       case 'plan':
-        return store.storePlan(this.lease, request.plan);
+        return this.#patiently(() => store.storePlan(this.lease, request.plan));
       case 'part':
-        return store.storePart(this.lease, request.part);
+        return this.#patiently(() => store.storePart(this.lease, request.part));
       case 'forget-parts':
-        return store.forgetParts(this.lease);
+        return this.#patiently(() => store.forgetParts(this.lease));
       default:
         return request satisfies never;
     }

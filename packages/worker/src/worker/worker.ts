@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { decide, type RunStore, type StageProgress, type WakeUp, type WorkerHold } from '@millrace/core/runtime';
+import { decide, isMillraceError, type RunStore, type StageProgress, type WakeUp, type WorkerHold } from '@millrace/core/runtime';
 import type { Dispatch } from '../dispatch/dispatch.ts';
 import type { Redactor } from '../secrets/redact.ts';
 import { ProcessPool } from '../stage-process/pool.ts';
@@ -129,6 +129,9 @@ export class Worker implements AsyncDisposable {
     if (this.#drained) attempt.stop(shutdown);
     try {
       await attempt.done;
+    } catch (error) {
+      // Its lease runs out, and the stage is run again; but somebody should know.
+      if (!isMillraceError(error)) process.emitWarning(error instanceof Error ? error : String(error));
     } finally {
       this.#attempts.delete(attempt);
       this.#relay.nudge();
