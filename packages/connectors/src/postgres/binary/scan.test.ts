@@ -21,7 +21,7 @@ function row(fields: readonly Field[]): Buffer {
 }
 
 /** As text, which compares faster than bytes. */
-const shown = (rows: readonly (readonly Field[])[]) => rows.map((fields) => fields.map((field) => field && field.toString('latin1')));
+const shown = (rows: readonly (readonly Field[])[]) => rows.map((fields) => fields.map((field) => field?.toString('latin1')));
 
 function fieldsOf(batches: readonly Scanned[], columns: number): Field[][] {
   return batches.flatMap(({ data, starts, lengths, rows }) =>
