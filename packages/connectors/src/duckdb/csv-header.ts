@@ -1,55 +1,47 @@
-import { MillraceError } from '@millrace/core/runtime';
 import type { InputFile } from './files-to-csv.ts';
-import type { DuckDb } from './process.ts';
 import type { CsvDialect } from './read-sql.ts';
-import { literal } from './sql.ts';
+import { corrupt, textOf } from './text-file.ts';
 
-export interface FirstLine {
-  readonly names: readonly string[];
-  /** DuckDB wants to be told: where it guesses, a lone carriage return within quotes confuses it. */
-  readonly lineEnd: '\n' | '\r\n';
-}
+/** A header is longer than this only where the file is none. */
+const mostBytes = 1024 * 1024;
 
-/** The fields of a CSV file's first line, or null where the file is empty. @throws FILE_CORRUPT where a header has a name twice */
-export async function firstLine(duckdb: DuckDb, link: string, file: InputFile, dialect: CsvDialect, rowBytes: number): Promise<FirstLine | null> {
-  const [row] = await duckdb.run(
-    `SELECT line FROM read_csv(${literal(link)}, columns = {'line': 'VARCHAR'}, auto_detect = false, header = false, delim = E'\\x1f', quote = '', escape = '', new_line = '\\n', strict_mode = false, ignore_errors = true, compression = ${literal(file.codec)}, parallel = false, max_line_size = ${rowBytes}, buffer_size = ${rowBytes}) LIMIT 1`,
-  );
-  if (!row) return null;
-  const line = String(row[0] ?? '').replace(/^\ufeff/, '');
-  const names = fields(line.replace(/\r$/, ''), dialect);
-  const twice = dialect.header ? names.find((name, place) => names.indexOf(name) !== place) : undefined;
-  if (twice === undefined) return { names, lineEnd: line.endsWith('\r') ? '\r\n' : '\n' };
-  throw new MillraceError('FILE_CORRUPT', {
-    message: `${file.label} has two columns named "${twice}".`,
-    remedy: 'Give every column of the first line a name of its own.',
-    facts: { file: file.label, column: twice },
-  });
-}
-
-/** One line of CSV taken apart. A name that holds a line break is left out: its quote stays open, and no column has such a name. */
-function fields(line: string, { delimiter, quote, escape }: CsvDialect): string[] {
-  const names: string[] = [];
-  let at = 0;
-  for (;;) {
-    if (quote !== '' && line.startsWith(quote, at)) {
-      let name = '';
-      at += quote.length;
-      while (at < line.length) {
-        if (line.startsWith(escape + quote, at)) {
-          name += quote;
-          at += escape.length + quote.length;
-        } else if (line.startsWith(quote, at)) break;
-        else name += line[at++];
-      }
-      names.push(name);
-      at += quote.length;
-    } else {
-      const end = line.indexOf(delimiter, at);
-      names.push(line.slice(at, end < 0 ? undefined : end));
-      at = end < 0 ? line.length : end;
-    }
-    if (!line.startsWith(delimiter, at)) return names;
-    at += delimiter.length;
+/** The names in the first row, or null where the file is empty. @throws FILE_CORRUPT where a name stands twice */
+export async function headerNames(file: InputFile, dialect: CsvDialect, signal: AbortSignal): Promise<readonly string[] | null> {
+  let text = '';
+  for await (const chunk of textOf(file, signal)) {
+    text += chunk.toString('latin1');
+    if (firstRow(text, dialect) !== null || text.length > mostBytes) break;
   }
+  if (text === '') return null;
+  const names = (firstRow(text, dialect) ?? fieldsOf(text, dialect).fields).map((name) => Buffer.from(name, 'latin1').toString('utf8'));
+  const twice = names.find((name, place) => names.indexOf(name) !== place);
+  if (twice !== undefined) throw corrupt(file, `two columns are named "${twice}"`);
+  return names;
+}
+
+function firstRow(text: string, dialect: CsvDialect): string[] | null {
+  const { fields, ended } = fieldsOf(text, dialect);
+  return ended ? fields : null;
+}
+
+/** Fields up to the first line end outside of quotes. */
+function fieldsOf(text: string, { delimiter, quote, escape }: CsvDialect): { fields: string[]; ended: boolean } {
+  const fields: string[] = [];
+  let field = '';
+  let quoted = false;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at]!;
+    if (quoted) {
+      if (character === escape && (text[at + 1] === quote || escape !== quote)) {
+        if (text[at + 1] !== undefined) field += text[++at];
+      } else if (character === quote) quoted = false;
+      else field += character;
+    } else if (character === quote && field === '') quoted = true;
+    else if (character === delimiter) {
+      fields.push(field);
+      field = '';
+    } else if (character === '\n') return { fields: [...fields, field], ended: true };
+    else if (character !== '\r') field += character;
+  }
+  return { fields: [...fields, field], ended: false };
 }

@@ -4,11 +4,13 @@ import { type BytesChannel, isMillraceError, MillraceError, type RowSchema } fro
 import { type ConversionContext, spoolName } from './conversion.ts';
 import { digest, gzip } from './digest.ts';
 import { feed } from './feed.ts';
+import type { InputFile } from './files-to-csv.ts';
 import { lease } from './pool.ts';
-import type { DuckDb, Row } from './process.ts';
+import type { Row } from './process.ts';
+import { canonicalDialect } from './read-sql.ts';
 import { maxRowBytes } from './row-width.ts';
-import { columnMap } from './sql.ts';
-import { copyStatement, readColumns } from './write-sql.ts';
+import { countRows, csvInlet, jsonlInlet } from './text-inlet.ts';
+import { copyStatement } from './write-sql.ts';
 
 export interface FileFormat {
   readonly format: 'parquet' | 'csv' | 'jsonl';
@@ -61,7 +63,7 @@ export async function csvToFiles(channel: BytesChannel, format: FileFormat, cont
     const { rows, result } = await feed({ channel, duckdb, path: join(context.spool, input), rowBytes, context }, (parallel) =>
       duckdb.run(copyStatement(channel.schema, format, { input, target, parallel, rowBytes })),
     );
-    const files = await writtenFiles(duckdb, channel.schema, format, result, context);
+    const files = await writtenFiles(channel.schema, format, result, context);
     const written = files.reduce((sum, file) => sum + file.rows, 0);
     if (written !== rows) throw rowsMissing(rows, written);
     return files;
@@ -94,8 +96,8 @@ function rowsMissing(sent: number, written: number): MillraceError {
   });
 }
 
-async function writtenFiles(duckdb: DuckDb, schema: RowSchema, format: FileFormat, result: readonly Row[], context: ConversionContext): Promise<WrittenFile[]> {
-  const listed = format.format === 'parquet' ? parquetFiles(result, schema) : await textFiles(duckdb, schema, format, result);
+async function writtenFiles(schema: RowSchema, format: FileFormat, result: readonly Row[], context: ConversionContext): Promise<WrittenFile[]> {
+  const listed = format.format === 'parquet' ? parquetFiles(result, schema) : await textFiles(schema, format, result, context);
   const files: WrittenFile[] = [];
   for (const { name, rows, columns } of listed) {
     const path = join(context.spool, name);
@@ -136,20 +138,18 @@ function parquetFiles(result: readonly Row[], schema: RowSchema): Listed[] {
 const hasPublicBounds = (kind: string): boolean => ['int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'date', 'time', 'timestamp', 'timestamptz'].includes(kind);
 
 /** RETURN_FILES: rows of all, then the names. Where there are several, each is read once more to be counted. */
-async function textFiles(duckdb: DuckDb, schema: RowSchema, format: FileFormat, result: readonly Row[]): Promise<Listed[]> {
+async function textFiles(schema: RowSchema, format: FileFormat, result: readonly Row[], context: ConversionContext): Promise<Listed[]> {
   const [total, names] = result[0] as [string, readonly string[] | null];
   if (!names || names.length <= 1) return (names ?? []).map((name) => ({ name, rows: Number(total), columns: null }));
-  const counted: Listed[] = [];
   const rowBytes = maxRowBytes(schema, format.maxRowBytes);
+  const listed: Listed[] = [];
   for (const name of names) {
-    const columns = format.format === 'csv' ? readColumns(schema).map(([column]) => [column, 'VARCHAR'] as const) : ([['line', 'VARCHAR']] as const);
-    const dialect = format.format === 'csv' ? `header = true, delim = ',', quote = '"', escape = '"'` : `header = false, delim = E'\\x1f', quote = '', escape = ''`;
-    const [[rows] = ['0']] = await duckdb.run(
-      `SELECT count(*) FROM read_csv('${name.replaceAll("'", "''")}', columns = ${columnMap(columns)}, ${dialect}, auto_detect = false, new_line = '\\n', parallel = false, max_line_size = ${rowBytes}, buffer_size = ${rowBytes})`,
-    );
-    counted.push({ name, rows: Number(rows), columns: null });
+    const file: InputFile = { path: join(context.spool, name), label: name, format: format.format, codec: format.codec === 'zstd' ? 'zstd' : 'none' };
+    const inlet =
+      format.format === 'csv' ? csvInlet(file, canonicalDialect, rowBytes, schema.columns.length === 1, context.signal) : jsonlInlet(file, rowBytes, context.signal);
+    listed.push({ name, rows: await countRows(inlet), columns: null });
   }
-  return counted;
+  return listed;
 }
 
 /** What a file's name ends with: `.parquet`, `.csv.gz`, `.jsonl`. */

@@ -9,7 +9,10 @@ const chunk = 1024 * 1024;
 /** SHA-256 of a file, lower-case hex. */
 export async function digest(path: string, signal: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
-  for await (const bytes of createReadStream(path, { highWaterMark: chunk, signal })) hash.update(bytes as Buffer);
+  for await (const bytes of createReadStream(path, { highWaterMark: chunk })) {
+    signal.throwIfAborted();
+    hash.update(bytes as Buffer);
+  }
   return hash.digest('hex');
 }
 

@@ -65,6 +65,8 @@ function refusal(why: Refusal, column: string, type: string, value: string, line
         remedy: 'Correct the value at its source, or declare the column with a type that holds it.',
         facts,
       });
+    case 'line':
+      return corrupt(`it is not a ${type}`, { column: '', value });
     case 'missing':
       return new MillraceError('TYPE_MISMATCH', {
         message: `Column "${column}" holds NULL, and the table says that it never does.`,

@@ -119,7 +119,7 @@ async function reasonOf(running: Promise<unknown> | null, broken: unknown): Prom
   return Promise.race([answer, sleep(5_000, early, { ref: false })]);
 }
 
-function drained(writer: Writable): Promise<void> {
+export function drained(writer: Writable): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       writer.off('drain', done).off('close', done).off('error', done);

@@ -3,9 +3,10 @@ import { symlink, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { type BytesChannel, isMillraceError, type RelationalOp, type RowSchema, type SecretRef } from '@millrace/core/runtime';
+import { type BytesChannel, isMillraceError, MillraceError, type RelationalOp, type RowSchema, type SecretRef } from '@millrace/core/runtime';
 import { type ConversionContext, spoolName } from './conversion.ts';
 import { locate, type OpenedFile } from './find-row.ts';
+import { runWith } from './inlet.ts';
 import { makePipe, openReader } from './pipe.ts';
 import { lease } from './pool.ts';
 import { type CsvDialect, fileQuery } from './read-sql.ts';
@@ -59,10 +60,10 @@ export async function filesToCsv(request: FilesToCsv, context: ReadContext): Pro
       spooled.push(link);
       await symlink(resolve(file.path), join(context.spool, link));
       try {
-        opened.push({ ...(await fileQuery(leased.duckdb, file, link, request)), file, link });
+        opened.push({ ...(await fileQuery(leased.duckdb, file, link, request, context.signal)), file, link });
       } catch (error) {
         throw isMillraceError(error) && error.code === 'FILE_CORRUPT' && error.facts['file'] !== file.label
-          ? await locate(error, [{ file, link, sql: '', source: '', raw: [] }], [], leased.duckdb)
+          ? await locate(error, [{ file, link, sql: '', source: '', raw: [], inlet: null }], [], leased.duckdb, context)
           : error;
       }
     }
@@ -75,23 +76,29 @@ export async function filesToCsv(request: FilesToCsv, context: ReadContext): Pro
     const columns = rows.columns.map(({ name, type, nullable }) => ({ name, type, nullable }));
     const piped = await makePipe(context.spool, output);
     const { stream, finish } = piped ? openReader(join(context.spool, output)) : { stream: new PassThrough(), finish: () => {} };
+    const inlets = opened.flatMap(({ inlet }) => (inlet ? [inlet] : []));
+    const counted = form === 'text' && !request.absorbed.some(({ op }) => op === 'filter' || op === 'dedupe');
+    const names = request.schema.columns.map(({ name }) => name);
     let running = true;
-    const done = leased.duckdb.run(statement, rows.values).then(
-      async (result) => {
+    const convert = async () => {
+      try {
+        const { result, rows: given } = await runWith(leased.duckdb, statement, rows.values, inlets, context);
+        const count = Number(result[0]?.[0] ?? 0);
+        if (counted && count !== given) throw rowsLost(given, count, opened);
         running = false;
         finish();
         if (!piped) await pipeline(createReadStream(join(context.spool, output)), stream as PassThrough).catch(() => {});
-        await release();
-        return { rows: Number(result[0]?.[0] ?? 0) };
-      },
-      async (error: unknown) => {
-        const located = await locate(error, opened, request.schema.columns.map(({ name }) => name), leased.duckdb);
+        return { rows: count };
+      } catch (error) {
+        const located = await locate(error, opened, names, leased.duckdb, context);
         running = false;
-        await release();
         stream.destroy(located as Error);
         throw located;
-      },
-    );
+      } finally {
+        await release();
+      }
+    };
+    const done = convert();
     done.catch(() => {});
     // Nobody reads the pipe any more: the statement would wait for ever.
     stream.once('close', () => {
@@ -99,8 +106,16 @@ export async function filesToCsv(request: FilesToCsv, context: ReadContext): Pro
     });
     return { format: 'csv', schema: { columns, ...(request.schema.key && { key: request.schema.key }) }, stream, done };
   } catch (error) {
-    await leased.duckdb.kill(error as Error);
+    if (leased.duckdb.busy) await leased.duckdb.kill(error as Error);
     await release();
     throw error;
   }
+}
+
+function rowsLost(given: number, written: number, files: readonly OpenedFile[]): MillraceError {
+  return new MillraceError('FILE_CORRUPT', {
+    message: `${files.map(({ file }) => file.label).join(', ')}: ${given} rows are there, and ${written} could be read.`,
+    remedy: 'Look for rows that do not follow the format, such as text behind a closing quote.',
+    facts: { given, written },
+  });
 }

@@ -18,7 +18,7 @@ export function lineGuard(): (chunk: Buffer) => Buffer {
       const byte = chunk[at]!;
       if (byte === quote) quoted = !quoted;
       else if (byte <= sub && (byte === sub || (quoted && (byte === lineFeed || byte === carriageReturn)))) {
-        pieces.push(chunk.subarray(from, at), byte === lineFeed ? guardedLineFeed : byte === sub ? guardedSub : guardedReturn);
+        pieces.push(chunk.subarray(from, at), guarded(byte));
         from = at + 1;
       }
     }
@@ -27,6 +27,9 @@ export function lineGuard(): (chunk: Buffer) => Buffer {
     return Buffer.concat(pieces);
   };
 }
+
+/** What stands for a line break or a SUB. */
+export const guarded = (byte: number): Buffer => (byte === lineFeed ? guardedLineFeed : byte === sub ? guardedSub : guardedReturn);
 
 /** The text column `x` as it was before the guard. */
 export function unguarded(x: string): string {

@@ -1,10 +1,13 @@
 import { baseType, type ColumnSchema, MillraceError, type RowSchema, typeName } from '@millrace/core/runtime';
-import { firstLine } from './csv-header.ts';
+import { headerNames } from './csv-header.ts';
 import { canonicalText } from './file-text.ts';
 import type { FilesToCsv, InputFile } from './files-to-csv.ts';
+import type { Inlet } from './inlet.ts';
+import { unguarded } from './line-guard.ts';
 import { parquetValue } from './parquet-column.ts';
 import type { DuckDb } from './process.ts';
 import { maxRowBytes } from './row-width.ts';
+import { csvInlet, jsonlInlet } from './text-inlet.ts';
 import { columnMap, ident, literal, refuse } from './sql.ts';
 
 export interface CsvDialect {
@@ -24,20 +27,24 @@ export interface FileQuery {
   readonly sql: string;
   readonly source: string;
   readonly raw: readonly string[];
+  /** The whole row, where the file has lines. */
+  readonly line?: string;
+  /** Text files come in through a pipe; Parquet is read where it stands. */
+  readonly inlet: Inlet | null;
 }
 
 /**
  * A SELECT of the schema's columns, named `c0`, `c1`, …, out of one file, whose columns have been held against the schema.
  * @throws SCHEMA_DRIFT for a column that is missing or of a type that does not fit · FILE_CORRUPT
  */
-export async function fileQuery(duckdb: DuckDb, file: InputFile, link: string, request: FilesToCsv): Promise<FileQuery> {
+export async function fileQuery(duckdb: DuckDb, file: InputFile, link: string, request: FilesToCsv, signal: AbortSignal): Promise<FileQuery> {
   switch (file.format) {
     case 'parquet':
       return parquetQuery(duckdb, file, link, request.schema);
     case 'csv':
-      return csvQuery(duckdb, file, link, request);
+      return csvQuery(file, request, signal);
     case 'jsonl':
-      return jsonlQuery(file, link, request);
+      return jsonlQuery(file, request, signal);
   }
 }
 
@@ -51,42 +58,47 @@ async function parquetQuery(duckdb: DuckDb, file: InputFile, link: string, schem
     if (value === null) throw unfitColumn(file, column, type);
     return `${notNull(column, value)} AS c${index}`;
   });
-  return { sql: `SELECT ${list.join(', ')} FROM ${source}`, source, raw: schema.columns.map(({ name }) => `CAST(${ident(name)} AS VARCHAR)`) };
+  return { sql: `SELECT ${list.join(', ')} FROM ${source}`, source, raw: schema.columns.map(({ name }) => `CAST(${ident(name)} AS VARCHAR)`), inlet: null };
 }
 
-async function csvQuery(duckdb: DuckDb, file: InputFile, link: string, { schema, maxRowBytes: asked }: FilesToCsv): Promise<FileQuery> {
+async function csvQuery(file: InputFile, { schema, maxRowBytes: asked }: FilesToCsv, signal: AbortSignal): Promise<FileQuery> {
   const dialect = file.csv ?? canonicalDialect;
   const rowBytes = maxRowBytes(schema, asked);
-  const first = await firstLine(duckdb, link, file, dialect, rowBytes);
+  const names = dialect.header ? await headerNames(file, dialect, signal) : schema.columns.map(({ name }) => name);
   // An empty file has no header and no rows.
-  if (first === null) {
+  if (names === null) {
     const sql = `SELECT ${schema.columns.map((_, index) => `CAST(NULL AS VARCHAR) AS c${index}`).join(', ')} WHERE false`;
-    return { sql, source: `(${sql})`, raw: schema.columns.map((_, index) => `c${index}`) };
+    return { sql, source: `(${sql})`, raw: schema.columns.map((_, index) => `c${index}`), inlet: null };
   }
-  const names = dialect.header ? first.names : schema.columns.map(({ name }) => name);
-  const raw: string[] = [];
-  const list = schema.columns.map((column, index) => {
+  const inlet = csvInlet(file, dialect, rowBytes, names.length === 1, signal);
+  const fields = names.map((_, index) => [`f${index}`, 'VARCHAR'] as const);
+  const source = `read_csv(${literal(inlet.name)}, columns = ${columnMap(fields)}, auto_detect = false, header = false, delim = ${literal(dialect.delimiter)}, quote = ${literal(dialect.quote)}, escape = ${literal(dialect.escape)}, nullstr = ${literal(dialect.nullText)}, allow_quoted_nulls = false, new_line = '\\n', compression = 'none', max_line_size = ${rowBytes}, buffer_size = ${rowBytes})`;
+  const raw = schema.columns.map((column) => {
     const place = names.indexOf(column.name);
     if (place < 0) throw missingColumn(file, column, names);
-    raw.push(`f${place}`);
-    return `${notNull(column, canonicalText(column, `f${place}`))} AS c${index}`;
+    return unguarded(`f${place}`);
   });
-  const source = csvSource(link, file, { ...dialect, lineEnd: first.lineEnd }, names.length, rowBytes);
-  return { sql: `SELECT ${list.join(', ')} FROM ${source}`, source, raw };
+  const list = schema.columns.map((column, index) => `${notNull(column, canonicalText(column, `r${index}`))} AS c${index}`);
+  // Each field is put back once, under a name, and checked by that name.
+  const back = `SELECT ${raw.map((text, index) => `${text} AS r${index}`).join(', ')} FROM ${source}`;
+  return { sql: `SELECT ${list.join(', ')} FROM (${back})`, source, raw, inlet };
 }
 
-/** Fields are `f0`, `f1`, …. One thread reads: see `line-guard.ts` for what the parallel reader makes of line breaks in quotes. */
-function csvSource(link: string, file: InputFile, dialect: CsvDialect & { readonly lineEnd: string }, width: number, rowBytes: number): string {
-  const columns = Array.from({ length: width }, (_, index) => [`f${index}`, 'VARCHAR'] as const);
-  return `read_csv(${literal(link)}, columns = ${columnMap(columns)}, auto_detect = false, header = ${dialect.header}, delim = ${literal(dialect.delimiter)}, quote = ${literal(dialect.quote)}, escape = ${literal(dialect.escape)}, nullstr = ${literal(dialect.nullText)}, allow_quoted_nulls = false, new_line = ${dialect.lineEnd === '\n' ? `'\\n'` : `'\\r\\n'`}, compression = ${literal(file.codec)}, parallel = false, max_line_size = ${rowBytes}, buffer_size = ${rowBytes})`;
-}
-
-function jsonlQuery(file: InputFile, link: string, { schema, maxRowBytes: asked }: FilesToCsv): FileQuery {
-  const columns = schema.columns.map(({ name }) => [name, 'JSON'] as const);
-  const source = `read_json(${literal(link)}, format = 'newline_delimited', columns = ${columnMap(columns)}, compression = ${literal(file.codec === 'none' ? 'uncompressed' : file.codec)}, maximum_object_size = ${maxRowBytes(schema, asked)}, convert_strings_to_integers = false)`;
-  const texts = schema.columns.map((column) => jsonText(column, ident(column.name)));
-  const list = schema.columns.map((column, index) => `${notNull(column, canonicalText(column, texts[index]!))} AS c${index}`);
-  return { sql: `SELECT ${list.join(', ')} FROM ${source}`, source, raw: texts };
+/**
+ * Lines come in as one text column each, and are taken apart here: DuckDB's own reader of JSON opens its input more than once, which a pipe
+ * does not allow. Control characters cannot stand in JSON, so one of them serves as the delimiter that never occurs.
+ */
+function jsonlQuery(file: InputFile, { schema, maxRowBytes: asked }: FilesToCsv, signal: AbortSignal): FileQuery {
+  const rowBytes = maxRowBytes(schema, asked);
+  const inlet = jsonlInlet(file, rowBytes, signal);
+  const source = `read_csv(${literal(inlet.name)}, columns = {'line': 'VARCHAR'}, auto_detect = false, header = false, delim = E'\\x1f', quote = '', escape = '', nullstr = E'\\x1e', new_line = '\\n', compression = 'none', max_line_size = ${rowBytes}, buffer_size = ${rowBytes})`;
+  const shape = literal(JSON.stringify(Object.fromEntries(schema.columns.map(({ name }) => [name, 'JSON']))));
+  const fields = `TRY(from_json(line, ${shape}))`;
+  const raw = schema.columns.map((column) => jsonText(column, `json_extract(line, ${literal(`$."${column.name.replaceAll('"', '\\"')}"`)})`));
+  const list = schema.columns.map((column, index) => `${notNull(column, canonicalText(column, `r${index}`))} AS c${index}`);
+  const parsed = `SELECT coalesce(${fields}, ${refuse('line', '', 'JSON object', 'line')}) AS object FROM ${source}`;
+  const back = `SELECT ${schema.columns.map((column, index) => `${jsonText(column, `object.${ident(column.name)}`)} AS r${index}`).join(', ')} FROM (${parsed})`;
+  return { sql: `SELECT ${list.join(', ')} FROM (${back})`, source, raw, line: 'line', inlet };
 }
 
 /** A JSON value as text: strings without their quotes, everything else as JSON writes it. */

@@ -20,7 +20,10 @@ export function refuse(why: Refusal, column: string, type: string, value: string
   return `error(concat(${literal(head)}, left(${value}, 100), ${literal(mark)}))`;
 }
 
-/** `unrepresentable`: the format cannot hold it. `mismatch`: it is not of the column's type. `missing`: NULL where none may stand. */
-export type Refusal = 'unrepresentable' | 'mismatch' | 'missing';
+/**
+ * `unrepresentable`: the format cannot hold it. `mismatch`: it is not of the column's type. `missing`: NULL where none may stand. `line`: the whole row is
+ * not what it should be.
+ */
+export type Refusal = 'unrepresentable' | 'mismatch' | 'missing' | 'line';
 
 export const refusalPattern = /millrace\u001f([a-z]+)\u001f([^\u001f]*)\u001f([^\u001f]*)\u001f([\s\S]*?)\u001f/;

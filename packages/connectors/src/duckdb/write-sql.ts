@@ -22,7 +22,7 @@ export function copyStatement(schema: RowSchema, format: FileFormat, paths: Copy
 }
 
 /** All as text: what a column may hold is decided in `valueOfText`, not by DuckDB's own casts. */
-export const readColumns = (schema: RowSchema): [string, string][] => schema.columns.map((_, index) => [`c${index}`, 'VARCHAR']);
+const readColumns = (schema: RowSchema): [string, string][] => schema.columns.map((_, index) => [`c${index}`, 'VARCHAR']);
 
 function selectList(columns: readonly ColumnSchema[], format: FileFormat): string {
   switch (format.format) {

@@ -1,0 +1,103 @@
+import { rowTooLong } from './failure.ts';
+import type { InputFile } from './files-to-csv.ts';
+import { guarded } from './line-guard.ts';
+import type { CsvDialect } from './read-sql.ts';
+import { corrupt } from './text-file.ts';
+
+const lineFeed = 0x0a;
+const carriageReturn = 0x0d;
+const sub = 0x1a;
+
+/**
+ * Rows of a CSV file of any dialect for DuckDB's parallel reader, which loses its way in line breaks within values and passes over
+ * what it cannot make sense of (an open quote, an unexpected line end) without a word. What comes out has a line feed at every row's end and
+ * nowhere else (`line-guard.ts`), no header and no empty lines; fields stay as they are.
+ */
+export class RowGuard {
+  readonly #file: InputFile;
+  readonly #rowBytes: number;
+  readonly #delimiter: number;
+  readonly #quote: number;
+  readonly #escape: number;
+  /** `start` of a field, `plain` within it, `quoted`, and `after` a quote that may have closed it. */
+  #at: 'start' | 'plain' | 'quoted' | 'after' | 'escaped' = 'start';
+  #skipping: boolean;
+  #rowLength = 0;
+  /** Rows handed out. */
+  rows = 0;
+
+  constructor(file: InputFile, dialect: CsvDialect, rowBytes: number) {
+    this.#file = file;
+    this.#rowBytes = rowBytes;
+    this.#delimiter = dialect.delimiter.charCodeAt(0);
+    this.#quote = dialect.quote === '' ? -1 : dialect.quote.charCodeAt(0);
+    this.#escape = dialect.escape === '' ? -1 : dialect.escape.charCodeAt(0);
+    this.#skipping = dialect.header;
+  }
+
+  push(chunk: Buffer, single: boolean): Buffer {
+    const pieces: Buffer[] = [];
+    const quote = this.#quote;
+    const delimiter = this.#delimiter;
+    const doubled = this.#escape === quote;
+    let at = this.#at;
+    let from = 0;
+    let rowFrom = 0;
+    const take = (to: number, instead?: Buffer) => {
+      if (!this.#skipping && to > from) pieces.push(chunk.subarray(from, to));
+      if (!this.#skipping && instead) pieces.push(instead);
+      from = to + 1;
+    };
+    for (let i = 0; i < chunk.length; i++) {
+      const byte = chunk[i]!;
+      if (at === 'quoted') {
+        if (byte === quote) at = doubled ? 'after' : 'plain';
+        else if (!doubled && byte === this.#escape) at = 'escaped';
+        else if (byte === lineFeed || byte === carriageReturn || byte === sub) take(i, guarded(byte));
+        continue;
+      }
+      if (at === 'escaped') {
+        at = 'quoted';
+        if (byte === lineFeed || byte === carriageReturn || byte === sub) take(i, guarded(byte));
+        continue;
+      }
+      if (byte === quote && (at === 'start' || at === 'after')) {
+        at = 'quoted';
+      } else if (byte === delimiter) {
+        at = 'start';
+      } else if (byte === lineFeed) {
+        const length = this.#rowLength + i - rowFrom;
+        if (length >= this.#rowBytes) throw rowTooLong();
+        if (length === 0 && !single) take(i);
+        else if (this.#skipping) {
+          this.#skipping = false;
+          from = i + 1;
+        } else this.rows++;
+        this.#rowLength = 0;
+        rowFrom = i + 1;
+        at = 'start';
+      } else if (byte === carriageReturn) {
+        // Part of the line end, or out of place, which DuckDB then says of the row.
+        take(i);
+        rowFrom++;
+      } else {
+        if (byte === sub) take(i, guarded(byte));
+        at = 'plain';
+      }
+    }
+    this.#at = at;
+    this.#rowLength += chunk.length - rowFrom;
+    if (this.#rowLength >= this.#rowBytes) throw rowTooLong();
+    if (from === 0 && !this.#skipping) return chunk;
+    take(chunk.length);
+    return Buffer.concat(pieces);
+  }
+
+  /** The end of the last row, where the file has none. @throws FILE_CORRUPT for a quote that nobody closed */
+  end(): Buffer {
+    if (this.#at === 'quoted' || this.#at === 'escaped') throw corrupt(this.#file, 'a quote is not closed', this.rows + 1);
+    if (this.#rowLength === 0 || this.#skipping) return Buffer.alloc(0);
+    this.rows++;
+    return Buffer.from('\n');
+  }
+}
