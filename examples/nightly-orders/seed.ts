@@ -10,7 +10,6 @@ const warehouse = postgres({ url: secret('WAREHOUSE_URL') });
 const sold = sql(shop, [
   `create table if not exists public.orders (
     id bigint primary key, customer_id bigint not null, total numeric(12,2) not null, currency text not null, note text, updated_at timestamptz not null)`,
-  'create index if not exists orders_updated_at on public.orders (updated_at)',
   `create or replace function public.make_orders(first bigint, last bigint, changed timestamptz) returns setof public.orders language sql stable as $$
     select n, 1 + n * 7919 % 50000,
       case n % 1000 when 0 then 9999999999.99 when 1 then -0.01 when 2 then 0 else (n * 104729 % 1000000)::numeric / 100 end,

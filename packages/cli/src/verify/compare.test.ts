@@ -8,6 +8,7 @@ import { compare, type Rule } from './compare.ts';
 import { DigestSpool } from './digest-spool.ts';
 import { canonicalJsonText } from './json-text.ts';
 import { digestBytes, keyDigest, type RowShape, shapeOf, textReader, writeDigest } from './row-digest.ts';
+import { TextHash } from './text-hash.ts';
 
 const keyed = table('t', { id: int4(), value: text().orNull() }, { key: ['id'] });
 const shape = shapeOf(keyed, keyed);
@@ -101,6 +102,32 @@ test('a million rows go to disk, and nothing of them stays there', () => {
   let rows = 0;
   for (let part = 0; part < 256; part++) rows += spool.part(part).length / 4;
   expect(rows).toBe(1_200_000);
+});
+
+test('rows that are nearly the same have other hashes', () => {
+  const hash = new TextHash();
+  const seen = new Set<string>();
+  const see = (...texts: (string | null)[]) => {
+    hash.begin();
+    for (const text of texts) hash.add(text);
+    hash.end();
+    seen.add(`${hash.high} ${hash.low}`);
+  };
+  let rows = 0;
+  for (let id = 0; id < 60_000; id++, rows += 5) {
+    see(String(id), '12.50', null);
+    see(String(id), '12.50', '');
+    see(String(id), '12.05', null);
+    see(String(id), null, '12.50');
+    see(`${id}1`, '2.50', null);
+  }
+  expect(seen.size).toBe(rows);
+  // Every bit of the hash is set in about half of the rows, so that parts are about equally large.
+  const bits = new Array<number>(64).fill(0);
+  for (const text of seen)
+    for (const [word, value] of text.split(' ').map(Number).entries())
+      for (let bit = 0; bit < 32; bit++) bits[word * 32 + bit]! += (value >>> bit) & 1;
+  for (const count of bits) expect(Math.abs(count / rows - 0.5)).toBeLessThan(0.01);
 });
 
 test('values are compared as the target has them', () => {

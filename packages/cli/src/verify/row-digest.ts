@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto';
 import { baseType, type ColumnBatch, type ColumnSchema, encodeText, type RowSchema, type Vector } from '@millrace/core/runtime';
 import { canonicalJsonText } from './json-text.ts';
+import { TextHash } from './text-hash.ts';
 
 /** How rows are compared: the columns that count, as they are at the target, and those that identify a row. */
 export interface RowShape {
@@ -49,20 +49,27 @@ export function textReader(shape: RowShape): (batch: ColumnBatch) => (row: numbe
 /** 16 bytes: 8 of a hash of the key, 8 of a hash of the whole row. */
 export const digestBytes = 16;
 
+const hash = new TextHash();
+
 export function writeDigest(shape: RowShape, texts: readonly (string | null)[], into: Buffer, at: number): void {
-  const whole = joined(texts);
-  const key = shape.key.length === shape.columns.length ? whole : joined(shape.key.map((place) => texts[place] ?? null));
-  hash('sha256', key, 'buffer').copy(into, at, 0, 8);
-  hash('sha256', whole, 'buffer').copy(into, at + 8, 0, 8);
+  hashKey(shape, texts);
+  into.writeUInt32BE(hash.high, at);
+  into.writeUInt32BE(hash.low, at + 4);
+  hash.begin();
+  for (const text of texts) hash.add(text);
+  hash.end();
+  into.writeUInt32LE(hash.high, at + 8);
+  into.writeUInt32LE(hash.low, at + 12);
 }
 
+/** The key's hash as a comparison names it. */
 export function keyDigest(shape: RowShape, texts: readonly (string | null)[]): string {
-  return hash('sha256', joined(shape.key.map((place) => texts[place] ?? null)), 'hex').slice(0, 16);
+  hashKey(shape, texts);
+  return hash.high.toString(16).padStart(8, '0') + hash.low.toString(16).padStart(8, '0');
 }
 
-/** Unambiguous: lengths stand before the texts, and NULL is not an empty text. */
-function joined(texts: readonly (string | null)[]): string {
-  let all = '';
-  for (const text of texts) all += text === null ? '-' : `${text.length}:${text}`;
-  return all;
+function hashKey(shape: RowShape, texts: readonly (string | null)[]): void {
+  hash.begin();
+  for (const place of shape.key) hash.add(texts[place] ?? null);
+  hash.end();
 }
