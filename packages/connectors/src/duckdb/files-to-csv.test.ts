@@ -125,7 +125,7 @@ const operations: [string, RelationalOp[], (rows: Record<string, unknown>[]) => 
   ['filter by text, NULL fulfils nothing', [{ op: 'filter', where: [{ column: 'name', is: '<>', value: 'Ann' }] }], (rows) => [rows[2], rows[3]]],
   ['not in nothing', [{ op: 'filter', where: [{ column: 'name', is: 'not in', value: [] }] }], (rows) => [rows[0], rows[2], rows[3]]],
   ['null', [{ op: 'filter', where: [{ column: 'name', is: 'null' }] }], (rows) => [rows[1]]],
-  ['NaN is greater than nothing', [{ op: 'filter', where: [{ column: 'rate', is: '>', value: 1 }] }], (rows) => [rows[0], rows[3]]],
+  ['NaN is greater than every number', [{ op: 'filter', where: [{ column: 'rate', is: '>', value: 1 }] }], (rows) => rows.filter(({ rate }) => Number.isNaN(rate) || (rate as number) > 1)],
   ['filter by time', [{ op: 'filter', where: [{ column: 'at', is: '>', value: '2024-01-02T00:00:00.000000' }] }], (rows) => [rows[2], rows[3]]],
   ['filter by a hostile value', [{ op: 'filter', where: [{ column: 'name', is: '=', value: "x'; DROP TABLE t; --" }] }], () => []],
   ['filter by label', [{ op: 'filter', where: [{ column: 'mood', is: '=', value: 'happy' }] }], (rows) => [rows[1], rows[3]]],

@@ -1,4 +1,16 @@
-import { baseType, type ColumnSchema, type ColumnType, type Condition, encodeText, fidelity, type Mask, type RelationalOp, type RowSchema, type SecretRef } from '@millrace/core/runtime';
+import {
+  baseType,
+  type ColumnSchema,
+  type ColumnType,
+  type Condition,
+  encodeText,
+  fidelity,
+  type Mask,
+  ofColumn,
+  type RelationalOp,
+  type RowSchema,
+  type SecretRef,
+} from '@millrace/core/runtime';
 import { ident, literal } from './sql.ts';
 import { duckType, textOfValue, valueOfText } from './types.ts';
 
@@ -21,7 +33,13 @@ export interface Relation {
 }
 
 /** The operations over `base`, a SELECT with columns `c0`, `c1`, … in the order of the schema. */
-export async function relation(ops: readonly RelationalOp[], schema: RowSchema, base: string, form: Form, secret: (ref: SecretRef) => Promise<string>): Promise<Relation> {
+export async function relation(
+  ops: readonly RelationalOp[],
+  schema: RowSchema,
+  base: string,
+  form: Form,
+  secret: (ref: SecretRef) => Promise<string>,
+): Promise<Relation> {
   const values: string[] = [];
   const bind = (value: string) => `CAST($${values.push(value)} AS VARCHAR)`;
   let columns: readonly Field[] = schema.columns.map((column, index) => ({ ...column, sql: `c${index}`, form }));
@@ -38,12 +56,12 @@ export async function relation(ops: readonly RelationalOp[], schema: RowSchema, 
         columns = op.columns.flatMap((name) => columns.filter((column) => column.name === name));
         break;
       case 'rename':
-        columns = columns.map((column) => ({ ...column, name: op.columns[column.name] ?? column.name }));
+        columns = columns.map((column) => ({ ...column, name: ofColumn(op.columns, column.name) ?? column.name }));
         break;
       case 'cast':
         project(
           columns.map((column) => {
-            const cast = op.columns[column.name];
+            const cast = ofColumn(op.columns, column.name);
             if (!cast) return { ...column, expression: column.sql };
             return { ...castTo(column, cast.type), nullable: column.nullable || cast.onError === 'null' };
           }),
@@ -58,7 +76,7 @@ export async function relation(ops: readonly RelationalOp[], schema: RowSchema, 
         for (const mask of Object.values(op.columns)) if ('salt' in mask) salts.set(mask.salt.name, await secret(mask.salt));
         project(
           columns.map((column) => {
-            const mask = op.columns[column.name];
+            const mask = ofColumn(op.columns, column.name);
             if (!mask) return { ...column, expression: column.sql };
             const nullable = column.nullable || (mask.mask === 'redact' && mask.with === null);
             return { name: column.name, type: { kind: 'text' }, nullable, form: 'value', expression: maskSql(column, mask, salts, bind) };
@@ -119,7 +137,21 @@ const isFloat = (type: ColumnType): boolean => ['float4', 'float8'].includes(bas
 function hasOrder(declared: ColumnType): boolean {
   const type = baseType(declared);
   if (type.kind === 'numeric') return duckType(type) !== 'VARCHAR';
-  return ['bool', 'int2', 'int4', 'int8', 'float4', 'float8', 'date', 'time', 'timestamp', 'timestamptz', 'uuid', 'text', 'varchar'].includes(type.kind);
+  return [
+    'bool',
+    'int2',
+    'int4',
+    'int8',
+    'float4',
+    'float8',
+    'date',
+    'time',
+    'timestamp',
+    'timestamptz',
+    'uuid',
+    'text',
+    'varchar',
+  ].includes(type.kind);
 }
 
 const hasEquality = (type: ColumnType): boolean => hasOrder(type) || baseType(type).kind === 'enum';
@@ -152,9 +184,10 @@ const find = (columns: readonly Field[], name: string): Field => {
   return column;
 };
 
-const valueOf = (column: Field): string => (column.form === 'value' ? column.sql : valueOfText(column.type, column.sql, column.name, { infinity: true }));
-const textOf = (column: Field): string => (column.form === 'text' ? column.sql : textOfValue(column.type, column.sql));
-const comparable = (columns: readonly Field[], name: string): string => valueOf(find(columns, name));
+const typedSql = (column: Field): string =>
+  column.form === 'value' ? column.sql : valueOfText(column.type, column.sql, column.name, { infinity: true });
+const textSql = (column: Field): string => (column.form === 'text' ? column.sql : textOfValue(column.type, column.sql));
+const comparable = (columns: readonly Field[], name: string): string => typedSql(find(columns, name));
 
 /** A condition as SQL. NULL fulfils none but `null`; a comparison with NaN is false, as in JavaScript. */
 function conditionSql(columns: readonly Field[], condition: Condition, bind: (value: string) => string): string {
@@ -168,11 +201,10 @@ function conditionSql(columns: readonly Field[], condition: Condition, bind: (va
     case 'in':
     case 'not in':
       if (condition.value.length === 0) return condition.is === 'in' ? 'false' : `${column.sql} IS NOT NULL`;
-      return `${valueOf(column)} ${condition.is === 'in' ? 'IN' : 'NOT IN'} (${condition.value.map(scalar).join(', ')})`;
-    default: {
-      const comparison = `${valueOf(column)} ${condition.is} ${scalar(condition.value)}`;
-      return isFloat(column.type) && condition.is.startsWith('>') ? `${comparison} AND NOT isnan(${valueOf(column)})` : comparison;
-    }
+      return `${typedSql(column)} ${condition.is === 'in' ? 'IN' : 'NOT IN'} (${condition.value.map(scalar).join(', ')})`;
+    default:
+      // NaN is above everything and equal to itself, here as in Postgres.
+      return `${typedSql(column)} ${condition.is} ${scalar(condition.value)}`;
   }
 }
 
@@ -188,12 +220,13 @@ function castable(from: ColumnType, to: ColumnType): boolean {
 
 function castTo(column: Field, type: ColumnType): Omit<Field, 'sql'> & { readonly expression: string } {
   const to = baseType(type);
-  if (duckType(type) === 'VARCHAR') return { name: column.name, type, nullable: column.nullable, form: 'text', expression: textOf(column) };
-  return { name: column.name, type, nullable: column.nullable, form: 'value', expression: `CAST(${valueOf(column)} AS ${duckType(to)})` };
+  if (duckType(type) === 'VARCHAR')
+    return { name: column.name, type, nullable: column.nullable, form: 'text', expression: textSql(column) };
+  return { name: column.name, type, nullable: column.nullable, form: 'value', expression: `CAST(${typedSql(column)} AS ${duckType(to)})` };
 }
 
 function maskSql(column: Field, mask: Mask, salts: ReadonlyMap<string, string>, bind: (value: string) => string): string {
-  const text = textOf(column);
+  const text = textSql(column);
   const hash = (name: string) => `sha256(${bind(salts.get(name) ?? '')} || ${text})`;
   switch (mask.mask) {
     case 'hash':
@@ -211,5 +244,5 @@ function maskSql(column: Field, mask: Mask, salts: ReadonlyMap<string, string>, 
 
 /** The rows of the relation as canonical CSV wants them, in the columns' order. */
 export function canonicalRows({ sql, columns }: Relation): string {
-  return `SELECT ${columns.map((column, index) => `${textOf({ ...column, sql: ident(column.sql) })} AS o${index}`).join(', ')} FROM (${sql})`;
+  return `SELECT ${columns.map((column, index) => `${textSql({ ...column, sql: ident(column.sql) })} AS o${index}`).join(', ')} FROM (${sql})`;
 }

@@ -2,6 +2,7 @@ import {
   baseType,
   type ColumnSchema,
   comparer,
+  ofColumn,
   outputColumns,
   type RelationalOp,
   type SecretRef,
@@ -123,7 +124,7 @@ function apply(layer: Layer, op: RelationalOp, salt: (ref: SecretRef) => number)
       return {
         ...layer,
         columns: columns.map((column) => {
-          const cast = op.columns[column.name];
+          const cast = ofColumn(op.columns, column.name);
           return cast && !sameType(column.type, cast.type)
             ? { ...column, type: cast.type, sql: `(${column.sql})::${sqlType(baseType(cast.type))}` }
             : column;
@@ -133,7 +134,7 @@ function apply(layer: Layer, op: RelationalOp, salt: (ref: SecretRef) => number)
       return {
         ...layer,
         columns: columns.map((column, at) => {
-          const mask = op.columns[column.name];
+          const mask = ofColumn(op.columns, column.name);
           return mask ? { ...column, ...described[at], sql: maskSql(column, mask, salt) } : column;
         }),
       };

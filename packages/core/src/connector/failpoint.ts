@@ -1,10 +1,15 @@
+import { writeSync } from 'node:fs';
+
 /**
  * Named instants at which a test may stop this process for good. `MILLRACE_FAILPOINT=postgres.commit.before:2` kills it with
  * SIGKILL the second time it comes past `failpoint('postgres.commit.before')`; `…:2:pause` stops it with SIGSTOP instead,
- * so that a test can wake it as a zombie. Without the variable a failpoint costs one comparison.
+ * so that a test can wake it as a zombie. `MILLRACE_FAILPOINT=*` prints the names it comes past on stderr. Without the variable a
+ * failpoint costs one comparison.
  */
 export function failpoint(name: string): void {
-  if (armed === undefined || armed.name !== name || --armed.remaining > 0) return;
+  if (armed === undefined) return;
+  if (armed.name === '*') return void writeSync(2, `failpoint ${name}\n`);
+  if (armed.name !== name || --armed.remaining > 0) return;
   armed = undefined;
   process.kill(process.pid, pause ? 'SIGSTOP' : 'SIGKILL');
   // SIGSTOP and SIGKILL reach a thread at its next return from the kernel: wait there.

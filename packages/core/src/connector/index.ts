@@ -1,7 +1,7 @@
 export type { Connection, Finding, IntrospectableConnection, SqlConnection, TableConnection } from './connection.ts';
 export type { Context, Log, RunFacts } from './context.ts';
 export { failpoint } from './failpoint.ts';
-export { type Comparison, type Condition, type Mask, outputColumns, type RelationalOp, type Scalar } from './relational.ts';
+export { type Comparison, type Condition, type Mask, ofColumn, outputColumns, type RelationalOp, type Scalar } from './relational.ts';
 export { describeSetting, type SecretRef, type Setting, secret, withoutPassword } from './secret.ts';
 export type {
   Checkpoint,

@@ -40,15 +40,15 @@ export function outputColumns(op: RelationalOp, input: readonly ColumnSchema[]):
     case 'select':
       return op.columns.flatMap((name) => input.filter((column) => column.name === name));
     case 'rename':
-      return input.map((column) => ({ ...column, name: own(op.columns, column.name) ?? column.name }));
+      return input.map((column) => ({ ...column, name: ofColumn(op.columns, column.name) ?? column.name }));
     case 'cast':
       return input.map((column) => {
-        const cast = own(op.columns, column.name);
+        const cast = ofColumn(op.columns, column.name);
         return cast ? { name: column.name, type: cast.type, nullable: column.nullable || cast.onError === 'null' } : column;
       });
     case 'mask':
       return input.map((column) => {
-        const mask = own(op.columns, column.name);
+        const mask = ofColumn(op.columns, column.name);
         return mask
           ? { name: column.name, type: { kind: 'text' }, nullable: column.nullable || (mask.mask === 'redact' && mask.with === null) }
           : column;
@@ -61,5 +61,7 @@ export function outputColumns(op: RelationalOp, input: readonly ColumnSchema[]):
   }
 }
 
-/** A column may be called `constructor`. */
-const own = <T>(columns: Readonly<Record<string, T>>, name: string): T | undefined => (Object.hasOwn(columns, name) ? columns[name] : undefined);
+/** What an operation says of a column. A column may be called `constructor`. */
+export function ofColumn<T>(columns: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(columns, name) ? columns[name] : undefined;
+}

@@ -50,6 +50,8 @@ const migrationLock = 7_262_114_003;
 export async function openLedger(session: Session): Promise<void> {
   if ((await ledgerVersion(session)) >= versions.length) return;
   await transaction(session, async () => {
+    // All loads into this database wait for the lock, and nobody has a fence yet by which to end one that sleeps with it.
+    await session.execute(`SET LOCAL idle_in_transaction_session_timeout = '10s'`);
     await lockAlone(session, migrationLock);
     const from = await ledgerVersion(session);
     if (from === 0) {
