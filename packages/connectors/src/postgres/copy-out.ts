@@ -40,7 +40,9 @@ export function copyOut(client: pg.Client, { text, hold, translate, onBytes }: C
   done.catch(() => {}); // whoever reads the stream sees the error there; nobody has to look here
   const stream = new Readable({
     highWaterMark: 256 * 1024,
-    read: () => void socket?.resume(),
+    read() {
+      if (!finished) socket?.resume();
+    },
     destroy(error, callback) {
       if (!finished) {
         // Nobody reads on: the rest of the COPY has no use, and neither has a session in the middle of it.
