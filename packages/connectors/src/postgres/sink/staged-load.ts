@@ -17,7 +17,6 @@ import { strayFinder } from './strays.ts';
  */
 export async function stagedLoad(work: LoadWork, session: Session): Promise<LoadSession> {
   const { load, mode } = work;
-  await dropLeftovers(work, session);
   passing('postgres.staged.begun');
   const idle: Session[] = [];
   const busy = new Set<Session>();
@@ -164,7 +163,7 @@ async function partsOf(session: Session, where: string, values: readonly (string
 }
 
 /** What earlier attempts, finished loads and loads that nobody went on with have left. */
-async function dropLeftovers({ load, fence }: LoadWork, session: Session): Promise<void> {
+export async function dropLeftovers({ load, fence }: LoadWork, session: Session): Promise<void> {
   const reusable = load.plan?.continuesEarlier ? load.id : '';
   const left = await partsOf(
     session,

@@ -7,7 +7,7 @@ import { landingOf } from './landing.ts';
 import { ledgerVersion, openLedger } from './ledger.ts';
 import { attemptSession, type LoadWork, type TableSettings } from './load-work.ts';
 import { prepareTable } from './prepare-table.ts';
-import { stagedLoad } from './staged-load.ts';
+import { dropLeftovers, stagedLoad } from './staged-load.ts';
 import { assertLoadable } from './table-problems.ts';
 
 export async function openTableSink(settings: TableSettings, context: Context): Promise<Sink> {
@@ -41,6 +41,7 @@ export async function openTableSink(settings: TableSettings, context: Context): 
           landing,
           notNull: new Set([...required, ...(settings.table.key ?? [])]),
         };
+        await dropLeftovers(work, session);
         return load.parallel ? await stagedLoad(work, session) : await directLoad(work, session);
       } catch (error) {
         await session[Symbol.asyncDispose]();
