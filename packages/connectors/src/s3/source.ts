@@ -133,7 +133,9 @@ export class FileSource implements RowSource {
       if (manifests.length === 0) return null;
       for (const manifest of manifests) {
         const codec = manifest.codec === 'gzip' || (manifest.codec === 'zstd' && manifest.format !== 'parquet') ? manifest.codec : 'none';
-        for (const { key, bytes, etag, rows } of manifest.files) files.push({ key, size: bytes, etag, rows, format: manifest.format, codec });
+        for (const { key, bytes, etag, rows } of manifest.files) {
+          files.push({ key, size: bytes, etag: await this.#etagNow(key, bytes, etag), rows, format: manifest.format, codec });
+        }
       }
       return files;
     }
@@ -142,6 +144,14 @@ export class FileSource implements RowSource {
       if (matches(key)) files.push({ key, size, etag, rows: null, format: format!, codec: codecOf(key) });
     }
     return files.length > 0 ? files : null;
+  }
+
+  /** A directory may have been copied since the commit, and its files have other times then; an object's tag is its content's. */
+  async #etagNow(key: string, bytes: number, etag: string): Promise<string> {
+    if (!this.#storage.url.startsWith('file:')) return etag;
+    const now = await this.#storage.head(key);
+    if (now?.size !== bytes) throw changed(this.#storage.url + key, now === null);
+    return now.etag;
   }
 
   #nothing(): MillraceError {
