@@ -219,6 +219,17 @@ test('operations build on one another: select, rename, mask, filter on the mask,
   });
 });
 
+test('a column may be called constructor', async () => {
+  await db.sql(`create table odd (constructor text not null, "toString" int4 not null); insert into odd values ('abc', 1)`);
+  const odd = postgres({ url: db.url }).selection(table('odd', { constructor: text(), toString: int4() }));
+  const absorbed: RelationalOp[] = [
+    { op: 'mask', columns: {} },
+    { op: 'cast', columns: { toString: { type: { kind: 'int8' as const }, onError: 'fail' as const } } },
+    { op: 'rename', columns: { toString: 'n' } },
+  ];
+  expect((await readAll(odd, { absorbed })).rows).toEqual([{ constructor: 'abc', n: 1n }]);
+});
+
 test('dedupe keeps one row for each key, over partitions and in one split', async () => {
   await db.sql(`create table versions (id int8 not null, rev int4, note text) partition by hash (id); create table versions_0 partition of versions for values with (modulus 2, remainder 0);
     create table versions_1 partition of versions for values with (modulus 2, remainder 1);
