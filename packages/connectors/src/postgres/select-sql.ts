@@ -153,10 +153,6 @@ function apply(layer: Layer, op: RelationalOp, salt: (ref: SecretRef) => number)
 const find = (columns: readonly Expression[], name: string): Expression =>
   columns.find((column) => column.name === name) ?? { name, type: { kind: 'text' }, nullable: true, sql: quoteIdentifier(name) };
 
-/** A column may be called `constructor`. */
-const own = <T>(record: Readonly<Record<string, T>>, name: string): T | undefined =>
-  Object.hasOwn(record, name) ? record[name] : undefined;
-
 /** One row for each key. What comes after reads the rows that are left, so this makes a FROM item of its own. */
 function deduped(layer: Layer, op: Extract<RelationalOp, { op: 'dedupe' }>): Layer {
   const key = op.key.map((name) => sortable(find(layer.columns, name)));
