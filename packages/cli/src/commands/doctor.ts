@@ -100,12 +100,14 @@ function collectSecrets(value: unknown, names: Set<string>, seen: Set<unknown>):
   else for (const item of Object.values(value)) collectSecrets(item, names, seen);
 }
 
-/** The connections of sources, targets and execute steps, each once. */
+/** The connections of sources, targets and execute steps: each system once, however many pipelines talk to it. */
 function connectionsOf(pipelines: readonly Pipeline[]): Connection[] {
-  const found = new Set<Connection>();
-  for (const pipeline of pipelines)
-    for (const step of Object.values(pipeline.steps)) for (const connection of stepConnections(step)) found.add(connection);
-  return [...found];
+  const found = new Map<string, Connection>();
+  for (const { steps } of pipelines) {
+    for (const connection of Object.values(steps).flatMap(stepConnections))
+      found.set(`${connection.connector} ${connection.label}`, connection);
+  }
+  return [...found.values()];
 }
 
 function stepConnections({ work }: Step): Connection[] {
@@ -127,7 +129,13 @@ async function examined(connection: Connection, context: Context): Promise<Exami
   const findings: Examined[] = [];
   const subject = `${connection.connector} ${connection.label}`;
   const found = await attempt(subject, () => connection.examine(context), findings);
-  return [...findings, ...(found ?? []).map((finding) => ({ ...finding, subject: `${subject}: ${finding.subject}` }))];
+  return [
+    ...findings,
+    ...(found ?? []).map((finding) => ({
+      ...finding,
+      subject: finding.subject === connection.label ? subject : `${subject}: ${finding.subject}`,
+    })),
+  ];
 }
 
 async function stateDatabase(session: Session): Promise<Examined> {

@@ -1,6 +1,5 @@
-import { pathToFileURL } from 'node:url';
 import { isMillraceError, MillraceError } from '@millrace/core/runtime';
-import { readTypeScript } from '@millrace/worker';
+import { importFile } from '@millrace/worker';
 
 /**
  * Imports a file of the user's project.
@@ -8,9 +7,8 @@ import { readTypeScript } from '@millrace/worker';
  * @throws CONFIG_INVALID where the file does not load, with what it said
  */
 export async function importModule(file: string): Promise<Readonly<Record<string, unknown>>> {
-  await readTypeScript(file);
   try {
-    return (await import(pathToFileURL(file).href)) as Record<string, unknown>;
+    return await importFile(file);
   } catch (error) {
     if (isMillraceError(error)) throw error;
     throw new MillraceError('CONFIG_INVALID', {
