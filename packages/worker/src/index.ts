@@ -1,5 +1,5 @@
+export { importFile } from './load/import-file.ts';
 export { type LoadedPipeline, loadPipeline } from './load/load.ts';
-export { readTypeScript } from './load/typescript.ts';
 export { localExecutor } from './local/local-executor.ts';
 export type { LocalExecutor, LocalOptions } from './local/options.ts';
 export { type OutsideContextOptions, outsideContext } from './secrets/outside.ts';

@@ -1,8 +1,8 @@
-import { stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { isMillraceError, MillraceError, type Pipeline, type Step, stepsMade } from '@millrace/core/runtime';
-import { readTypeScript } from './typescript.ts';
+import { importFile } from './import-file.ts';
+import { withOriginalPlaces } from './places.ts';
 
 export interface LoadedPipeline {
   /** Absolute. */
@@ -15,34 +15,23 @@ export interface LoadedPipeline {
 /** Imports a pipeline file, TypeScript or JavaScript. @throws PIPELINE_NOT_FOUND, PIPELINE_INVALID and what the file throws itself */
 export async function loadPipeline(path: string): Promise<LoadedPipeline> {
   const file = resolve(path);
-  const { mtimeMs } = await stat(file).catch((cause: unknown) => {
+  if (!existsSync(file)) {
     throw new MillraceError('PIPELINE_NOT_FOUND', {
       message: `There is no pipeline file ${file}.`,
       remedy: 'Give the path of a file whose default export is a pipeline().',
       facts: { file },
-      cause,
     });
-  });
-  await readTypeScript(file);
+  }
   const before = new Set(stepsMade());
-  const pipeline = pipelineOf(await importFile(file, versionOf(file, mtimeMs)), file);
+  const pipeline = pipelineOf(await imported(file), file);
   const listed = new Set(Object.values(pipeline.steps));
   const unlisted = stepsMade().filter((step) => !before.has(step) && !listed.has(step));
   return { file, pipeline, unlisted: unlisted.map(describe) };
 }
 
-const firstSeen = new Map<string, number>();
-
-/** Node keeps modules for ever: a file that has changed since it was first loaded needs another name. */
-function versionOf(file: string, mtimeMs: number): string {
-  const first = firstSeen.get(file) ?? mtimeMs;
-  firstSeen.set(file, first);
-  return first === mtimeMs ? '' : `?version=${mtimeMs}`;
-}
-
-async function importFile(file: string, version: string): Promise<unknown> {
+async function imported(file: string): Promise<unknown> {
   try {
-    return await import(`${pathToFileURL(file).href}${version}`);
+    return await importFile(file);
   } catch (error) {
     if (isMillraceError(error)) throw error;
     const message = error instanceof Error ? error.message : String(error);
@@ -57,8 +46,8 @@ async function importFile(file: string, version: string): Promise<unknown> {
 
 /** The first line of the stack that is not inside Node: where to look. */
 function placeOf(error: unknown, file: string): string {
-  const line =
-    error instanceof Error ? error.stack?.split('\n').find((one) => one.includes('file://') && !one.includes('/node_modules/')) : undefined;
+  const stack = error instanceof Error ? withOriginalPlaces(error.stack ?? '') : '';
+  const line = stack.split('\n').find((one) => one.includes('file://') && !one.includes('/node_modules/'));
   const place = line?.match(/file:\/\/[^\s)]+/)?.[0];
   return place === undefined || place.endsWith(file) ? '' : ` (${place})`;
 }

@@ -1,5 +1,15 @@
-import { compile, MillraceError, plainJson, restoreError, runStage, type StageOutput, storeFailure } from '@millrace/core/runtime';
+import {
+  compile,
+  MillraceError,
+  plainJson,
+  restoreError,
+  runStage,
+  type StageOutput,
+  type StoredError,
+  storeFailure,
+} from '@millrace/core/runtime';
 import { type LoadedPipeline, loadPipeline } from '../load/load.ts';
+import { withOriginalPlaces } from '../load/places.ts';
 import { redactError } from '../secrets/redact.ts';
 import { environmentSecrets, type Secrets } from '../secrets/secrets.ts';
 import { captureOutput } from './capture-output.ts';
@@ -45,11 +55,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {}
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) process.on(event, (error: unknown) => crash(error));
 
 async function tellPlan(): Promise<void> {
-  const { pipeline, secrets } = loading as NonNullable<typeof loading>;
+  const { pipeline } = loading as NonNullable<typeof loading>;
   try {
     send({ type: 'plan', plan: plain(compile((await pipeline).pipeline)) });
   } catch (error) {
-    send({ type: 'failed', error: redactError(storeFailure(error), secrets) });
+    send({ type: 'failed', error: failure(error) });
   }
 }
 
@@ -85,7 +95,7 @@ async function run({ job, fingerprint, spool }: Extract<ToProcess, { type: 'run'
     });
     outcome = { type: 'succeeded', output: plain(output) };
   } catch (error) {
-    outcome = { type: 'failed', error: redactError(storeFailure(error), secrets) };
+    outcome = { type: 'failed', error: failure(error) };
   }
   stop = undefined;
   progress.flush();
@@ -117,15 +127,28 @@ function log(
 /** An error that nobody awaits leaves the process in a state that nobody knows: it tells and goes. */
 function crash(error: unknown): void {
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  const stored = storeFailure(
-    new MillraceError('STAGE_CRASHED', {
-      message: `An error that nobody awaits has ended the stage: ${text}`,
-      remedy: 'Await every promise that a function makes, and handle the errors of what it starts.',
-      cause: error,
-    }),
-  );
-  const secrets = loading?.secrets;
-  process.send?.({ type: 'failed', error: secrets ? redactError(stored, secrets) : stored } satisfies FromProcess, () => process.exit(1));
+  const crashed = new MillraceError('STAGE_CRASHED', {
+    message: `An error that nobody awaits has ended the stage: ${text}`,
+    remedy: 'Await every promise that a function makes, and handle the errors of what it starts.',
+    cause: error,
+  });
+  process.send?.({ type: 'failed', error: failure(crashed) } satisfies FromProcess, () => process.exit(1));
+}
+
+/** As the worker may store it: stack traces lead to the file that people wrote, and no secret is left in it. */
+function failure(error: unknown): StoredError {
+  const stored = storeFailure(error);
+  const { stack, causes } = stored.facts as { stack?: unknown; causes?: unknown };
+  const told = {
+    ...stored,
+    message: withOriginalPlaces(stored.message),
+    facts: {
+      ...stored.facts,
+      ...(typeof stack === 'string' && { stack: withOriginalPlaces(stack) }),
+      ...(Array.isArray(causes) && { causes: causes.map((cause) => withOriginalPlaces(String(cause))) }),
+    },
+  };
+  return loading ? redactError(told, loading.secrets) : told;
 }
 
 function planChanged({ file, pipeline }: LoadedPipeline, fingerprint: string): MillraceError {

@@ -1,0 +1,36 @@
+import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { bundle, placeFor } from './bundle.ts';
+import { remember } from './places.ts';
+
+/** From our own sources (tests, bench) a loader of TypeScript is at work already, and it knows our packages by their sources. */
+const fromSource = import.meta.url.endsWith('.ts');
+
+let imported = 0;
+
+/** Imports a file of the user's project as it is now, TypeScript or JavaScript. @throws what the file throws, or an Error that says why it does not parse */
+export async function importFile(file: string): Promise<Readonly<Record<string, unknown>>> {
+  if (fromSource || !/\.[cm]?tsx?$/.test(file)) return import(`${pathToFileURL(file).href}${await version(file)}`);
+  const place = placeFor(file);
+  await mkdir(place, { recursive: true });
+  const module = join(place, `pipeline-${process.pid}-${++imported}.mjs`);
+  const { code, map } = await bundle(file, module);
+  remember(module, map);
+  await writeFile(module, code);
+  try {
+    return await import(pathToFileURL(module).href);
+  } finally {
+    await rm(module, { force: true });
+  }
+}
+
+const firstSeen = new Map<string, number>();
+
+/** Node keeps modules for ever: a file that has changed since it was first imported needs another name. */
+async function version(file: string): Promise<string> {
+  const { mtimeMs } = await stat(file);
+  const first = firstSeen.get(file) ?? mtimeMs;
+  firstSeen.set(file, first);
+  return first === mtimeMs ? '' : `?version=${mtimeMs}`;
+}
