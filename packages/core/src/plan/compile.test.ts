@@ -96,6 +96,23 @@ describe('lanes', () => {
     expect(stage).toMatchObject({ lane: 'columns', absorbed: ['some'] });
   });
 
+  it('keeps a cast whose bad rows are set aside out of the query', () => {
+    const rows = extract(selection());
+    const relational = { op: 'cast', columns: {} } as const;
+    const input = { input: rows, schema: rows.schema, options: {} };
+    const transform_ = transform('cast', { lane: 'columns', relational });
+    const strict = step('rows', { ...input, work: { kind: 'transform', transform: transform_, onBadRow: 'fail' } }) as Step<never, 'rows'>;
+    const lenient = step('rows', {
+      ...input,
+      work: { kind: 'transform', transform: transform_, onBadRow: { quarantine: lake() } },
+    }) as Step<never, 'rows'>;
+    const plan = compile(of({ rows, strict, lenient, a: load(strict, target()), b: load(lenient, target()) }));
+    expect(plan.stages.map(({ absorbed, lane }) => [absorbed, lane])).toEqual([
+      [['strict'], 'bytes'],
+      [[], 'columns'],
+    ]);
+  });
+
   it('gives each load a stage of its own and says that the source is read twice', () => {
     const rows = extract(selection());
     const plan = compile(of({ rows, a: load(rows, target()), b: load(rows, lake()) }));

@@ -15,7 +15,7 @@ export interface NamedTransform {
 }
 
 /** Bytes that nobody has to look at are the cheapest way; a function of the pipeline in between needs batches. */
-export function chooseRoute(selection: Selection, left: readonly NamedTransform[], target: Target): Route {
+export function chooseRoute(selection: Selection, left: readonly NamedTransform[], target: Target, settingAside: boolean): Route {
   const single = left.find(({ transform }) => transform.lane === 'rows');
   if (single) {
     return {
@@ -29,6 +29,9 @@ export function chooseRoute(selection: Selection, left: readonly NamedTransform[
   if (first) {
     const why = first.transform.relational ? 'runs here, since the source cannot do it in its query' : 'works on batches';
     return { lane: 'columns', reason: `"${first.name}" (${first.transform.name}) ${why}`, read: 'batches', write: 'batches' };
+  }
+  if (settingAside) {
+    return { lane: 'columns', reason: 'rows that the target refuses are set aside one by one', read: 'batches', write: 'batches' };
   }
   const format = formatsByCost.find((candidate) => selection.offers.includes(candidate) && target.accepts.includes(candidate)) ?? 'batches';
   if (format === 'batches') {

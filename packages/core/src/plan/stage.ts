@@ -1,5 +1,5 @@
-import type { Step } from '../author/index.ts';
-import type { RelationalOp, Selection, Target } from '../connector/index.ts';
+import type { Step, StepWork } from '../author/index.ts';
+import type { RelationalOp, Selection } from '../connector/index.ts';
 import { type Graph, upstream } from './graph.ts';
 import { chooseRoute, type NamedTransform } from './lane.ts';
 import { patience } from './patience.ts';
@@ -39,7 +39,7 @@ export function stagesOf(graph: Graph): { stages: PlanStage[]; problems: Problem
       });
     } else if (first.work.kind === 'extract') {
       reads.set(first, [...(reads.get(first) ?? []), name]);
-      const made = rowStage(first.work.selection, chain, step.work.target, graph);
+      const made = rowStage(first.work.selection, chain, step.work, graph);
       problems.push(...made.problems);
       stages.push({ ...common, kind: 'rows', ...made.stage });
     } else {
@@ -100,17 +100,22 @@ function readersOf(graph: Graph): ReadonlyMap<Step, readonly Step[]> {
   return readers;
 }
 
+type LoadWork = Extract<StepWork, { kind: 'load' }>;
 type RowStage = Pick<PlanStage, 'lane' | 'reason' | 'absorbed' | 'read' | 'write' | 'whole'>;
 
-function rowStage(selection: Selection, chain: readonly Step[], target: Target, graph: Graph): { stage: RowStage; problems: Problem[] } {
+function rowStage(selection: Selection, chain: readonly Step[], work: LoadWork, graph: Graph): { stage: RowStage; problems: Problem[] } {
   const transforms = chain.flatMap((step) =>
-    step.work.kind === 'transform' ? [{ name: graph.names.get(step) ?? '?', transform: step.work.transform }] : [],
+    step.work.kind === 'transform'
+      ? [{ name: graph.names.get(step) ?? '?', transform: step.work.transform, quarantined: step.work.onBadRow !== 'fail' }]
+      : [],
   );
   const ops: RelationalOp[] = [];
   const absorbed: NamedTransform[] = [];
   for (const named of transforms) {
     const { relational } = named.transform;
     if (!relational || !selection.absorbs(relational, ops)) break;
+    // In a query, a value that does not fit its new type ends the query; only here can its row be set aside.
+    if (named.quarantined && relational.op === 'cast') break;
     ops.push(relational);
     absorbed.push(named);
   }
@@ -123,7 +128,7 @@ function rowStage(selection: Selection, chain: readonly Step[], target: Target, 
       remedy: 'Put it directly after the extract, before any function, or let the target merge by key.',
     }));
   const stage = {
-    ...chooseRoute(selection, left, target),
+    ...chooseRoute(selection, left, work.target, work.onBadRow !== 'fail'),
     absorbed: absorbed.map(({ name }) => name),
     whole: absorbed.some(({ transform }) => transform.wholeInput),
   };
