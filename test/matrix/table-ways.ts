@@ -19,7 +19,7 @@ export interface Way {
 export type Refusals = Readonly<Record<string, Readonly<Record<string, ErrorCode>>>>;
 
 /** A JavaScript array begins at index 0, which stands for Postgres's 1. */
-const arraysFromOne: Refusals = { 'int4[]': { '[0:1]={1,2}': 'VALUE_UNREPRESENTABLE' } };
+export const arraysFromOne: Refusals = { 'int4[]': { '[0:1]={1,2}': 'VALUE_UNREPRESENTABLE' } };
 
 export type Rows = Step<never, 'rows'>;
 type Row = Readonly<Record<string, unknown>>;

@@ -14,9 +14,9 @@ afterAll(() => database?.[Symbol.asyncDispose]());
 
 const portable = matrix.filter(({ column }) => isPortable(column.type));
 
-test(`every value reaches another table to the letter by ${binaryWay.name}`, () => arrives(binaryWay, portable, database, ''));
+test(`every value reaches another table to the letter by ${binaryWay.name}`, () => arrives(binaryWay, portable, database));
 
 for (const way of tableWays) {
-  test(`every value reaches another table to the letter by ${way.name}`, () => arrives(way, matrix, database, ''));
-  test(`what cannot go by ${way.name} is refused by name`, () => isRefused(way, matrix, database, ''));
+  test(`every value reaches another table to the letter by ${way.name}`, () => arrives(way, matrix, database));
+  test(`what cannot go by ${way.name} is refused by name`, () => isRefused(way, matrix, database));
 }

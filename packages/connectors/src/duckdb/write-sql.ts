@@ -82,13 +82,17 @@ function options(schema: RowSchema, format: FileFormat): string {
   switch (format.format) {
     case 'parquet':
       // Row groups end at a size as well, so that rows of megabytes do not pile up 122,880 at a time.
-      return ['FORMAT parquet', `COMPRESSION ${format.codec === 'none' ? 'uncompressed' : format.codec}`, `ROW_GROUP_SIZE ${format.rowGroupRows}`, `ROW_GROUP_SIZE_BYTES ${rowGroupBytes(schema)}`, 'RETURN_STATS', ...several, ...whole].join(', ');
+      return ['FORMAT parquet', `COMPRESSION ${format.codec === 'none' ? 'uncompressed' : format.codec}`, `ROW_GROUP_SIZE ${format.rowGroupRows}`, `ROW_GROUP_SIZE_BYTES ${rowGroupBytes(schema)}`, 'RETURN_STATS', ...dictionaries(schema), ...several, ...whole].join(', ');
     case 'csv':
       return ['FORMAT csv', 'HEADER true', `DELIMITER ','`, `QUOTE '"'`, `ESCAPE '"'`, `NULLSTR ''`, `COMPRESSION ${packedByDuckDb(format)}`, 'RETURN_FILES', ...several, ...whole].join(', ');
     case 'jsonl':
       return ['FORMAT csv', 'HEADER false', `DELIMITER E'\\n'`, `QUOTE ''`, `ESCAPE ''`, `COMPRESSION ${packedByDuckDb(format)}`, 'RETURN_FILES', ...several].join(', ');
   }
 }
+
+/** A dictionary of floats has one entry for 0 and -0, whichever comes first. DuckDB has no such option for a single column. */
+const dictionaries = ({ columns }: RowSchema): string[] =>
+  columns.some(({ type }) => ['float4', 'float8'].includes(baseType(type).kind)) ? ['DICTIONARY_SIZE_LIMIT 0'] : [];
 
 /** zlib packs three times as fast as DuckDB's own gzip, so files are packed after it: see `csvToFiles`. */
 const packedByDuckDb = ({ codec }: FileFormat): string => (codec === 'gzip' ? 'none' : codec);
