@@ -14,6 +14,8 @@ export interface TestProject extends AsyncDisposable {
   readonly target: string;
   /** Writes a pipeline file; `body` sees everything of the fixtures and of the core. */
   pipeline(name: string, body: string): string;
+  /** Lets through what waits for this gate, see `gate`. */
+  open(name: string): void;
   executor(options?: Partial<LocalOptions>): Promise<LocalExecutor>;
   /** What was loaded. */
   rows(target?: string): Promise<number[]>;
@@ -21,6 +23,9 @@ export interface TestProject extends AsyncDisposable {
   /** Splits that wait for a commit. */
   staged(): Promise<number>;
 }
+
+/** A function for `each` that waits until its gate is opened: a stage that runs as long as a test wants. */
+export const gate = (name: string): string => `async () => { while (!existsSync('${name}.open')) await sleep(20); }`;
 
 const fixtures = fileURLToPath(new URL('./fixtures/ledger.ts', import.meta.url));
 
@@ -52,10 +57,11 @@ export async function testProject(): Promise<TestProject> {
       const file = join(directory, `${name}.ts`);
       writeFileSync(
         file,
-        `import { extract, load, pipeline } from '@millrace/core';\nimport { each, ledgerCall, ledgerTarget, numbersOf } from ${JSON.stringify(fixtures)};\n${body}\n`,
+        `import { existsSync } from 'node:fs';\nimport { setTimeout as sleep } from 'node:timers/promises';\nimport { extract, load, pipeline } from '@millrace/core';\nimport { each, ledgerCall, ledgerTarget, numbersOf } from ${JSON.stringify(fixtures)};\n${body}\n`,
       );
       return file;
     },
+    open: (name) => writeFileSync(join(directory, `${name}.open`), ''),
     async executor(options = {}) {
       const executor = await localExecutor({ state: state.url, directory, graceMs: 2_000, ...options });
       executors.push(executor);

@@ -19,8 +19,8 @@ export interface Executor {
   /**
    * Makes a run and begins to work on it. With an `idempotencyKey` that a run of the pipeline has already, answers that run.
    *
-   * A run of the same pipeline that was left unfinished by a process which is gone is taken up instead (`continued`), unless
-   * `unfinished` says otherwise.
+   * Without a key, a run of the same pipeline that was left unfinished by a process which is gone is taken up instead
+   * (`continued`), unless `unfinished` says otherwise.
    *
    * @throws PLAN_CHANGED where the unfinished run was made from another version · PIPELINE_INVALID · CONFIG_INVALID
    */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LogLine, RunRecord, StageState, WatchEvent } from '@millrace/core/runtime';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type TestProject, testProject } from '../../test/project.ts';
+import { gate, type TestProject, testProject } from '../../test/project.ts';
 import type { LocalExecutor } from './options.ts';
 
 let project: TestProject;
@@ -41,7 +41,7 @@ async function logsOf(id: string): Promise<LogLine[]> {
 
 /** Until the run's stage is where it is wanted. */
 async function until(run: string, stage: string, at: StageState['at'], by = executor): Promise<void> {
-  for (let i = 0; i < 400; i++) {
+  for (let i = 0; i < 1000; i++) {
     if (stateOf((await by.show(run)).run, stage) === at) return;
     await sleep(25);
   }
@@ -90,16 +90,17 @@ describe('a run', () => {
   });
 
   it('waits for the run of its pipeline before it, and says so', async () => {
-    const file = one('exclusive', '() => {}', { pause: 200, splits: 16 });
+    const file = one('exclusive', gate('exclusive'));
     const first = await executor.start({ file });
     const second = await executor.start({ file });
     await until(first.run.id, 'loaded', 'running');
     await vi.waitFor(async () =>
       expect((await executor.show(second.run.id)).waits).toBe(`waits for run ${first.run.id} of the same pipeline to end`),
     );
+    project.open('exclusive');
     expect(outcome(await executor.finished(first.run.id))).toBe('succeeded');
     expect(outcome(await executor.finished(second.run.id))).toBe('succeeded');
-    expect(await project.rows('exclusive')).toHaveLength(320);
+    expect(await project.rows('exclusive')).toHaveLength(60);
   });
 
   it('takes parameters, and none that the pipeline does not have', async () => {
@@ -156,6 +157,25 @@ describe('code of the pipeline', () => {
     expect(stages[0]?.attempts.map(({ result }) => result)).toEqual(['failed', 'failed']);
   });
 
+  it('that fills the memory costs an attempt, and the error says so', async () => {
+    const before = process.env['NODE_OPTIONS'];
+    process.env['NODE_OPTIONS'] = '--max-old-space-size=100';
+    try {
+      const file = one('memory', '() => { for (const all = []; ; ) all.push(new Array(100_000).fill(1.5)); }', {
+        options: 'retry: { attempts: 1 }',
+      });
+      const ended = await run(file);
+      expect(ended.state).toMatchObject({
+        at: 'failed',
+        error: { code: 'STAGE_CRASHED', remedy: expect.stringContaining('max-old-space-size') },
+      });
+      expect(outcome(ended)).toContain('ran out of memory');
+    } finally {
+      if (before === undefined) delete process.env['NODE_OPTIONS'];
+      else process.env['NODE_OPTIONS'] = before;
+    }
+  });
+
   it('that blocks does not stop the heartbeat, and is killed at its timeout', async () => {
     const quick = await project.executor({ leaseMs: 800, graceMs: 300 });
     const file = one('blocks', '() => { for (;;); }', { options: "timeout: '1500ms', retry: { attempts: 1 }" });
@@ -188,7 +208,7 @@ describe('code of the pipeline', () => {
 
 describe('cancel', () => {
   it('stops what runs, also from another process, and leaves nothing', async () => {
-    const { run: started } = await executor.start({ file: one('cancelled', '() => {}', { splits: 50, pause: 200 }) });
+    const { run: started } = await executor.start({ file: one('cancelled', gate('never')) });
     await until(started.id, 'loaded', 'running');
     await using other = await project.executor();
     await other.cancel(started.id);
@@ -198,7 +218,7 @@ describe('cancel', () => {
 
   it('of a run that nobody works on ends it at once', async () => {
     const other = await project.executor();
-    const { run: started } = await other.start({ file: one('cancel-later', '() => {}', { splits: 50, pause: 200 }) });
+    const { run: started } = await other.start({ file: one('cancel-later', gate('never')) });
     await until(started.id, 'loaded', 'running');
     await other[Symbol.asyncDispose]();
     expect(await executor.list({ pipeline: 'cancel-later' })).toMatchObject([{ abandoned: true }]);
@@ -209,25 +229,24 @@ describe('cancel', () => {
 describe('going on', () => {
   it('happens after a shutdown where the run was, without an attempt spent', async () => {
     const other = await project.executor();
-    const file = one('drained', '() => {}', { splits: 24, pause: 150 });
+    const file = one('drained', gate('drained'));
     const { run: started } = await other.start({ file });
     await until(started.id, 'loaded', 'running');
-    await sleep(300);
     await other[Symbol.asyncDispose]();
     const left = await executor.show(started.id);
     expect(left).toMatchObject({ abandoned: true, waits: expect.stringContaining('runs resume') });
     expect(left.run.stages.get('loaded')).toMatchObject({ attempts: 0, state: { at: 'ready' } });
+    project.open('drained');
     const { run: same, continued } = await executor.start({ file });
     expect({ id: same.id, continued }).toEqual({ id: started.id, continued: true });
     expect(outcome(await executor.finished(started.id))).toBe('succeeded');
-    expect(await project.rows('drained')).toEqual(numbers(240));
+    expect(await project.rows('drained')).toEqual(numbers(30));
   });
 
   it('begins at the stage that failed, and at one that is named', async () => {
     const file = project.pipeline(
       'again',
-      `import { existsSync } from 'node:fs';
-       const rows = extract(numbersOf(1));
+      `const rows = extract(numbersOf(1));
        const a = load(rows, ledgerTarget('again-a'));
        const facts = each(rows, () => { if (!existsSync('mended')) throw new Error('not yet'); });
        const b = load(facts, ledgerTarget('again-b'), { after: [a] });
@@ -258,7 +277,7 @@ describe('going on', () => {
   });
 
   it('is refused while another process works on the run', async () => {
-    const { run: started } = await executor.start({ file: one('held', '() => {}', { splits: 20, pause: 100 }) });
+    const { run: started } = await executor.start({ file: one('held', gate('never')) });
     await until(started.id, 'loaded', 'running');
     await using other = await project.executor();
     await expect(other.resume(started.id)).rejects.toMatchObject({ code: 'RUN_HELD' });

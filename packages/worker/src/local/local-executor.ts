@@ -57,7 +57,7 @@ class Local implements LocalExecutor {
     const worker = await this.#working();
     const plan = request.plan ?? (await worker.processes.plan(this.#spec(file)));
     worker.processes.warm(this.#spec(file), plan.fingerprint);
-    if (request.unfinished !== 'queue') {
+    if (request.unfinished !== 'queue' && request.idempotencyKey === undefined) {
       const left = await this.#leftBehind(plan);
       if (left) return { run: left, continued: true };
     }
@@ -69,7 +69,8 @@ class Local implements LocalExecutor {
       queue: this.#queue,
     });
     passing('worker.run.created');
-    worker.nudge();
+    if (made.created) worker.nudge();
+    else await this.#takeUp(made.run.id); // where nobody works on it
     return { run: made.run, continued: !made.created };
   }
 

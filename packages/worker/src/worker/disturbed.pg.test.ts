@@ -58,7 +58,7 @@ it('a worker that slept through its lease wakes up too late to do harm', { timeo
   const [open] = await executor.list({ pipeline: 'zombie' });
   const started = await vi.waitFor(
     async () => {
-      const { run, continued } = await executor.start({ file, unfinished: 'continue', idempotencyKey: 'take over' });
+      const { run, continued } = await executor.start({ file });
       if (!continued) await executor.cancel(run.id);
       expect(continued).toBe(true);
       return run;
