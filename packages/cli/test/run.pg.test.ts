@@ -121,7 +121,8 @@ test('Ctrl-C leaves a run that can be gone on with, and says how', async () => {
   await slowly(0.05);
   const interrupted = start('run', 'copy-orders');
   await interrupted.said('running in the');
-  interrupted.process.kill('SIGINT');
+  // A terminal sends it to the whole process group.
+  process.kill(-(interrupted.process.pid as number), 'SIGINT');
   const { code, stderr } = await interrupted.ended;
   expect(stderr).toContain('Go on with it: millrace run copy-orders');
   expect(code).toBe(130);
