@@ -10,11 +10,17 @@ export interface TestDatabase extends AsyncDisposable {
   sql<Row extends pg.QueryResultRow = pg.QueryResultRow>(text: string, params?: unknown[]): Promise<Row[]>;
 }
 
-/** An empty database in the Postgres that this run shares; it goes, with its slots and sessions, when disposed. */
-export async function testDatabase(): Promise<TestDatabase> {
+/**
+ * An empty database in the Postgres that this run shares, or a copy of another one, whose sessions are ended for it. It goes, with its
+ * slots and sessions, when disposed.
+ */
+export async function testDatabase(like?: TestDatabase): Promise<TestDatabase> {
   const server = inject('postgres');
   const name = `test_${randomUUID().replaceAll('-', '').slice(0, 16)}`;
-  await asAdministrator(server, (admin) => admin.query(`create database ${name}`));
+  await asAdministrator(server, async (admin) => {
+    if (like) await admin.query('select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1', [like.name]);
+    await admin.query(`create database ${name}${like ? ` template ${like.name} strategy file_copy` : ''}`);
+  });
   const url = server.replace(/\/postgres$/, `/${name}`);
   const pool = new pg.Pool({ connectionString: url, max: 4, idleTimeoutMillis: 1_000 });
   pool.on('error', () => {}); // a test may end every session of its database, also idle ones of this pool

@@ -1,0 +1,27 @@
+import { engineFailpoints } from '@millrace/core/runtime';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { postgresFailpoints } from '../../packages/connectors/src/postgres/sink/failpoints.ts';
+import { disturb } from './disturb.ts';
+import { attemptProgram } from './program.ts';
+import { ways } from './ways.ts';
+
+let program: Awaited<ReturnType<typeof attemptProgram>>;
+beforeAll(async () => {
+  program = await attemptProgram();
+});
+afterAll(() => program?.[Symbol.asyncDispose]());
+
+const passed = new Set<string>();
+
+describe('killed twice, or woken after its successor, a run ends as if nothing had happened', () => {
+  test.for(ways.map((way) => [way.name, way] as const))('%s', { timeout: 120_000 }, async ([, way]) => {
+    const { points, differences } = await disturb(way, program.file);
+    for (const point of points) passed.add(point);
+    expect(differences).toEqual({});
+  });
+
+  test('there is no failpoint that none of these runs comes past', () => {
+    const known = [...engineFailpoints, ...postgresFailpoints];
+    expect(known.filter((point) => !passed.has(point))).toEqual([]);
+  });
+});

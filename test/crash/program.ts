@@ -1,0 +1,43 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+
+/**
+ * `attempt.ts` with all that it imports, and the program of DuckDB's process, each as one file of JavaScript: they start in a fifth
+ * of the time that the sources take, and the crash tests start hundreds.
+ */
+export async function attemptProgram(): Promise<{ readonly file: string } & AsyncDisposable> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'millrace-crash-'));
+  const at = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+  await build({
+    entryPoints: { attempt: at('./attempt.ts'), child: at('../../packages/connectors/src/duckdb/child.ts') },
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+    conditions: ['millrace-source'],
+    outdir: directory,
+    plugins: [installed],
+    logLevel: 'error',
+  });
+  await writeFile(path.join(directory, 'package.json'), '{"type":"module"}');
+  return { file: path.join(directory, 'attempt.js'), [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) };
+}
+
+const fromConnectors = createRequire(new URL('../../packages/connectors/package.json', import.meta.url));
+
+/** What has native parts or is large stays where it is installed; the bundle lies elsewhere, so it names them by their place. */
+const installed: Plugin = {
+  name: 'installed',
+  setup(bundle) {
+    bundle.onResolve({ filter: /^@(duckdb|aws-sdk|smithy)\// }, ({ path: name }) => ({
+      path: pathToFileURL(fromConnectors.resolve(name)).href,
+      external: true,
+    }));
+    bundle.onResolve({ filter: /^pg-native$/ }, ({ path: name }) => ({ path: name, external: true }));
+  },
+};
