@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { type Column, date, float8, int2, int4, numeric, table, text, timestamp, timestamptz } from '@millrace/core';
+import { type Column, date, int2, int4, numeric, table, text, timestamp, timestamptz } from '@millrace/core';
 import { type BytesChannel, decodeCsv, type RowSchema, rowsOf } from '@millrace/core/runtime';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { csvToFiles, type FileFormat, type WrittenFile } from './csv-to-files.ts';
@@ -49,9 +49,7 @@ test.each<[string, Column, string]>([
   ['a time cut from a date', date(), '2024-02-29 10:00:00'],
   ['an infinite timestamp', timestamp(), '-infinity'],
   ['a year that DuckDB does not reach', timestamptz(), '294276-12-31 23:59:59+00'],
-  ['half an integer', int4(), '1.5'],
   ['an integer too large', int2(), '40000'],
-  ['a float too large', float8(), '1e400'],
 ])('%s is refused by name', async (_, column, value) => {
   const schema = table('t', { id: int4(), 'odd "one"': column });
   await expect(csvToFiles(csv(schema, `1,${value}\n`, 1), parquet, context())).rejects.toMatchObject({

@@ -1,8 +1,9 @@
 import { rm, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BytesChannel, isMillraceError, MillraceError, type RowSchema } from '@millrace/core/runtime';
+import { type BytesChannel, isMillraceError, MillraceError, type RowSchema, typeName } from '@millrace/core/runtime';
 import { type ConversionContext, spoolName } from './conversion.ts';
 import { digest, gzip } from './digest.ts';
+import { refusal } from './failure.ts';
 import { feed } from './feed.ts';
 import type { InputFile } from './files-to-csv.ts';
 import { lease } from './pool.ts';
@@ -68,7 +69,7 @@ export async function csvToFiles(channel: BytesChannel, format: FileFormat, cont
     if (written !== rows) throw rowsMissing(rows, written);
     return files;
   } catch (caught) {
-    const error = ofStream(caught);
+    const error = ofStream(caught, channel.schema);
     if (duckdb.busy) await duckdb.kill(error as Error);
     for (const left of [target, `${target}.${format.format}`]) await rm(join(context.spool, left), { recursive: true, force: true });
     throw error;
@@ -77,9 +78,15 @@ export async function csvToFiles(channel: BytesChannel, format: FileFormat, cont
   }
 }
 
-/** What would be a corrupt file is a stream that went wrong here, which another attempt may mend. */
-function ofStream(error: unknown): unknown {
-  if (!isMillraceError(error) || error.code !== 'FILE_CORRUPT') return error;
+/**
+ * What would be a corrupt file is a stream that went wrong here, which another attempt may mend. A value that the reader did not take
+ * is known to it by its column's number.
+ */
+function ofStream(error: unknown, { columns }: RowSchema): unknown {
+  if (!isMillraceError(error)) return error;
+  const column = columns[Number(/^c(\d+)$/.exec(String(error.facts['column']))?.[1] ?? Number.NaN)];
+  if (error.code === 'TYPE_MISMATCH' && column) return refusal('unrepresentable', column.name, typeName(column.type), String(error.facts['value']));
+  if (error.code !== 'FILE_CORRUPT') return error;
   return new MillraceError('WIRE_CORRUPT', {
     message: `The stream from the source is not CSV as it should be: ${error.message}`,
     remedy: 'The part was thrown away and is made again.',

@@ -49,7 +49,7 @@ export function rowTooLong(): MillraceError {
   });
 }
 
-function refusal(why: Refusal, column: string, type: string, value: string, line?: string): MillraceError {
+export function refusal(why: Refusal, column: string, type: string, value: string, line?: string): MillraceError {
   const facts = { column, type, value, ...(line && { line: Number(line) }) };
   const shown = JSON.stringify(value);
   switch (why) {

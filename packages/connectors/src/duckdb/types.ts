@@ -82,65 +82,72 @@ export function mayHoldLineBreaks(type: ColumnType): boolean {
   }
 }
 
+/** The type as which the CSV reader takes the text: its own where that is exact for all that Postgres prints, else VARCHAR for `valueOfText`. */
+export function readType(type: ColumnType): string {
+  return isExactlyRead(type) ? duckType(type) : 'VARCHAR';
+}
+
+function isExactlyRead(type: ColumnType): boolean {
+  return ['bool', 'int2', 'int4', 'int8', 'float4', 'float8', 'time', 'uuid'].includes(baseType(type).kind);
+}
+
 /**
  * Text as Postgres prints it, as a value of `duckType`. What the type cannot hold stops the statement with the column's name
  * and the value: DuckDB on its own rounds decimals, takes `44 BC` for `44`, and writes infinities as sentinel numbers.
- * The usual form of a value is told by its length, so that the check costs next to nothing.
+ * The usual form of a value is told by its length or the place of its point, so that the check costs next to nothing.
  */
 export function valueOfText(declared: ColumnType, x: string, column: string, options: { infinity?: boolean } = {}): string {
   const type = baseType(declared);
   const cast = `TRY_CAST(${x} AS ${duckType(type)})`;
   const no = refuse('unrepresentable', column, typeName(declared), x);
-  const guarded = (...attempts: string[]) => `CASE WHEN ${x} IS NULL THEN NULL ELSE coalesce(${[...attempts, no].join(', ')}) END`;
-  const infinity = options.infinity ? [`CASE WHEN ends_with(${x}, 'infinity') THEN ${cast} END`] : [];
+  const when = (condition: string, value = cast) => `CASE WHEN ${condition} THEN ${value} END`;
+  /** The unusual forms are looked at only where the usual one did not fit. */
+  const usually = (usual: string, ...unusual: string[]) => `coalesce(${usual}, CASE WHEN ${x} IS NOT NULL THEN coalesce(${[...unusual, no].join(', ')}) END)`;
+  const matches = (pattern: string) => `regexp_full_match(${x}, '${pattern}')`;
+  const infinity = options.infinity ? [when(`ends_with(${x}, 'infinity')`)] : [];
   switch (type.kind) {
     case 'bool':
-      return guarded(`CASE WHEN ${x} IN ('t', 'f', 'true', 'false') THEN ${cast} END`);
     case 'int2':
     case 'int4':
     case 'int8':
-      // DuckDB rounds '1.5' and computes '15e-1'.
-      return guarded(`CASE WHEN NOT contains(${x}, '.') AND NOT contains(lower(${x}), 'e') THEN ${cast} END`);
     case 'float4':
     case 'float8':
-      // A number that is too large becomes an infinity; the words for infinities and NaN all have an "n" or "N".
-      return guarded(`CASE WHEN isfinite(${cast}) OR contains(lower(${x}), 'n') THEN ${cast} END`);
+    case 'time':
+    case 'uuid':
+      return usually(cast);
     case 'numeric': {
       const size = decimalSize(type);
       if (!size) return x;
-      const digits = (text: string) => `strlen(${text}) - instr(${text}, '.') <= ${size.scale}`;
-      return guarded(
-        `CASE WHEN (instr(${x}, '.') = 0 OR ${digits(x)}) AND NOT contains(${x}, 'e') AND NOT contains(${x}, 'E') THEN ${cast} END`,
-        `CASE WHEN contains(${x}, '.') AND ${digits(`rtrim(${x}, '0')`)} AND NOT contains(lower(${x}), 'e') THEN ${cast} END`,
+      const decimals = (text: string) => `strlen(${text}) - instr(${text}, '.')`;
+      return usually(
+        when(size.scale === 0 ? `instr(${x}, '.') = 0 AND NOT contains(${x}, 'e') AND NOT contains(${x}, 'E')` : `${decimals(x)} = ${size.scale}`),
+        // Fewer decimals, or zeros behind those that count.
+        when(`${matches('-?\\d+(\\.\\d*)?')} AND (NOT contains(${x}, '.') OR ${decimals(`rtrim(${x}, '0')`)} <= ${size.scale})`),
       );
     }
     case 'date':
-      return guarded(
-        `CASE WHEN strlen(${x}) = 10 THEN ${cast} END`,
-        `CASE WHEN regexp_full_match(${x}, '\\d{5,7}-\\d\\d-\\d\\d') THEN ${cast} END`,
-        `CASE WHEN regexp_full_match(${x}, '\\d{4,6}-\\d\\d-\\d\\d BC') THEN TRY_CAST(replace(${x}, ' BC', ' (BC)') AS DATE) END`,
+      return usually(
+        when(`strlen(${x}) = 10`),
+        when(matches('\\d{5,7}-\\d\\d-\\d\\d')),
+        when(matches('\\d{4,6}-\\d\\d-\\d\\d BC'), `TRY_CAST(replace(${x}, ' BC', ' (BC)') AS DATE)`),
         ...infinity,
       );
-    case 'time':
-      return guarded(`CASE WHEN strlen(${x}) = 8 OR (strlen(${x}) <= 15 AND ${x}[9] = '.') THEN ${cast} END`);
     case 'timestamp':
-      return guarded(
-        `CASE WHEN strlen(${x}) = 19 OR (strlen(${x}) <= 26 AND ${x}[20] = '.') THEN ${cast} END`,
-        `CASE WHEN regexp_full_match(${x}, '\\d{5,6}-\\d\\d-\\d\\d[ T]${clock}') THEN ${cast} END`,
+      return usually(
+        when(`strlen(${x}) = 19 OR (strlen(${x}) <= 26 AND ${x}[20] = '.')`),
+        when(matches(`\\d{5,6}-\\d\\d-\\d\\d[ T]${clock}`)),
         beforeChrist(x, duckType(type), ''),
         ...infinity,
       );
     case 'timestamptz':
-      return guarded(
-        `CASE WHEN (ends_with(${x}, '+00') AND strlen(${x}) <= 29) OR (ends_with(${x}, 'Z') AND strlen(${x}) <= 27) THEN ${cast} END`,
-        `CASE WHEN regexp_full_match(${x}, '\\d{4,6}-\\d\\d-\\d\\d[ T]${clock}${offset}') THEN ${cast} END`,
+      return usually(
+        when(`(ends_with(${x}, '+00') AND strlen(${x}) <= 29) OR (ends_with(${x}, 'Z') AND strlen(${x}) <= 27)`),
+        when(matches(`\\d{4,6}-\\d\\d-\\d\\d[ T]${clock}${offset}`)),
         beforeChrist(x, duckType(type), offset),
         ...infinity,
       );
-    case 'uuid':
-      return guarded(cast);
     case 'bytea':
-      return guarded(`CASE WHEN starts_with(${x}, '\\x') THEN TRY(unhex(substr(${x}, 3))) END`);
+      return usually(when(`starts_with(${x}, '\\x')`, `TRY(unhex(substr(${x}, 3)))`));
     default:
       return x;
   }

@@ -3,7 +3,7 @@ import type { FileFormat } from './csv-to-files.ts';
 import { isNarrow } from './row-width.ts';
 import { unguarded } from './line-guard.ts';
 import { columnMap, ident, literal } from './sql.ts';
-import { decimalSize, duckType, mayHoldLineBreaks, valueOfText } from './types.ts';
+import { decimalSize, mayHoldLineBreaks, readType, valueOfText } from './types.ts';
 
 export interface CopyPaths {
   readonly input: string;
@@ -15,19 +15,18 @@ export interface CopyPaths {
 
 /** The statement that turns the guarded CSV stream into files. Columns are `c0`, `c1`, … until they get their names in the file. */
 export function copyStatement(schema: RowSchema, format: FileFormat, paths: CopyPaths): string {
-  const source = `read_csv(${literal(paths.input)}, columns = ${columnMap(readColumns(schema))}, auto_detect = false, header = false, delim = ',', quote = '"', escape = '"', nullstr = '', allow_quoted_nulls = false, new_line = '\\n', compression = 'none', parallel = ${paths.parallel}, max_line_size = ${paths.rowBytes}, buffer_size = ${paths.rowBytes})`;
+  const typed = format.format === 'parquet';
+  const columns = schema.columns.map(({ type }, index) => [`c${index}`, typed ? readType(type) : 'VARCHAR'] as const);
+  const source = `read_csv(${literal(paths.input)}, columns = ${columnMap(columns)}, auto_detect = false, header = false, delim = ',', quote = '"', escape = '"', nullstr = '', allow_quoted_nulls = false, new_line = '\\n', compression = 'none', parallel = ${paths.parallel}, max_line_size = ${paths.rowBytes}, buffer_size = ${paths.rowBytes})`;
   const texts = schema.columns.map((column, index) => (mayHoldLineBreaks(column.type) ? unguarded(`c${index}`) : `c${index}`));
   const list = selectList(schema.columns, format);
   return `COPY (SELECT ${list} FROM (SELECT ${texts.map((text, index) => `${text} AS c${index}`).join(', ')} FROM ${source})) TO ${literal(targetPath(paths.target, format))} (${options(schema, format)})`;
 }
 
-/** All as text: what a column may hold is decided in `valueOfText`, not by DuckDB's own casts. */
-const readColumns = (schema: RowSchema): [string, string][] => schema.columns.map((_, index) => [`c${index}`, 'VARCHAR']);
-
 function selectList(columns: readonly ColumnSchema[], format: FileFormat): string {
   switch (format.format) {
     case 'parquet':
-      return columns.map(({ name, type }, index) => `${valueOfText(type, `c${index}`, name)} AS ${ident(name)}`).join(', ');
+      return columns.map(({ name, type }, index) => `${readType(type) === 'VARCHAR' ? valueOfText(type, `c${index}`, name) : `c${index}`} AS ${ident(name)}`).join(', ');
     case 'csv':
       return columns.map(({ name }, index) => `c${index} AS ${ident(name)}`).join(', ');
     case 'jsonl': {
