@@ -24,6 +24,7 @@ import { Worker } from '../worker/worker.ts';
 import { Changes } from './changes.ts';
 import { whyRunWaits, whyStageWaits } from './explain.ts';
 import type { LocalExecutor, LocalOptions } from './options.ts';
+import { patiently } from './patience.ts';
 import { runRequest, stagesWith } from './request.ts';
 import { type LiveProgress, logLines, watch } from './watch.ts';
 
@@ -186,7 +187,7 @@ class Local implements LocalExecutor {
     try {
       for (;;) {
         signal?.throwIfAborted();
-        const run = await this.#store.read(id);
+        const run = await patiently(() => this.#store.read(id), signal);
         if (isEnded(run.state)) return run;
         await changes.next(1_000, signal);
       }

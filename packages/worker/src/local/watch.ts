@@ -1,5 +1,6 @@
 import type { LogLine, RunId, RunStore, StageProgress, WatchEvent } from '@millrace/core/runtime';
 import { Changes } from './changes.ts';
+import { patiently } from './patience.ts';
 
 /** Progress of the stages that this process runs, as it comes. */
 export interface LiveProgress {
@@ -37,7 +38,7 @@ export async function* watch(
     }),
   ];
   try {
-    await store.read(run); // RUN_NOT_FOUND
+    await patiently(() => store.read(run), signal); // RUN_NOT_FOUND
     let seq = after;
     let cursor = 0;
     let lastLook = 0;
@@ -48,15 +49,13 @@ export async function* watch(
         dirty = false;
         lastLook = performance.now();
         // Logs first: those of an attempt are stored before its outcome is.
-        for (
-          let lines = await store.logs(run, { after: cursor, limit: page });
-          lines.lines.length > 0;
-          lines = await store.logs(run, { after: cursor, limit: page })
-        ) {
-          cursor = lines.cursor;
-          for (const line of lines.lines) yield { kind: 'log', ...line };
+        for (;;) {
+          const { lines, cursor: next } = await patiently(() => store.logs(run, { after: cursor, limit: page }), signal);
+          cursor = next;
+          for (const line of lines) yield { kind: 'log', ...line };
+          if (lines.length < page) break;
         }
-        const events = await store.events(run, seq, page);
+        const events = await patiently(() => store.events(run, seq, page), signal);
         for (const event of events) {
           seq = event.seq;
           ended = endsRun(event.event.type, ended);
@@ -69,7 +68,7 @@ export async function* watch(
       moved.clear();
       if (live.of(run) === undefined && performance.now() - lastProgress >= progressMs) {
         lastProgress = performance.now();
-        for (const progress of await store.progress(run)) yield { kind: 'progress', ...progress };
+        for (const progress of await patiently(() => store.progress(run), signal)) yield { kind: 'progress', ...progress };
       }
       if (!dirty && moved.size === 0) await changes.next(lookMs, signal);
     }

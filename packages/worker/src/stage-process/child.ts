@@ -106,6 +106,8 @@ async function run({ job, fingerprint, spool }: Extract<ToProcess, { type: 'run'
 const plain = <T>(value: T): T => plainJson(value) as T;
 
 let asked = 0;
+let logsUnderway = 0;
+const mostLogsUnderway = 5_000;
 
 function ask(what: StoreRequest): Promise<void> {
   const id = ++asked;
@@ -121,7 +123,13 @@ function log(
   message: string,
   facts: Readonly<Record<string, unknown>> = {},
 ): void {
-  send({ type: 'log', line: { at: new Date().toISOString(), level, message: secrets.redact(message), facts: secrets.redactAll(facts) } });
+  // A function that prints without end must not fill this process either: what the worker cannot take is left out.
+  if (logsUnderway >= mostLogsUnderway) return;
+  logsUnderway++;
+  const line = { at: new Date().toISOString(), level, message: secrets.redact(message), facts: secrets.redactAll(facts) };
+  process.send?.({ type: 'log', line } satisfies FromProcess, () => {
+    logsUnderway--;
+  });
 }
 
 /** An error that nobody awaits leaves the process in a state that nobody knows: it tells and goes. */

@@ -8,7 +8,13 @@ type Db = Kysely<StateDatabase>;
 /** What there is to do: reads of `RunStore` that look for work. */
 
 export async function queued(db: Db, queue: string): Promise<RunId[]> {
-  const rows = await db.selectFrom('run').select('id').where('queue', '=', queue).where('at', '=', 'queued').orderBy('id').execute();
+  const rows = await db
+    .selectFrom('run')
+    .select('id')
+    .where('queue', '=', queue)
+    .where('at', '=', 'queued')
+    .orderBy('created_at')
+    .execute();
   return rows.map(({ id }) => id);
 }
 
