@@ -25,14 +25,14 @@ function firstRow(text: string, dialect: CsvDialect): string[] | null {
 }
 
 /** Fields up to the first line end outside of quotes. */
-function fieldsOf(text: string, { delimiter, quote, escape }: CsvDialect): { fields: string[]; ended: boolean } {
+function fieldsOf(text: string, { delimiter, quote, escape: escaping }: CsvDialect): { fields: string[]; ended: boolean } {
   const fields: string[] = [];
   let field = '';
   let quoted = false;
   for (let at = 0; at < text.length; at++) {
     const character = text[at]!;
     if (quoted) {
-      if (character === escape && (text[at + 1] === quote || escape !== quote)) {
+      if (character === escaping && (text[at + 1] === quote || escaping !== quote)) {
         if (text[at + 1] !== undefined) field += text[++at];
       } else if (character === quote) quoted = false;
       else field += character;

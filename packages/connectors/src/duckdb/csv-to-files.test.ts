@@ -14,7 +14,13 @@ let spool = mkdtempSync(join(home, 'spool-'));
 afterEach(() => {
   spool = mkdtempSync(join(home, 'spool-'));
 });
-const context = (signal = new AbortController().signal): ReadContext => ({ signal, spool, memoryBudget: 256 * 1024 * 1024, progress() {}, secret: async () => '' });
+const context = (signal = new AbortController().signal): ReadContext => ({
+  signal,
+  spool,
+  memoryBudget: 256 * 1024 * 1024,
+  progress() {},
+  secret: async () => '',
+});
 
 const parquet: FileFormat = { format: 'parquet', codec: 'snappy', partitionBy: [], rowGroupRows: 122_880, fileBytes: null };
 const pair = table('pair', { id: int4(), body: text().orNull() });
@@ -33,7 +39,10 @@ function csv(schema: RowSchema, body: string | Iterable<string> | AsyncIterable<
 }
 
 async function read(schema: RowSchema, files: WrittenFile[], format: FileFormat['format'] = 'parquet') {
-  const channel = await filesToCsv({ files: files.map(({ path }) => ({ path, label: path, format, codec: 'none' })), schema, absorbed: [] }, context());
+  const channel = await filesToCsv(
+    { files: files.map(({ path }) => ({ path, label: path, format, codec: 'none' })), schema, absorbed: [] },
+    context(),
+  );
   const rows: Record<string, unknown>[] = [];
   for await (const batch of decodeCsv(schema, channel.stream)) rows.push(...rowsOf(batch));
   await channel.done;
@@ -80,7 +89,10 @@ test('a source that breaks off in the middle, or sends other rows than it says, 
     throw new Error('reset by peer');
   }
   await expect(csvToFiles(csv(pair, broken(), 1), parquet, context())).rejects.toThrow('reset by peer');
-  await expect(csvToFiles(csv(pair, '1,a\n2,b\n', 3), parquet, context())).rejects.toMatchObject({ code: 'WIRE_CORRUPT', facts: { sent: 3, written: 2 } });
+  await expect(csvToFiles(csv(pair, '1,a\n2,b\n', 3), parquet, context())).rejects.toMatchObject({
+    code: 'WIRE_CORRUPT',
+    facts: { sent: 3, written: 2 },
+  });
   await expect(csvToFiles(csv(pair, '1,a\n2,b,c\n', 2), parquet, context())).rejects.toMatchObject({ code: 'WIRE_CORRUPT' });
   await expect(csvToFiles(csv(pair, '1,a\n2,"b', 2), parquet, context())).rejects.toMatchObject({ code: 'WIRE_CORRUPT' });
   expect(readdirSync(spool).filter((name) => name.includes('out'))).toEqual([]);
@@ -123,7 +135,11 @@ test('files end at about the size that was asked for', async () => {
 test('nulls and bounds are told of numbers and times, never of text', async () => {
   const schema = table('t', { id: int4(), at: date().orNull(), body: text().orNull() });
   const [file] = await csvToFiles(csv(schema, '1,2024-02-29,private\n5,,\n', 2), parquet, context());
-  expect(file?.columns).toEqual({ id: { nulls: 0, min: '1', max: '5' }, at: { nulls: 1, min: '2024-02-29', max: '2024-02-29' }, body: { nulls: 1 } });
+  expect(file?.columns).toEqual({
+    id: { nulls: 0, min: '1', max: '5' },
+    at: { nulls: 1, min: '2024-02-29', max: '2024-02-29' },
+    body: { nulls: 1 },
+  });
 });
 
 test('no rows are no file', async () => {

@@ -52,6 +52,9 @@ export interface ColumnStatistics {
  * @throws VALUE_UNREPRESENTABLE with column and value · WIRE_CORRUPT where rows are missing or the stream is not CSV
  */
 export async function csvToFiles(channel: BytesChannel, format: FileFormat, context: ConversionContext): Promise<WrittenFile[]> {
+  // The source may break off while this waits for a place.
+  channel.stream.on('error', () => {});
+  channel.done.catch(() => {});
   await using leased = await lease('writer', context).catch((error: unknown) => {
     channel.stream.destroy(error as Error);
     throw error;
@@ -85,7 +88,8 @@ export async function csvToFiles(channel: BytesChannel, format: FileFormat, cont
 function ofStream(error: unknown, { columns }: RowSchema): unknown {
   if (!isMillraceError(error)) return error;
   const column = columns[Number(/^c(\d+)$/.exec(String(error.facts['column']))?.[1] ?? Number.NaN)];
-  if (error.code === 'TYPE_MISMATCH' && column) return refusal('unrepresentable', column.name, typeName(column.type), String(error.facts['value']));
+  if (error.code === 'TYPE_MISMATCH' && column)
+    return refusal('unrepresentable', column.name, typeName(column.type), String(error.facts['value']));
   if (error.code !== 'FILE_CORRUPT') return error;
   return new MillraceError('WIRE_CORRUPT', {
     message: `The stream from the source is not CSV as it should be: ${error.message}`,
@@ -103,7 +107,12 @@ function rowsMissing(sent: number, written: number): MillraceError {
   });
 }
 
-async function writtenFiles(schema: RowSchema, format: FileFormat, result: readonly Row[], context: ConversionContext): Promise<WrittenFile[]> {
+async function writtenFiles(
+  schema: RowSchema,
+  format: FileFormat,
+  result: readonly Row[],
+  context: ConversionContext,
+): Promise<WrittenFile[]> {
   const listed = format.format === 'parquet' ? parquetFiles(result, schema) : await textFiles(schema, format, result, context);
   const files: WrittenFile[] = [];
   for (const { name, rows, columns } of listed) {
@@ -115,7 +124,15 @@ async function writtenFiles(schema: RowSchema, format: FileFormat, result: reado
     const partition = name.split('/').slice(1, -1).join('/');
     const finished = format.codec === 'gzip' ? await gzip(path, context.signal) : path;
     const { size } = await stat(finished);
-    files.push({ path: finished, partition, extension: extension(format), rows, bytes: size, sha256: await digest(finished, context.signal), columns });
+    files.push({
+      path: finished,
+      partition,
+      extension: extension(format),
+      rows,
+      bytes: size,
+      sha256: await digest(finished, context.signal),
+      columns,
+    });
   }
   return files;
 }
@@ -142,7 +159,8 @@ function parquetFiles(result: readonly Row[], schema: RowSchema): Listed[] {
   });
 }
 
-const hasPublicBounds = (kind: string): boolean => ['int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'date', 'time', 'timestamp', 'timestamptz'].includes(kind);
+const hasPublicBounds = (kind: string): boolean =>
+  ['int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'date', 'time', 'timestamp', 'timestamptz'].includes(kind);
 
 /** RETURN_FILES: rows of all, then the names. Where there are several, each is read once more to be counted. */
 async function textFiles(schema: RowSchema, format: FileFormat, result: readonly Row[], context: ConversionContext): Promise<Listed[]> {
@@ -151,9 +169,16 @@ async function textFiles(schema: RowSchema, format: FileFormat, result: readonly
   const rowBytes = maxRowBytes(schema, format.maxRowBytes);
   const listed: Listed[] = [];
   for (const name of names) {
-    const file: InputFile = { path: join(context.spool, name), label: name, format: format.format, codec: format.codec === 'zstd' ? 'zstd' : 'none' };
+    const file: InputFile = {
+      path: join(context.spool, name),
+      label: name,
+      format: format.format,
+      codec: format.codec === 'zstd' ? 'zstd' : 'none',
+    };
     const inlet =
-      format.format === 'csv' ? csvInlet(file, canonicalDialect, rowBytes, schema.columns.length === 1, context.signal) : jsonlInlet(file, rowBytes, context.signal);
+      format.format === 'csv'
+        ? csvInlet(file, canonicalDialect, rowBytes, schema.columns.length === 1, context.signal)
+        : jsonlInlet(file, rowBytes, context.signal);
     listed.push({ name, rows: await countRows(inlet), columns: null });
   }
   return listed;
@@ -164,4 +189,3 @@ export function extension(format: Pick<FileFormat, 'format' | 'codec'>): string 
   const packed = format.format === 'parquet' ? '' : format.codec === 'gzip' ? '.gz' : format.codec === 'zstd' ? '.zst' : '';
   return `.${format.format}${packed}`;
 }
-

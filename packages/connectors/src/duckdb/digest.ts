@@ -19,7 +19,9 @@ export async function digest(path: string, signal: AbortSignal): Promise<string>
 /** Packs a file and takes the original away. The packed file's path. */
 export async function gzip(path: string, signal: AbortSignal): Promise<string> {
   const packed = `${path}.gz`;
-  await pipeline(createReadStream(path, { highWaterMark: chunk }), createGzip({ chunkSize: 256 * 1024 }), createWriteStream(packed), { signal });
+  await pipeline(createReadStream(path, { highWaterMark: chunk }), createGzip({ chunkSize: 256 * 1024 }), createWriteStream(packed), {
+    signal,
+  });
   await unlink(path);
   return packed;
 }

@@ -23,11 +23,18 @@ function explained(message: string): MillraceError {
 
   const json = /Malformed JSON in file "[^"]*", at byte (\d+) in (?:line|record\/value) (\d+): ([^\n]*)/.exec(message);
   if (json) return corrupt(`line ${json[2]}: ${json[3]!.trim()}`, { line: Number(json[2]) });
-  if (/magic bytes|too small to be a Parquet|Invalid (?:thrift|Parquet)|parquet file|Corrupt|TProtocolException|footer|snappy|ZSTD|GZIP|decompress|invalid (?:stored|block|distance)/i.test(message)) {
+  if (
+    /magic bytes|too small to be a Parquet|Invalid (?:thrift|Parquet)|parquet file|Corrupt|TProtocolException|footer|snappy|ZSTD|GZIP|decompress|invalid (?:stored|block|distance)/i.test(
+      message,
+    )
+  ) {
     return corrupt(firstLine(message), {});
   }
   if (/No space left on device|disk.*full|max_temp_directory_size/i.test(message)) {
-    return new MillraceError('DISK_FULL', { message: 'No space is left in the spool directory.', remedy: 'Free space, or let TMPDIR point to a larger disk.' });
+    return new MillraceError('DISK_FULL', {
+      message: 'No space is left in the spool directory.',
+      remedy: 'Free space, or let TMPDIR point to a larger disk.',
+    });
   }
   if (/^Out of Memory/i.test(message)) {
     return new MillraceError('WIRE_CORRUPT', {

@@ -30,9 +30,11 @@ export interface Feed {
  * many rows there were. The pipe is closed only after that word: a source that breaks off at the end of a line looks like one
  * that has ended. On any failure of ours or the source's the converter is dead before the pipe closes.
  */
-export async function feed(job: Feed, statement: (parallel: boolean) => Promise<readonly Row[]>): Promise<{ rows: number; result: readonly Row[] }> {
+export async function feed(
+  job: Feed,
+  statement: (parallel: boolean) => Promise<readonly Row[]>,
+): Promise<{ rows: number; result: readonly Row[] }> {
   const { channel, duckdb, path } = job;
-  channel.done.catch(() => {});
   let writer: Writable | null = null;
   let watch: NodeJS.Timeout | undefined;
   let running: Promise<readonly Row[]> | null = null;

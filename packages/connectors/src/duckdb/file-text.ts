@@ -16,7 +16,9 @@ export function canonicalText(column: ColumnSchema, field: string): string {
   const matches = (pattern: string) => `regexp_full_match(${x}, '${pattern}')`;
   switch (type.kind) {
     case 'bool':
-      return checked(`CASE lower(${x}) WHEN 't' THEN 't' WHEN 'f' THEN 'f' WHEN 'true' THEN 't' WHEN 'false' THEN 'f' WHEN '1' THEN 't' WHEN '0' THEN 'f' END`);
+      return checked(
+        `CASE lower(${x}) WHEN 't' THEN 't' WHEN 'f' THEN 'f' WHEN 'true' THEN 't' WHEN 'false' THEN 'f' WHEN '1' THEN 't' WHEN '0' THEN 'f' END`,
+      );
     case 'int2':
     case 'int4':
     case 'int8':
@@ -30,11 +32,17 @@ export function canonicalText(column: ColumnSchema, field: string): string {
     case 'numeric':
       if (type.precision === undefined) return checked(where(`${matches(plainNumber)} OR ${x} IN (${words})`, x));
       return checked(
-        where(`${matches(plainNumber)} AND strlen(regexp_replace(${x}, '^[^.]*\\.?', '')) <= ${Math.max(0, type.scale ?? 0)}`, duckType(type) === 'VARCHAR' ? x : `CAST(${cast} AS VARCHAR)`),
+        where(
+          `${matches(plainNumber)} AND strlen(regexp_replace(${x}, '^[^.]*\\.?', '')) <= ${Math.max(0, type.scale ?? 0)}`,
+          duckType(type) === 'VARCHAR' ? x : `CAST(${cast} AS VARCHAR)`,
+        ),
         where(`${x} IN (${words})`, x),
       );
     case 'date':
-      return checked(where(matches('\\d{4,7}-\\d\\d-\\d\\d'), `CAST(${cast} AS VARCHAR)`), where(`${matches('\\d{4,7}-\\d\\d-\\d\\d BC')} OR ${x} IN ('infinity', '-infinity')`, x));
+      return checked(
+        where(matches('\\d{4,7}-\\d\\d-\\d\\d'), `CAST(${cast} AS VARCHAR)`),
+        where(`${matches('\\d{4,7}-\\d\\d-\\d\\d BC')} OR ${x} IN ('infinity', '-infinity')`, x),
+      );
     case 'time':
       return checked(where(matches(clock), `CAST(${cast} AS VARCHAR)`));
     case 'timestamp':
@@ -58,7 +66,9 @@ export function canonicalText(column: ColumnSchema, field: string): string {
       return checked(where(`${x} IN (${type.labels.map((label) => `'${label.replaceAll("'", "''")}'`).join(', ')})`, x));
     case 'varchar':
     case 'char':
-      return type.length === undefined ? x : checked(where(`length(${x}) <= ${type.length}`, type.kind === 'char' ? `rpad(${x}, ${type.length}, ' ')` : x));
+      return type.length === undefined
+        ? x
+        : checked(where(`length(${x}) <= ${type.length}`, type.kind === 'char' ? `rpad(${x}, ${type.length}, ' ')` : x));
     default:
       return x;
   }

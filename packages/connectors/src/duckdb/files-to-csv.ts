@@ -3,7 +3,14 @@ import { symlink, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { type BytesChannel, isMillraceError, MillraceError, type RelationalOp, type RowSchema, type SecretRef } from '@millrace/core/runtime';
+import {
+  type BytesChannel,
+  isMillraceError,
+  MillraceError,
+  type RelationalOp,
+  type RowSchema,
+  type SecretRef,
+} from '@millrace/core/runtime';
 import { type ConversionContext, spoolName } from './conversion.ts';
 import { locate, type OpenedFile } from './find-row.ts';
 import { runWith } from './inlet.ts';
@@ -79,6 +86,8 @@ export async function filesToCsv(request: FilesToCsv, context: ReadContext): Pro
     const inlets = opened.flatMap(({ inlet }) => (inlet ? [inlet] : []));
     const counted = form === 'text' && !request.absorbed.some(({ op }) => op === 'filter' || op === 'dedupe');
     const names = request.schema.columns.map(({ name }) => name);
+    // Who reads hears of an error as well, and who does not yet read must not bring the process down.
+    stream.on('error', () => {});
     let running = true;
     const convert = async () => {
       try {

@@ -15,15 +15,25 @@ export interface OpenedFile extends FileQuery {
  * An error of a statement over files, with the file's name and the row where they can be told. A bad value stopped the statement
  * somewhere; the files are read once more, in order, until the first row that holds it.
  */
-export async function locate(error: unknown, files: readonly OpenedFile[], columns: readonly string[], duckdb: DuckDb, context: ConversionContext): Promise<unknown> {
+export async function locate(
+  error: unknown,
+  files: readonly OpenedFile[],
+  columns: readonly string[],
+  duckdb: DuckDb,
+  context: ConversionContext,
+): Promise<unknown> {
   if (!isMillraceError(error)) return error;
   const name = error.facts['file'];
-  const named = files.find(({ link, inlet }) => name !== undefined && (link === name || inlet?.name === name)) ?? (files.length === 1 ? files[0] : undefined);
+  const named =
+    files.find(({ link, inlet }) => name !== undefined && (link === name || inlet?.name === name)) ??
+    (files.length === 1 ? files[0] : undefined);
   const line = error.facts['line'];
-  if (error.code === 'FILE_CORRUPT' && error.facts['value'] === undefined && named) return at(error, named, typeof line === 'number' ? line : undefined);
+  if (error.code === 'FILE_CORRUPT' && error.facts['value'] === undefined && named)
+    return at(error, named, typeof line === 'number' ? line : undefined);
   const column = error.facts['column'];
   const place = columns.indexOf(String(column));
-  if (!['TYPE_MISMATCH', 'VALUE_UNREPRESENTABLE', 'FILE_CORRUPT'].includes(error.code) || (place < 0 && column !== '') || !duckdb.alive) return error;
+  if (!['TYPE_MISMATCH', 'VALUE_UNREPRESENTABLE', 'FILE_CORRUPT'].includes(error.code) || (place < 0 && column !== '') || !duckdb.alive)
+    return error;
   try {
     await duckdb.run('SET threads = 1');
     await duckdb.run('SET preserve_insertion_order = true');

@@ -21,13 +21,25 @@ export interface Inlet {
  * Runs a statement whose inputs come from here, each in a pipe of its own, opened in whatever order DuckDB wants them. Where one of
  * them turns out to be corrupt, the converter is killed before the pipe ends. Answers with the rows that went in.
  */
-export async function runWith(duckdb: DuckDb, sql: string, values: readonly string[], inlets: readonly Inlet[], context: ConversionContext): Promise<{ result: readonly Row[]; rows: number }> {
+export async function runWith(
+  duckdb: DuckDb,
+  sql: string,
+  values: readonly string[],
+  inlets: readonly Inlet[],
+  context: ConversionContext,
+): Promise<{ result: readonly Row[]; rows: number }> {
   let stopped = false;
   try {
     const piped: boolean[] = [];
     for (const { name } of inlets) piped.push(await makePipe(context.spool, name));
     for (const [index, inlet] of inlets.entries()) {
-      if (!piped[index]) await fill(inlet, createWriteStream(join(context.spool, inlet.name)), () => false, () => {});
+      if (!piped[index])
+        await fill(
+          inlet,
+          createWriteStream(join(context.spool, inlet.name)),
+          () => false,
+          () => {},
+        );
     }
     const running = duckdb.run(sql, values).finally(() => {
       stopped = true;
@@ -36,7 +48,13 @@ export async function runWith(duckdb: DuckDb, sql: string, values: readonly stri
       .filter((_, index) => piped[index])
       .map(async (inlet) => {
         const writer = await openWriter(join(context.spool, inlet.name), () => stopped);
-        if (writer) await fill(inlet, writer, () => stopped, (error) => void (stopped || duckdb.kill(error)));
+        if (writer)
+          await fill(
+            inlet,
+            writer,
+            () => stopped,
+            (error) => void (stopped || duckdb.kill(error)),
+          );
       });
     for (const feed of feeds) feed.catch(() => {});
     const result = await running;

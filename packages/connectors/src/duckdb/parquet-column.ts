@@ -28,7 +28,11 @@ export function parquetValue(found: string, column: ColumnSchema, x: string): st
     case 'float4':
       return found === 'FLOAT' ? x : null;
     case 'float8':
-      return found === 'DOUBLE' ? x : found === 'FLOAT' || ['TINYINT', 'SMALLINT', 'INTEGER', 'UTINYINT', 'USMALLINT', 'UINTEGER'].includes(found) ? `CAST(${x} AS DOUBLE)` : null;
+      return found === 'DOUBLE'
+        ? x
+        : found === 'FLOAT' || ['TINYINT', 'SMALLINT', 'INTEGER', 'UTINYINT', 'USMALLINT', 'UINTEGER'].includes(found)
+          ? `CAST(${x} AS DOUBLE)`
+          : null;
     case 'numeric': {
       const size = decimalSize(type);
       if (!size) return found === 'VARCHAR' ? x : integers.includes(found) || decimal ? `CAST(${x} AS VARCHAR)` : null;
@@ -38,7 +42,8 @@ export function parquetValue(found: string, column: ColumnSchema, x: string): st
       return integers.includes(found) ? checked(`TRY_CAST(${x} AS ${to})`) : null;
     }
     case 'timestamp':
-      if (found === 'TIMESTAMP_NS') return checked(`CASE WHEN CAST(CAST(${x} AS TIMESTAMP) AS TIMESTAMP_NS) = ${x} THEN CAST(${x} AS TIMESTAMP) END`);
+      if (found === 'TIMESTAMP_NS')
+        return checked(`CASE WHEN CAST(CAST(${x} AS TIMESTAMP) AS TIMESTAMP_NS) = ${x} THEN CAST(${x} AS TIMESTAMP) END`);
       return ['TIMESTAMP', 'TIMESTAMP_S', 'TIMESTAMP_MS'].includes(found) ? `CAST(${x} AS TIMESTAMP)` : null;
     case 'timestamptz':
       return found === 'TIMESTAMP WITH TIME ZONE' ? x : null;

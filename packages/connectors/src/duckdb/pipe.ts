@@ -53,4 +53,3 @@ export function openReader(path: string): { readonly stream: Readable; finish():
   stream.once('close', finish);
   return { stream, finish };
 }
-

@@ -1,5 +1,5 @@
-import { DuckDb } from './process.ts';
 import { type ConversionContext, spoolName } from './conversion.ts';
+import { DuckDb } from './process.ts';
 
 /** What one conversion may use. Measured: 16 columns of lineitem stay at 310 MB of RSS, rows of 5 MB at 450 MB. */
 const memoryLimit = '448MB';

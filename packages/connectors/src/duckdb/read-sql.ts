@@ -7,8 +7,8 @@ import { unguarded } from './line-guard.ts';
 import { parquetValue } from './parquet-column.ts';
 import type { DuckDb } from './process.ts';
 import { maxRowBytes } from './row-width.ts';
-import { csvInlet, jsonlInlet } from './text-inlet.ts';
 import { columnMap, ident, literal, refuse } from './sql.ts';
+import { csvInlet, jsonlInlet } from './text-inlet.ts';
 
 export interface CsvDialect {
   /** Names of the columns in the first line; they may then stand in any order. Without one, columns are those of the table, in order. */
@@ -37,7 +37,13 @@ export interface FileQuery {
  * A SELECT of the schema's columns, named `c0`, `c1`, …, out of one file, whose columns have been held against the schema.
  * @throws SCHEMA_DRIFT for a column that is missing or of a type that does not fit · FILE_CORRUPT
  */
-export async function fileQuery(duckdb: DuckDb, file: InputFile, link: string, request: FilesToCsv, signal: AbortSignal): Promise<FileQuery> {
+export async function fileQuery(
+  duckdb: DuckDb,
+  file: InputFile,
+  link: string,
+  request: FilesToCsv,
+  signal: AbortSignal,
+): Promise<FileQuery> {
   switch (file.format) {
     case 'parquet':
       return parquetQuery(duckdb, file, link, request.schema);
@@ -58,7 +64,12 @@ async function parquetQuery(duckdb: DuckDb, file: InputFile, link: string, schem
     if (value === null) throw unfitColumn(file, column, type);
     return `${notNull(column, value)} AS c${index}`;
   });
-  return { sql: `SELECT ${list.join(', ')} FROM ${source}`, source, raw: schema.columns.map(({ name }) => `CAST(${ident(name)} AS VARCHAR)`), inlet: null };
+  return {
+    sql: `SELECT ${list.join(', ')} FROM ${source}`,
+    source,
+    raw: schema.columns.map(({ name }) => `CAST(${ident(name)} AS VARCHAR)`),
+    inlet: null,
+  };
 }
 
 async function csvQuery(file: InputFile, { schema, maxRowBytes: asked }: FilesToCsv, signal: AbortSignal): Promise<FileQuery> {
@@ -94,7 +105,9 @@ function jsonlQuery(file: InputFile, { schema, maxRowBytes: asked }: FilesToCsv,
   const source = `read_csv(${literal(inlet.name)}, columns = {'line': 'VARCHAR'}, auto_detect = false, header = false, delim = E'\\x1f', quote = '', escape = '', nullstr = E'\\x1e', new_line = '\\n', compression = 'none', max_line_size = ${rowBytes}, buffer_size = ${rowBytes})`;
   const shape = literal(JSON.stringify(Object.fromEntries(schema.columns.map(({ name }) => [name, 'JSON']))));
   const fields = `TRY(from_json(line, ${shape}))`;
-  const raw = schema.columns.map((column) => jsonText(column, `json_extract(line, ${literal(`$."${column.name.replaceAll('"', '\\"')}"`)})`));
+  const raw = schema.columns.map((column) =>
+    jsonText(column, `json_extract(line, ${literal(`$."${column.name.replaceAll('"', '\\"')}"`)})`),
+  );
   const list = schema.columns.map((column, index) => `${notNull(column, canonicalText(column, `r${index}`))} AS c${index}`);
   const parsed = `SELECT coalesce(${fields}, ${refuse('line', '', 'JSON object', 'line')}) AS object FROM ${source}`;
   const back = `SELECT ${schema.columns.map((column, index) => `${jsonText(column, `object.${ident(column.name)}`)} AS r${index}`).join(', ')} FROM (${parsed})`;

@@ -2,7 +2,19 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { batchOfRows, baseType, type BytesChannel, type ColumnType, decodeCsv, encodeCsv, encodeText, type RowSchema, rowsOf, textCodec, typeName } from '@millrace/core/runtime';
+import {
+  type BytesChannel,
+  baseType,
+  batchOfRows,
+  type ColumnType,
+  decodeCsv,
+  encodeCsv,
+  encodeText,
+  type RowSchema,
+  rowsOf,
+  textCodec,
+  typeName,
+} from '@millrace/core/runtime';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { anyValue, sampleTypes } from '../../../../test/arbitrary-value.ts';
@@ -21,7 +33,12 @@ const context: ReadContext = {
   secret: async ({ name }) => `salt of ${name}`,
 };
 
-const schema: RowSchema = { columns: [{ name: 'n', type: { kind: 'int4' }, nullable: false }, ...sampleTypes.map((type, index) => ({ name: `${index} ${typeName(type)}`.slice(0, 60), type, nullable: true }))] };
+const schema: RowSchema = {
+  columns: [
+    { name: 'n', type: { kind: 'int4' }, nullable: false },
+    ...sampleTypes.map((type, index) => ({ name: `${index} ${typeName(type)}`.slice(0, 60), type, nullable: true })),
+  ],
+};
 
 /** What Parquet has no value for. Everything else must come back to the letter. */
 function fitsParquet(declared: ColumnType, value: unknown): boolean {
@@ -63,7 +80,12 @@ async function write(of: RowSchema, values: Record<string, unknown>[], format: F
     done: Promise.resolve({ rows: values.length }),
   };
   const files = await csvToFiles(channel, format, context);
-  return files.map(({ path }) => ({ path, label: path, format: format.format, codec: format.codec === 'gzip' || format.codec === 'zstd' ? format.codec : 'none' }));
+  return files.map(({ path }) => ({
+    path,
+    label: path,
+    format: format.format,
+    codec: format.codec === 'gzip' || format.codec === 'zstd' ? format.codec : 'none',
+  }));
 }
 
 async function read(of: RowSchema, files: InputFile[]): Promise<Record<string, unknown>[]> {

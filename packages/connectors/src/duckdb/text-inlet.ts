@@ -40,7 +40,7 @@ export function jsonlInlet(file: InputFile, rowBytes: number, signal: AbortSigna
           if (byte === lineFeed) {
             if (!blank) rows++;
             else {
-              yield chunk.subarray(from, at - length < from ? from : at - length);
+              yield chunk.subarray(from, Math.max(at - length, from));
               from = at + 1;
             }
             blank = true;

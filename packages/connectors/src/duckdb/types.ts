@@ -102,7 +102,8 @@ export function valueOfText(declared: ColumnType, x: string, column: string, opt
   const no = refuse('unrepresentable', column, typeName(declared), x);
   const when = (condition: string, value = cast) => `CASE WHEN ${condition} THEN ${value} END`;
   /** The unusual forms are looked at only where the usual one did not fit. */
-  const usually = (usual: string, ...unusual: string[]) => `coalesce(${usual}, CASE WHEN ${x} IS NOT NULL THEN coalesce(${[...unusual, no].join(', ')}) END)`;
+  const usually = (usual: string, ...unusual: string[]) =>
+    `coalesce(${usual}, CASE WHEN ${x} IS NOT NULL THEN coalesce(${[...unusual, no].join(', ')}) END)`;
   const matches = (pattern: string) => `regexp_full_match(${x}, '${pattern}')`;
   const infinity = options.infinity ? [when(`ends_with(${x}, 'infinity')`)] : [];
   switch (type.kind) {
@@ -120,7 +121,11 @@ export function valueOfText(declared: ColumnType, x: string, column: string, opt
       if (!size) return x;
       const decimals = (text: string) => `strlen(${text}) - instr(${text}, '.')`;
       return usually(
-        when(size.scale === 0 ? `instr(${x}, '.') = 0 AND NOT contains(${x}, 'e') AND NOT contains(${x}, 'E')` : `${decimals(x)} = ${size.scale}`),
+        when(
+          size.scale === 0
+            ? `instr(${x}, '.') = 0 AND NOT contains(${x}, 'e') AND NOT contains(${x}, 'E')`
+            : `${decimals(x)} = ${size.scale}`,
+        ),
         // Fewer decimals, or zeros behind those that count.
         when(`${matches('-?\\d+(\\.\\d*)?')} AND (NOT contains(${x}, '.') OR ${decimals(`rtrim(${x}, '0')`)} <= ${size.scale})`),
       );

@@ -1,7 +1,7 @@
 import { baseType, type ColumnSchema, type RowSchema } from '@millrace/core/runtime';
 import type { FileFormat } from './csv-to-files.ts';
-import { isNarrow } from './row-width.ts';
 import { unguarded } from './line-guard.ts';
+import { isNarrow } from './row-width.ts';
 import { columnMap, ident, literal } from './sql.ts';
 import { decimalSize, mayHoldLineBreaks, readType, valueOfText } from './types.ts';
 
@@ -26,11 +26,18 @@ export function copyStatement(schema: RowSchema, format: FileFormat, paths: Copy
 function selectList(columns: readonly ColumnSchema[], format: FileFormat): string {
   switch (format.format) {
     case 'parquet':
-      return columns.map(({ name, type }, index) => `${readType(type) === 'VARCHAR' ? valueOfText(type, `c${index}`, name) : `c${index}`} AS ${ident(name)}`).join(', ');
+      return columns
+        .map(
+          ({ name, type }, index) =>
+            `${readType(type) === 'VARCHAR' ? valueOfText(type, `c${index}`, name) : `c${index}`} AS ${ident(name)}`,
+        )
+        .join(', ');
     case 'csv':
       return columns.map(({ name }, index) => `c${index} AS ${ident(name)}`).join(', ');
     case 'jsonl': {
-      const fields = columns.map((column, index) => `${literal(`${index === 0 ? '{' : ','}${JSON.stringify(column.name)}:`)}, ${jsonOfText(column, `c${index}`)}`);
+      const fields = columns.map(
+        (column, index) => `${literal(`${index === 0 ? '{' : ','}${JSON.stringify(column.name)}:`)}, ${jsonOfText(column, `c${index}`)}`,
+      );
       const partitions = format.partitionBy.map((name) => `c${columns.findIndex((column) => column.name === name)} AS ${ident(name)}`);
       return [`concat(${fields.join(', ')}, '}') AS ${ident(lineColumn)}`, ...partitions].join(', ');
     }
@@ -54,12 +61,16 @@ function jsonOfText({ type }: ColumnSchema, x: string): string {
     case 'float4':
     case 'float8':
       // JSON has no word for these, and a reader turns the integer -0 into 0.
-      return orNull(`CASE WHEN ends_with(${x}, 'N') OR ends_with(${x}, 'y') THEN '"' || ${x} || '"' WHEN ${x} = '-0' THEN '-0.0' ELSE ${x} END`);
+      return orNull(
+        `CASE WHEN ends_with(${x}, 'N') OR ends_with(${x}, 'y') THEN '"' || ${x} || '"' WHEN ${x} = '-0' THEN '-0.0' ELSE ${x} END`,
+      );
     case 'numeric': {
       const size = decimalSize(base);
       // Readers keep 15 digits of a number: they go through a double.
       const number = size !== null && size.precision <= 15;
-      return orNull(number ? `CASE WHEN ends_with(${x}, 'N') OR ends_with(${x}, 'y') THEN '"' || ${x} || '"' ELSE ${x} END` : `'"' || ${x} || '"'`);
+      return orNull(
+        number ? `CASE WHEN ends_with(${x}, 'N') OR ends_with(${x}, 'y') THEN '"' || ${x} || '"' ELSE ${x} END` : `'"' || ${x} || '"'`,
+      );
     }
     default:
       return orNull(`CAST(to_json(${x}) AS VARCHAR)`);
@@ -75,17 +86,51 @@ const severalFiles = (format: FileFormat): boolean => format.partitionBy.length 
 
 function options(schema: RowSchema, format: FileFormat): string {
   const several = severalFiles(format)
-    ? [`FILENAME_PATTERN 'part-{i}'`, ...(format.partitionBy.length > 0 ? [`PARTITION_BY (${format.partitionBy.map(ident).join(', ')})`] : [`FILE_SIZE_BYTES ${format.fileBytes}`])]
+    ? [
+        `FILENAME_PATTERN 'part-{i}'`,
+        ...(format.partitionBy.length > 0
+          ? [`PARTITION_BY (${format.partitionBy.map(ident).join(', ')})`]
+          : [`FILE_SIZE_BYTES ${format.fileBytes}`]),
+      ]
     : [];
   const whole = format.partitionBy.length > 0 && format.format !== 'jsonl' ? ['WRITE_PARTITION_COLUMNS true'] : [];
   switch (format.format) {
     case 'parquet':
       // Row groups end at a size as well, so that rows of megabytes do not pile up 122,880 at a time.
-      return ['FORMAT parquet', `COMPRESSION ${format.codec === 'none' ? 'uncompressed' : format.codec}`, `ROW_GROUP_SIZE ${format.rowGroupRows}`, `ROW_GROUP_SIZE_BYTES ${rowGroupBytes(schema)}`, 'RETURN_STATS', ...dictionaries(schema), ...several, ...whole].join(', ');
+      return [
+        'FORMAT parquet',
+        `COMPRESSION ${format.codec === 'none' ? 'uncompressed' : format.codec}`,
+        `ROW_GROUP_SIZE ${format.rowGroupRows}`,
+        `ROW_GROUP_SIZE_BYTES ${rowGroupBytes(schema)}`,
+        'RETURN_STATS',
+        ...dictionaries(schema),
+        ...several,
+        ...whole,
+      ].join(', ');
     case 'csv':
-      return ['FORMAT csv', 'HEADER true', `DELIMITER ','`, `QUOTE '"'`, `ESCAPE '"'`, `NULLSTR ''`, `COMPRESSION ${packedByDuckDb(format)}`, 'RETURN_FILES', ...several, ...whole].join(', ');
+      return [
+        'FORMAT csv',
+        'HEADER true',
+        `DELIMITER ','`,
+        `QUOTE '"'`,
+        `ESCAPE '"'`,
+        `NULLSTR ''`,
+        `COMPRESSION ${packedByDuckDb(format)}`,
+        'RETURN_FILES',
+        ...several,
+        ...whole,
+      ].join(', ');
     case 'jsonl':
-      return ['FORMAT csv', 'HEADER false', `DELIMITER E'\\n'`, `QUOTE ''`, `ESCAPE ''`, `COMPRESSION ${packedByDuckDb(format)}`, 'RETURN_FILES', ...several].join(', ');
+      return [
+        'FORMAT csv',
+        'HEADER false',
+        `DELIMITER E'\\n'`,
+        `QUOTE ''`,
+        `ESCAPE ''`,
+        `COMPRESSION ${packedByDuckDb(format)}`,
+        'RETURN_FILES',
+        ...several,
+      ].join(', ');
   }
 }
 

@@ -1,8 +1,8 @@
 import { type Checkpoint, type Fence, isMillraceError, type LoadSpec, MillraceError, type Receipt } from '@millrace/core/runtime';
 import { latestManifest, manifestsSince, noteLatest, readManifest } from './dataset.ts';
 import { passing } from './failpoints.ts';
-import { type Manifest, type ManifestFile, manifestKey, manifestVersion, type OwnerState, ownerName, receiptOf } from './manifest.ts';
 import type { FileLayout } from './layout.ts';
+import { type Manifest, type ManifestFile, manifestKey, manifestVersion, type OwnerState, ownerName, receiptOf } from './manifest.ts';
 import type { Storage } from './storage.ts';
 
 export interface Commit {
@@ -85,27 +85,39 @@ async function created(storage: Storage, key: string, manifest: Manifest): Promi
 function checkOrder(state: OwnerState | undefined, load: LoadSpec, mode: 'append' | 'replace'): void {
   if (!load.window || load.fullRefresh) {
     const replaces = mode === 'replace' || load.fullRefresh;
-    if (state && replaces && state.runAt > load.runAt) throw moved(load, `a run of ${state.runAt} has loaded all rows`, `the run of ${load.runAt}`);
+    if (state && replaces && state.runAt > load.runAt)
+      throw moved(load, `a run of ${state.runAt} has loaded all rows`, `the run of ${load.runAt}`);
     return;
   }
   const window = state?.checkpoint.window ?? null;
   const high = window && window.column === load.window.column ? window.high : null;
-  if (high !== load.window.low) throw moved(load, state ? `the checkpoint is at ${high ?? 'no value'}` : 'there is no checkpoint', load.window.low ?? 'the beginning');
+  if (high !== load.window.low)
+    throw moved(load, state ? `the checkpoint is at ${high ?? 'no value'}` : 'there is no checkpoint', load.window.low ?? 'the beginning');
 }
 
 function moved(load: LoadSpec, found: string, begins: string): MillraceError {
   return new MillraceError('CHECKPOINT_MOVED', {
     message: `${ownerName(load.owner)}: at the target ${found}, and this load begins at ${begins}.`,
-    remedy: 'Another run came in between. Cancel this one and start a new run, which begins where the target is; --full-refresh loads everything again.',
+    remedy:
+      'Another run came in between. Cancel this one and start a new run, which begins where the target is; --full-refresh loads everything again.',
     facts: { ...load.owner, loadId: load.id },
   });
 }
 
-function nextManifest({ storage, load, fence, layout, now }: Commit, latest: Manifest | null, files: readonly ManifestFile[], checkpoint: Checkpoint): Manifest {
+function nextManifest(
+  { storage, load, fence, layout, now }: Commit,
+  latest: Manifest | null,
+  files: readonly ManifestFile[],
+  checkpoint: Checkpoint,
+): Manifest {
   const sequence = (latest?.sequence ?? 0) + 1;
   const mode = load.fullRefresh ? 'replace' : layout.mode;
   return {
-    entries: files.map(({ key, bytes, rows }) => ({ url: storage.url + key, mandatory: true, meta: { content_length: bytes, record_count: rows } })),
+    entries: files.map(({ key, bytes, rows }) => ({
+      url: storage.url + key,
+      mandatory: true,
+      meta: { content_length: bytes, record_count: rows },
+    })),
     version: manifestVersion,
     sequence,
     mode,

@@ -1,5 +1,15 @@
-import { type Connection, type Context, describeSetting, type RowOf, type RowSchema, type Selection, type Setting, type Table } from '@millrace/core/runtime';
-import { canonicalDialect } from '../duckdb/index.ts';
+import {
+  type Connection,
+  type Context,
+  describeSetting,
+  MillraceError,
+  type RowOf,
+  type RowSchema,
+  type Selection,
+  type Setting,
+  type Table,
+} from '@millrace/core/runtime';
+import { type CsvDialect, canonicalDialect } from '../duckdb/index.ts';
 import { examineStore } from './examine.ts';
 import type { StoreSettings } from './open-storage.ts';
 import { type CsvReadOptions, fileSelection, type ReadOptions } from './selection.ts';
@@ -53,12 +63,43 @@ export function s3(options: S3Options): FileConnection {
     return fileSelection<never>(place(lake), { from: { kind: 'dataset', prefix }, format: null, mayBeEmpty }, schema, read);
   }
 
-  function eitherWay(format: 'parquet' | 'csv' | 'jsonl', first: string | ParquetOptions | TextOptions, table?: Table, read: CsvReadOptions = {}) {
-    if (typeof first !== 'string') return fileTarget(place(lake), format, first, (schema) => dataset(first.prefix, schema, { mayBeEmpty: true }));
+  function eitherWay(
+    format: 'parquet' | 'csv' | 'jsonl',
+    first: string | ParquetOptions | TextOptions,
+    table?: Table,
+    read: CsvReadOptions = {},
+  ) {
+    if (typeof first !== 'string')
+      return fileTarget(place(lake), format, first, (schema) => dataset(first.prefix, schema, { mayBeEmpty: true }));
     const { mayBeEmpty = false, maxRowBytes, ...dialect } = read;
-    const csv = format === 'csv' ? { csv: { ...canonicalDialect, ...dialect } } : {};
-    return fileSelection<never>(place(lake), { from: { kind: 'glob', pattern: first }, format, mayBeEmpty, ...csv }, table!, maxRowBytes === undefined ? {} : { maxRowBytes });
+    const csv = format === 'csv' ? { csv: usableDialect({ ...canonicalDialect, ...dialect }) } : {};
+    return fileSelection<never>(
+      place(lake),
+      { from: { kind: 'glob', pattern: first }, format, mayBeEmpty, ...csv },
+      table!,
+      maxRowBytes === undefined ? {} : { maxRowBytes },
+    );
   }
 
   return Object.freeze(lake);
+}
+
+/** @throws PIPELINE_INVALID */
+function usableDialect(dialect: CsvDialect): CsvDialect {
+  const { delimiter, quote, escape: escaping, nullText } = dialect;
+  const one = (text: string) => /^[\t\x20-\x7e]$/.test(text);
+  const wrong = !one(delimiter)
+    ? 'the delimiter'
+    : !one(quote)
+      ? 'the quote'
+      : !one(escaping)
+        ? 'the escape'
+        : delimiter === quote
+          ? 'the quote'
+          : null;
+  if (wrong === null && !nullText.includes('\n')) return dialect;
+  throw new MillraceError('PIPELINE_INVALID', {
+    message: `CSV: ${wrong ?? 'nullText'} cannot be used.`,
+    remedy: 'Delimiter, quote and escape are one ASCII character each, and the quote is not the delimiter.',
+  });
 }

@@ -50,13 +50,24 @@ interface Attempt {
   readonly output: string;
 }
 
-function attempt(directory: string, mode: string, load: string, epoch: number, failpoint?: string, started: (pid: number) => void = () => {}): Promise<Attempt> {
+function attempt(
+  directory: string,
+  mode: string,
+  load: string,
+  epoch: number,
+  failpoint?: string,
+  started: (pid: number) => void = () => {},
+): Promise<Attempt> {
   const env = { ...process.env, ...(failpoint && { MILLRACE_FAILPOINT: failpoint }) };
-  const child = spawn(process.execPath, ['--conditions=millrace-source', '--import', 'tsx', join(home, 'load.mjs'), directory, mode, load, String(epoch)], {
-    cwd: join(here, '../../../..'),
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    process.execPath,
+    ['--conditions=millrace-source', '--import', 'tsx', join(home, 'load.mjs'), directory, mode, load, String(epoch)],
+    {
+      cwd: join(here, '../../../..'),
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   started(child.pid!);
   let output = '';
   child.stdout.on('data', (text) => {
@@ -101,17 +112,20 @@ async function seen(directory: string) {
 
 /** A dataset with the load `first` in it. */
 async function begun(mode: string): Promise<string> {
-  const original = await (firsts[mode] ??= (async () => {
-    const directory = mkdtempSync(join(home, 'first-'));
-    const { signal, output } = await attempt(directory, mode, 'first', 1);
-    expect(signal, output).toBeNull();
-    return directory;
-  })());
+  firsts[mode] ??= first(mode);
+  const original = await firsts[mode];
   const directory = mkdtempSync(join(home, 'copy-'));
   cpSync(original, directory, { recursive: true, preserveTimestamps: true });
   return directory;
 }
 const firsts: Record<string, Promise<string>> = {};
+
+async function first(mode: string): Promise<string> {
+  const directory = mkdtempSync(join(home, 'first-'));
+  const { signal, output } = await attempt(directory, mode, 'first', 1);
+  expect(signal, output).toBeNull();
+  return directory;
+}
 
 async function undisturbed(mode: string) {
   const directory = await begun(mode);
@@ -120,40 +134,62 @@ async function undisturbed(mode: string) {
 }
 
 const calm: Record<string, ReturnType<typeof seen>> = {};
-const expected = (mode: string) => (calm[mode] ??= undisturbed(mode));
+function expected(mode: string) {
+  calm[mode] ??= undisturbed(mode);
+  return calm[mode];
+}
 
-const points = s3Failpoints.flatMap((point: S3Failpoint) => (point.startsWith('s3.commit') ? [['append', point], ['replace', point]] : [['append', point]]) as ['append' | 'replace', S3Failpoint][]);
+const points = s3Failpoints.flatMap(
+  (point: S3Failpoint) =>
+    (point.startsWith('s3.commit')
+      ? [
+          ['append', point],
+          ['replace', point],
+        ]
+      : [['append', point]]) as ['append' | 'replace', S3Failpoint][],
+);
 
-test.concurrent.each(points)('%s: killed at %s twice, then done', async (mode, point) => {
-  const directory = await begun(mode);
-  const kills = [await attempt(directory, mode, 'second', 1, point), await attempt(directory, mode, 'second', 2, point)];
-  // After the commit a second attempt finds its load applied and never comes past the point.
-  const committed = point === 's3.commit.written' || point === 's3.commit.tidied';
-  expect(kills.map(({ signal }) => signal)).toEqual(['SIGKILL', committed ? null : 'SIGKILL']);
-  const last = await attempt(directory, mode, 'second', 3);
-  expect(last.signal, last.output).toBeNull();
-  expect(await seen(directory)).toEqual(await expected(mode));
-}, 120_000);
+test.concurrent.each(points)(
+  '%s: killed at %s twice, then done',
+  async (mode, point) => {
+    const directory = await begun(mode);
+    const kills = [await attempt(directory, mode, 'second', 1, point), await attempt(directory, mode, 'second', 2, point)];
+    // After the commit a second attempt finds its load applied and never comes past the point.
+    const committed = point === 's3.commit.written' || point === 's3.commit.tidied';
+    expect(kills.map(({ signal }) => signal)).toEqual(['SIGKILL', committed ? null : 'SIGKILL']);
+    const last = await attempt(directory, mode, 'second', 3);
+    expect(last.signal, last.output).toBeNull();
+    expect(await seen(directory)).toEqual(await expected(mode));
+  },
+  120_000,
+);
 
-test.concurrent.each(['s3.part.uploaded', 's3.commit.begun'] as const)('an attempt that sleeps at %s and wakes after its successor changes nothing', async (point) => {
-  const directory = await begun('append');
-  let pid = 0;
-  const zombie = attempt(directory, 'append', 'second', 1, `${point}:1:pause`, (started) => {
-    pid = started;
-  });
-  await stopped(pid);
-  const successor = await attempt(directory, 'append', 'second', 2);
-  expect(successor.signal, successor.output).toBeNull();
-  process.kill(pid, 'SIGCONT');
-  const woken = await zombie;
-  // At the commit it finds its load applied; before, that it is fenced off.
-  if (point === 's3.commit.begun') expect(JSON.parse(woken.output)).toEqual(JSON.parse(successor.output));
-  expect(await seen(directory)).toEqual(await expected('append'));
-}, 120_000);
+test.concurrent.each(['s3.part.uploaded', 's3.commit.begun'] as const)(
+  'an attempt that sleeps at %s and wakes after its successor changes nothing',
+  async (point) => {
+    const directory = await begun('append');
+    let pid = 0;
+    const zombie = attempt(directory, 'append', 'second', 1, `${point}:1:pause`, (started) => {
+      pid = started;
+    });
+    await stopped(pid);
+    const successor = await attempt(directory, 'append', 'second', 2);
+    expect(successor.signal, successor.output).toBeNull();
+    process.kill(pid, 'SIGCONT');
+    const woken = await zombie;
+    // At the commit it finds its load applied; before, that it is fenced off.
+    if (point === 's3.commit.begun') expect(JSON.parse(woken.output)).toEqual(JSON.parse(successor.output));
+    expect(await seen(directory)).toEqual(await expected('append'));
+  },
+  120_000,
+);
 
 async function stopped(pid: number): Promise<void> {
   for (;;) {
-    const state = process.platform === 'linux' ? readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]![0] : execFileSync('ps', ['-o', 'state=', '-p', String(pid)]).toString()[0];
+    const state =
+      process.platform === 'linux'
+        ? readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]![0]
+        : execFileSync('ps', ['-o', 'state=', '-p', String(pid)]).toString()[0];
     if (state === 'T') return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

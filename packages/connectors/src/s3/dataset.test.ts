@@ -2,12 +2,25 @@ import { mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { int4, numeric, type RowOf, table, text, timestamptz } from '@millrace/core';
-import { batchOfRows, type Channel, type Context, type FilesRef, type LoadSpec, type Receipt, rowsOf, type Selection } from '@millrace/core/runtime';
+import {
+  batchOfRows,
+  type Channel,
+  type Context,
+  type FilesRef,
+  type LoadSpec,
+  type Receipt,
+  rowsOf,
+  type Selection,
+} from '@millrace/core/runtime';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { filesOf, listManifests, openDataset, s3 } from './index.ts';
+import { type FileConnection, filesOf, listManifests, openDataset, s3 } from './index.ts';
 import type { FileTarget } from './target.ts';
 
-const orders = table('orders', { id: int4(), total: numeric(12, 2), note: text().orNull(), day: text(), at: timestamptz() }, { key: ['id'] });
+const orders = table(
+  'orders',
+  { id: int4(), total: numeric(12, 2), note: text().orNull(), day: text(), at: timestamptz() },
+  { key: ['id'] },
+);
 type Order = RowOf<typeof orders>;
 const order = (id: number, more: Partial<Order> = {}): Order => ({
   id,
@@ -51,7 +64,13 @@ const spec = (id: string, more: Partial<LoadSpec> = {}): LoadSpec => ({
   ...more,
 });
 
-const channel = (rows: Order[]): Channel => ({ format: 'batches', schema: orders, batches: (async function* () { yield batchOfRows(orders, rows); })() });
+const channel = (rows: Order[]): Channel => ({
+  format: 'batches',
+  schema: orders,
+  batches: (async function* () {
+    yield batchOfRows(orders, rows);
+  })(),
+});
 
 async function load(target: FileTarget, of: LoadSpec, rows: Order[], epoch = 1): Promise<Receipt> {
   await using sink = await target.open(context());
@@ -80,20 +99,30 @@ async function read(selection: Selection): Promise<Order[]> {
 const rows = [1, 2, 3, 4, 5].map((id) => order(id));
 
 test.each(['parquet', 'csv', 'jsonl'] as const)('what a load commits as %s is what the dataset holds', async (format) => {
-  const target = lake()[format]({ prefix: 'orders' });
+  const target = (lake()[format] as FileConnection['jsonl'])({ prefix: 'orders' });
   const receipt = await load(target, spec('a'), rows);
   expect(receipt.rows).toBe(5);
   expect(await read(lake().dataset('orders', orders))).toEqual(rows);
   expect(await read(target.stored!(orders))).toEqual(rows);
   const { manifest, files } = await filesOf(receipt.files as FilesRef, {}, context());
-  expect(manifest.entries).toEqual(files.map(({ url, bytes, rows: count }) => ({ url, mandatory: true, meta: { content_length: bytes, record_count: count } })));
+  expect(manifest.entries).toEqual(
+    files.map(({ url, bytes, rows: count }) => ({ url, mandatory: true, meta: { content_length: bytes, record_count: count } })),
+  );
   for (const { key, bytes } of files) expect(statSync(join(home, 'lake/orders', key)).size).toBe(bytes);
 });
 
 test('partitions become directories and stay in the files', async () => {
-  const receipt = await load(lake().parquet({ prefix: 'orders', partitionBy: ['day'] }), spec('a'), [...rows, order(6, { day: 'a b/ü=%' })]);
+  const receipt = await load(lake().parquet({ prefix: 'orders', partitionBy: ['day'] }), spec('a'), [
+    ...rows,
+    order(6, { day: 'a b/ü=%' }),
+  ]);
   const { files } = await filesOf(receipt.files as FilesRef, {}, context());
-  expect([...new Set(files.map(({ key }) => key.split('/')[1]))].sort()).toEqual(['day=2024-02-10', 'day=2024-02-11', 'day=2024-02-12', 'day=a%20b%2F%C3%BC%3D%25']);
+  expect([...new Set(files.map(({ key }) => key.split('/')[1]))].sort()).toEqual([
+    'day=2024-02-10',
+    'day=2024-02-11',
+    'day=2024-02-12',
+    'day=a%20b%2F%C3%BC%3D%25',
+  ]);
   expect(await read(lake().dataset('orders', orders))).toHaveLength(6);
 });
 
@@ -105,7 +134,9 @@ test('append adds, replace takes the place of all that was there', async () => {
   expect(await read(lake().dataset('orders', orders))).toEqual(rows.slice(4));
   await using dataset = await openDataset(`file://${home}/lake/orders/`, {}, context());
   expect((await listManifests(dataset)).map(({ sequence }) => sequence)).toEqual([3]);
-  expect((await listManifests(dataset, '_manifest/0000000001.json')).map(({ sequence, mode }) => [sequence, mode])).toEqual([[3, 'replace']]);
+  expect((await listManifests(dataset, '_manifest/0000000001.json')).map(({ sequence, mode }) => [sequence, mode])).toEqual([
+    [3, 'replace'],
+  ]);
   expect(await listManifests(dataset, '_manifest/0000000003.json')).toEqual([]);
 });
 
@@ -147,12 +178,16 @@ test('a window must begin where the last one ended', async () => {
 test('an older run does not replace what a newer one has loaded', async () => {
   const target = lake().parquet({ prefix: 'orders', mode: 'replace' });
   await load(target, spec('new', { runAt: '2026-03-01T09:59:00.000Z' }), rows);
-  await expect(load(target, spec('old', { runAt: '2026-03-01T09:00:00.000Z' }), rows.slice(0, 1))).rejects.toMatchObject({ code: 'CHECKPOINT_MOVED' });
+  await expect(load(target, spec('old', { runAt: '2026-03-01T09:00:00.000Z' }), rows.slice(0, 1))).rejects.toMatchObject({
+    code: 'CHECKPOINT_MOVED',
+  });
 });
 
 test('two loads at once into one prefix are both there', async () => {
   const target = lake().parquet({ prefix: 'orders' });
-  const writers = ['a', 'b', 'c', 'd'].map((id, index) => load(target, spec(id, { owner: { pipeline: id, step: 'x' }, run: id }), [order(index)]));
+  const writers = ['a', 'b', 'c', 'd'].map((id, index) =>
+    load(target, spec(id, { owner: { pipeline: id, step: 'x' }, run: id }), [order(index)]),
+  );
   const receipts = await Promise.all(writers);
   expect(new Set(receipts.map(({ files }) => files?.manifest)).size).toBe(4);
   expect((await read(lake().dataset('orders', orders))).map(({ id }) => id)).toEqual([0, 1, 2, 3]);
@@ -182,7 +217,8 @@ test('what no load has committed is deleted when it is old enough, and nothing e
   await load(target, spec('a'), rows);
   const parts = () => readdirSync(join(home, 'lake/orders/data'));
   expect(parts()).toHaveLength(3);
-  for (const name of readdirSync(join(home, 'lake/orders/_millrace/staged'))) utimesSync(join(home, 'lake/orders/_millrace/staged', name), new Date(), new Date(now.getTime() - 25 * 3_600_000));
+  for (const name of readdirSync(join(home, 'lake/orders/_millrace/staged')))
+    utimesSync(join(home, 'lake/orders/_millrace/staged', name), new Date(), new Date(now.getTime() - 25 * 3_600_000));
   await load(target, spec('b'), rows.slice(0, 1));
   expect(parts()).toHaveLength(3);
   expect(parts().some((name) => name.includes('lost'))).toBe(false);
@@ -214,7 +250,12 @@ test('a load without rows moves the checkpoint and leaves no file', async () => 
 
 test('problems are told before anything runs', () => {
   const odd = table('odd', { a: int4(), A: int4() });
-  expect(lake().parquet({ prefix: 'x', partitionBy: ['b'], fileBytes: '1MB' }).problems(odd).map(({ message }) => message)).toEqual([
+  expect(
+    lake()
+      .parquet({ prefix: 'x', partitionBy: ['b'], fileBytes: '1MB' })
+      .problems(odd)
+      .map(({ message }) => message),
+  ).toEqual([
     'partitionBy names "b", which is not a column.',
     'fileBytes and partitionBy cannot be used together.',
     'The columns "a" and "A" differ in case only, and files do not tell them apart.',
@@ -228,5 +269,8 @@ test('a place is examined by writing to it', async () => {
   writeFileSync(join(home, 'file'), '');
   const nowhere = s3({ url: `file:${home}/file/lake` });
   expect((await nowhere.examine(context())).map(({ level }) => level)).toEqual(['problem']);
-  await expect(s3({ url: 'ftp://x:secret@y/z' }).parquet({ prefix: '' }).open(context())).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: '"ftp://y/z" is not a place for files.' });
+  await expect(s3({ url: 'ftp://x:secret@y/z' }).parquet({ prefix: '' }).open(context())).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: '"ftp://y/z" is not a place for files.',
+  });
 });

@@ -34,7 +34,11 @@ export function openDataset(location: string, settings: StoreSettings, context: 
 }
 
 /** The manifest and the files that a load has left. */
-export async function filesOf(ref: FilesRef, settings: StoreSettings, context: StorageContext): Promise<{ manifest: Manifest; files: readonly (ManifestFile & { url: string })[] }> {
+export async function filesOf(
+  ref: FilesRef,
+  settings: StoreSettings,
+  context: StorageContext,
+): Promise<{ manifest: Manifest; files: readonly (ManifestFile & { url: string })[] }> {
   await using storage = await openDataset(ref.location, settings, context);
   const manifest = await readManifest(storage, ref.manifest);
   return { manifest, files: manifest.files.map((file) => ({ ...file, url: storage.url + file.key })) };

@@ -18,12 +18,24 @@ export async function examineStore(url: Setting, settings: StoreSettings, contex
         const { message, remedy } = unconditional(storage.url);
         findings.push({ subject, level: 'problem', message, remedy });
       } else well('writes that must not replace anything are refused where something is there');
-      if ((await storage.read(key))?.toString('utf8') !== key) findings.push({ subject, level: 'problem', message: 'an object that was just written reads otherwise', remedy: 'Look at the store: it loses writes.' });
+      if ((await storage.read(key))?.toString('utf8') !== key)
+        findings.push({
+          subject,
+          level: 'problem',
+          message: 'an object that was just written reads otherwise',
+          remedy: 'Look at the store: it loses writes.',
+        });
       else well('objects can be read');
       let listed = false;
       for await (const object of storage.list(key)) listed ||= object.key === key;
       if (listed) well('objects can be listed');
-      else findings.push({ subject, level: 'problem', message: 'an object that was just written is not in the listing', remedy: 'Use a store whose listings are consistent, as those of S3 are.' });
+      else
+        findings.push({
+          subject,
+          level: 'problem',
+          message: 'an object that was just written is not in the listing',
+          remedy: 'Use a store whose listings are consistent, as those of S3 are.',
+        });
     } finally {
       await storage.delete([key]);
     }

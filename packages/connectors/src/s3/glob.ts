@@ -47,4 +47,7 @@ function translated(glob: string, pattern: string): string {
 }
 
 const invalid = (pattern: string, why: string): MillraceError =>
-  new MillraceError('PIPELINE_INVALID', { message: `The pattern "${pattern}" cannot be used: ${why}.`, remedy: "Write it like 'raw/orders/*.parquet' or 'raw/**/*.{csv,csv.gz}'." });
+  new MillraceError('PIPELINE_INVALID', {
+    message: `The pattern "${pattern}" cannot be used: ${why}.`,
+    remedy: "Write it like 'raw/orders/*.parquet' or 'raw/**/*.{csv,csv.gz}'.",
+  });

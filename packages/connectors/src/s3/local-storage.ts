@@ -16,7 +16,11 @@ export function localStorage(directory: string): Storage {
   const pathOf = (key: string): string => join(directory, ...key.split('/'));
 
   /** Puts a finished file in its place, by `place`, from a name beside it. */
-  async function finish(key: string, fill: (temporary: string) => Promise<void>, place: (temporary: string, path: string) => Promise<void>): Promise<void> {
+  async function finish(
+    key: string,
+    fill: (temporary: string) => Promise<void>,
+    place: (temporary: string, path: string) => Promise<void>,
+  ): Promise<void> {
     const path = pathOf(key);
     const folder = dirname(path);
     await mkdir(folder, { recursive: true });
@@ -44,7 +48,12 @@ export function localStorage(directory: string): Storage {
     try {
       const found = await stat(pathOf(key), { bigint: true });
       if (!found.isFile()) return null;
-      return { key, size: Number(found.size), etag: `${found.size.toString(36)}-${found.mtimeNs.toString(36)}-${found.ino.toString(36)}`, modified: found.mtime };
+      return {
+        key,
+        size: Number(found.size),
+        etag: `${found.size.toString(36)}-${found.mtimeNs.toString(36)}-${found.ino.toString(36)}`,
+        modified: found.mtime,
+      };
     } catch (error) {
       if (isMissing(error)) return null;
       throw error;
@@ -56,7 +65,9 @@ export function localStorage(directory: string): Storage {
       if (isMissing(error)) return [];
       throw error;
     });
-    const names = entries.filter(({ name }) => !name.startsWith(unfinished)).map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name));
+    const names = entries
+      .filter(({ name }) => !name.startsWith(unfinished))
+      .map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name));
     for (const name of names.sort(byBytes)) {
       if (name.endsWith('/')) yield* walk(folder + name);
       else yield folder + name;
@@ -167,13 +178,15 @@ async function durable(path: string): Promise<void> {
 
 /** System errors as errors of ours, for every call. */
 function withErrors(storage: Storage): Storage {
-  const said = <Args extends unknown[], Result>(call: (...args: Args) => Promise<Result>) => async (...args: Args): Promise<Result> => {
-    try {
-      return await call(...args);
-    } catch (error) {
-      throw error instanceof MillraceError ? error : fileFailure(error, storage.url);
-    }
-  };
+  const said =
+    <Args extends unknown[], Result>(call: (...args: Args) => Promise<Result>) =>
+    async (...args: Args): Promise<Result> => {
+      try {
+        return await call(...args);
+      } catch (error) {
+        throw error instanceof MillraceError ? error : fileFailure(error, storage.url);
+      }
+    };
   return {
     ...storage,
     async *list(prefix, options) {

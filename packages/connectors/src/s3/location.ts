@@ -25,7 +25,9 @@ export function parseLocation(url: string): Location {
 /** The place within the place: `orders/` under `s3://bucket/lake/`. */
 export function within(location: Location, prefix: string): Location {
   const inner = tidy(prefix);
-  return location.kind === 's3' ? { ...location, prefix: location.prefix + inner } : { kind: 'file', directory: resolve(location.directory, inner) };
+  return location.kind === 's3'
+    ? { ...location, prefix: location.prefix + inner }
+    : { kind: 'file', directory: resolve(location.directory, inner) };
 }
 
 /** As a URL that ends in '/'. */

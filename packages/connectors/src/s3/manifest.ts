@@ -10,7 +10,11 @@ export const manifestVersion = 1;
  */
 export interface Manifest {
   readonly version: typeof manifestVersion;
-  readonly entries: readonly { readonly url: string; readonly mandatory: true; readonly meta: { readonly content_length: number; readonly record_count: number } }[];
+  readonly entries: readonly {
+    readonly url: string;
+    readonly mandatory: true;
+    readonly meta: { readonly content_length: number; readonly record_count: number };
+  }[];
   readonly sequence: number;
   /** `replace`: what earlier manifests list is no part of the dataset any more. */
   readonly mode: 'append' | 'replace';

@@ -2,10 +2,19 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { int4, table, text } from '@millrace/core';
-import { batchOfRows, type Channel, type Context, type LoadSpec, type Receipt, rowsOf, type Selection, type StagedPart } from '@millrace/core/runtime';
+import {
+  batchOfRows,
+  type Channel,
+  type Context,
+  type LoadSpec,
+  type Receipt,
+  rowsOf,
+  type Selection,
+  type StagedPart,
+} from '@millrace/core/runtime';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type TestBucket, testBucket } from '../../../../test/s3.ts';
-import { s3 } from './index.ts';
+import { type FileConnection, s3 } from './index.ts';
 import { openStorage, type StoreSettings } from './open-storage.ts';
 import type { FileTarget } from './target.ts';
 
@@ -48,7 +57,13 @@ const spec = (id: string, owner = 'files'): LoadSpec => ({
   plan: null,
   parallel: false,
 });
-const channel = (): Channel => ({ format: 'batches', schema: things, batches: (async function* () { yield batchOfRows(things, rows); })() });
+const channel = (): Channel => ({
+  format: 'batches',
+  schema: things,
+  batches: (async function* () {
+    yield batchOfRows(things, rows);
+  })(),
+});
 const split = { id: 's0', estimate: { rows: null, bytes: null }, where: {} };
 
 async function load(target: FileTarget, of: LoadSpec, epoch = 1, before: (parts: StagedPart[]) => void = () => {}): Promise<Receipt> {
@@ -72,11 +87,12 @@ async function read(selection: Selection): Promise<unknown[]> {
 }
 
 test.each(['parquet', 'csv', 'jsonl'] as const)('%s goes to S3 and comes back', async (format) => {
-  const receipt = await load(lake('there')[format]({ prefix: format }), spec('a'));
+  const place = lake('there')[format] as FileConnection['jsonl'];
+  const receipt = await load(place({ prefix: format }), spec('a'));
   expect(receipt.files?.location).toBe(`${bucket.url}/there/${format}/`);
   expect(await read(lake('there').dataset(format, things))).toEqual(rows);
   const pattern = `${format}/data/*.${format === 'parquet' ? 'parquet' : `${format}.gz`}`;
-  expect(await read(lake('there')[format](pattern, things))).toEqual(rows);
+  expect(await read(place(pattern, things))).toEqual(rows);
 });
 
 test('a store that stumbles is tried again', async () => {
@@ -104,7 +120,9 @@ test('a commit whose every answer is lost has happened once when it is tried aga
 
 test('an upload that is cut is sent again, and a read that is cut is not taken for the file', async () => {
   bucket.proxy.fail({ method: 'PUT', path: 'data', with: 'cut' });
-  await load(lake('cut').parquet({ prefix: 'x' }), spec('a')).catch((error: unknown) => expect(error).toMatchObject({ code: 'CONNECTION_FAILED' }));
+  await load(lake('cut').parquet({ prefix: 'x' }), spec('a')).catch((error: unknown) =>
+    expect(error).toMatchObject({ code: 'CONNECTION_FAILED' }),
+  );
   await load(lake('cut').parquet({ prefix: 'x' }), spec('a'), 2);
   bucket.proxy.fail({ method: 'GET', path: 'data', with: 'cut' });
   await expect(read(lake('cut').dataset('x', things))).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });
@@ -125,7 +143,10 @@ test('a file replaced between plan and read is found out', async () => {
   await using storage = await openStorage(`${bucket.url}/changed`, settings, context());
   const [{ key }] = (plan.splits[0]!.where as { files: [{ key: string }] }).files;
   await storage.write(key, 'id,name\n9,other\n');
-  await expect(source.open(plan.splits[0]!, 'csv')).rejects.toMatchObject({ code: 'MANIFEST_MISMATCH', message: expect.stringContaining('has changed') });
+  await expect(source.open(plan.splits[0]!, 'csv')).rejects.toMatchObject({
+    code: 'MANIFEST_MISMATCH',
+    message: expect.stringContaining('has changed'),
+  });
 });
 
 test('large files go up in parts and whole', async () => {
@@ -150,7 +171,10 @@ test('refusals are errors with a code and without a secret', async () => {
   expect(await failing(503, 'data')).toMatchObject({ code: 'REMOTE_THROTTLED' });
   bucket.proxy.heal();
   const nowhere = s3({ url: 's3://no-such-bucket-here/x', ...settings });
-  await expect(load(nowhere.parquet({ prefix: 'x' }), spec('a'))).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('no such bucket') });
+  await expect(load(nowhere.parquet({ prefix: 'x' }), spec('a'))).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('no such bucket'),
+  });
   const unreachable = s3({ url: bucket.url, ...settings, endpoint: 'http://127.0.0.1:1' });
   await expect(load(unreachable.parquet({ prefix: 'x' }), spec('a'))).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });
 });

@@ -1,9 +1,9 @@
 import { createReadStream, createWriteStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { S3Client } from '@aws-sdk/client-s3';
-import { stat } from 'node:fs/promises';
 import { awsFailure, isConflict, isMissing, isTaken } from './aws-failure.ts';
 import { urlOf } from './location.ts';
 import { changed } from './mismatch.ts';
@@ -16,7 +16,12 @@ const partBytes = 16 * 1024 * 1024;
 const conflictAttempts = 8;
 
 /** A prefix of a bucket as a `Storage`. The client is the connection's, and is not ended here. */
-export function objectStorage(aws: Aws, client: S3Client, place: { readonly bucket: string; readonly prefix: string }, signal: AbortSignal): Storage {
+export function objectStorage(
+  aws: Aws,
+  client: S3Client,
+  place: { readonly bucket: string; readonly prefix: string },
+  signal: AbortSignal,
+): Storage {
   const url = urlOf({ kind: 's3', ...place });
   const at = (key: string) => ({ Bucket: place.bucket, Key: place.prefix + key });
   const options = { abortSignal: signal };
@@ -48,7 +53,12 @@ export function objectStorage(aws: Aws, client: S3Client, place: { readonly buck
           ),
         );
         for (const object of page.Contents ?? []) {
-          yield { key: object.Key!.slice(place.prefix.length), size: object.Size ?? 0, etag: object.ETag ?? '', modified: object.LastModified ?? new Date(0) };
+          yield {
+            key: object.Key!.slice(place.prefix.length),
+            size: object.Size ?? 0,
+            etag: object.ETag ?? '',
+            modified: object.LastModified ?? new Date(0),
+          };
         }
         token = page.IsTruncated ? page.NextContinuationToken : undefined;
       } while (token !== undefined);
@@ -84,17 +94,23 @@ export function objectStorage(aws: Aws, client: S3Client, place: { readonly buck
         }
       });
       const { size } = await stat(path);
-      if (size !== object.size) throw awsFailure({ name: 'Error', code: 'ECUT', message: 'the answer ended early' }, `reading ${url}${object.key}`);
+      if (size !== object.size)
+        throw awsFailure({ name: 'Error', code: 'ECUT', message: 'the answer ended early' }, `reading ${url}${object.key}`);
       return path;
     },
     async write(key, body) {
-      await ask(`writing ${url}${key}`, () => client.send(new aws.PutObjectCommand({ ...at(key), Body: body, ContentType: 'application/json' }), options));
+      await ask(`writing ${url}${key}`, () =>
+        client.send(new aws.PutObjectCommand({ ...at(key), Body: body, ContentType: 'application/json' }), options),
+      );
     },
     async create(key, body) {
       for (let attempt = 1; ; attempt++) {
         const answer = await ask(`creating ${url}${key}`, async () => {
           try {
-            await client.send(new aws.PutObjectCommand({ ...at(key), Body: body, ContentType: 'application/json', IfNoneMatch: '*' }), options);
+            await client.send(
+              new aws.PutObjectCommand({ ...at(key), Body: body, ContentType: 'application/json', IfNoneMatch: '*' }),
+              options,
+            );
             return 'created';
           } catch (error) {
             if (isTaken(error)) return 'taken';
@@ -128,13 +144,17 @@ export function objectStorage(aws: Aws, client: S3Client, place: { readonly buck
     async delete(keys) {
       for (let from = 0; from < keys.length; from += 1_000) {
         const Objects = keys.slice(from, from + 1_000).map((key) => ({ Key: place.prefix + key }));
-        const answer = await ask(`deleting under ${url}`, () => client.send(new aws.DeleteObjectsCommand({ Bucket: place.bucket, Delete: { Objects, Quiet: true } }), options));
+        const answer = await ask(`deleting under ${url}`, () =>
+          client.send(new aws.DeleteObjectsCommand({ Bucket: place.bucket, Delete: { Objects, Quiet: true } }), options),
+        );
         const failed = answer.Errors?.[0];
         if (failed) throw awsFailure({ name: failed.Code ?? 'Error', message: failed.Message ?? '' }, `deleting under ${url}`);
       }
     },
     async sweep(before) {
-      const page = await ask(`listing uploads under ${url}`, () => client.send(new aws.ListMultipartUploadsCommand({ Bucket: place.bucket, Prefix: place.prefix }), options));
+      const page = await ask(`listing uploads under ${url}`, () =>
+        client.send(new aws.ListMultipartUploadsCommand({ Bucket: place.bucket, Prefix: place.prefix }), options),
+      );
       for (const upload of page.Uploads ?? []) {
         if (!upload.Initiated || upload.Initiated >= before) continue;
         await ask('ending an upload', () =>

@@ -1,6 +1,6 @@
 import { type Context, MillraceError, type Setting } from '@millrace/core/runtime';
-import { type Location, parseLocation, within } from './location.ts';
 import { localStorage } from './local-storage.ts';
+import { type Location, parseLocation, within } from './location.ts';
 import { objectStorage } from './object-storage.ts';
 import type { Storage } from './storage.ts';
 

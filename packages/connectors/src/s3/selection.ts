@@ -1,4 +1,12 @@
-import { describeSetting, outputColumns, type RelationalOp, type RowOf, type RowSchema, type Selection, type Table } from '@millrace/core/runtime';
+import {
+  describeSetting,
+  outputColumns,
+  type RelationalOp,
+  type RowOf,
+  type RowSchema,
+  type Selection,
+  type Table,
+} from '@millrace/core/runtime';
 import { absorbable, type CsvDialect } from '../duckdb/index.ts';
 import { glob } from './glob.ts';
 import { openStorage } from './open-storage.ts';
@@ -17,7 +25,12 @@ export interface CsvReadOptions extends ReadOptions, Partial<CsvDialect> {}
 /** The rows of a table, out of files. */
 export type FileSelection<T extends Table> = Selection<RowOf<T>>;
 
-export function fileSelection<Row>(place: FilePlace, reading: Omit<FileReading, 'maxRowBytes'>, schema: RowSchema, options: ReadOptions): Selection<Row> {
+export function fileSelection<Row>(
+  place: FilePlace,
+  reading: Omit<FileReading, 'maxRowBytes'>,
+  schema: RowSchema,
+  options: ReadOptions,
+): Selection<Row> {
   const complete: FileReading = { ...reading, ...(options.maxRowBytes !== undefined && { maxRowBytes: bytesOf(options.maxRowBytes) }) };
   // A pattern that cannot be is said where it is written.
   if (reading.from.kind === 'glob') glob(reading.from.pattern);
@@ -35,7 +48,11 @@ export function fileSelection<Row>(place: FilePlace, reading: Omit<FileReading, 
     },
     schema: rows,
     offers: ['csv', 'batches'],
-    absorbs: (op, before) => absorbable(op, before.reduce((input, earlier: RelationalOp) => outputColumns(earlier, input), [...columns])),
+    absorbs: (op, before) =>
+      absorbable(
+        op,
+        before.reduce((input, earlier: RelationalOp) => outputColumns(earlier, input), [...columns]),
+      ),
     async open(context) {
       const url = typeof place.url === 'string' ? place.url : await context.secret(place.url);
       const prefix = reading.from.kind === 'dataset' ? reading.from.prefix : '';

@@ -56,7 +56,11 @@ export class FileSink implements Sink {
     const latest = await latestManifest(this.#storage);
     const applied = await findApplied(this.#storage, load, latest);
     const seen = latest?.sequence ?? 0;
-    return new FileSession({ storage: this.#storage, load, fence, layout: this.#layout, now: this.#context.now, seen }, applied, this.#context);
+    return new FileSession(
+      { storage: this.#storage, load, fence, layout: this.#layout, now: this.#context.now, seen },
+      applied,
+      this.#context,
+    );
   }
 
   [Symbol.asyncDispose](): PromiseLike<void> {
@@ -120,8 +124,16 @@ class FileSession implements LoadSession {
     const { storage, fence, layout, now } = this.#commit;
     await checkFence(storage, fence);
     const old = parts.find((part) => now().getTime() - Date.parse(detailOf(part).at) > freshFor(layout.orphanHours));
-    if (old) throw lost(`split ${old.split}`, `was staged more than ${Math.floor(freshFor(layout.orphanHours) / 3_600_000)} hours ago, and may be deleted as forgotten`);
-    const receipt = await commitFiles(this.#commit, parts.flatMap((part) => detailOf(part).files), checkpoint);
+    if (old)
+      throw lost(
+        `split ${old.split}`,
+        `was staged more than ${Math.floor(freshFor(layout.orphanHours) / 3_600_000)} hours ago, and may be deleted as forgotten`,
+      );
+    const receipt = await commitFiles(
+      this.#commit,
+      parts.flatMap((part) => detailOf(part).files),
+      checkpoint,
+    );
     await this.#tidy(parts);
     return receipt;
   }
@@ -140,7 +152,9 @@ class FileSession implements LoadSession {
       await sweepFences(storage, before);
       await storage.sweep(before);
     } catch (error) {
-      log.warn(`tidying up under ${storage.url} failed, and is left to the next load: ${error instanceof Error ? error.message : String(error)}`);
+      log.warn(
+        `tidying up under ${storage.url} failed, and is left to the next load: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
   }
 

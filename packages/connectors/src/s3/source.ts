@@ -71,7 +71,10 @@ export class FileSource implements RowSource {
       absorbed,
       window: null,
       splits: fileSplits(files, whole ? Number.POSITIVE_INFINITY : splitBytes),
-      estimate: { rows: counted ? files.reduce((sum, { rows }) => sum + (rows ?? 0), 0) : null, bytes: files.reduce((sum, { size }) => sum + size, 0) },
+      estimate: {
+        rows: counted ? files.reduce((sum, { rows }) => sum + (rows ?? 0), 0) : null,
+        bytes: files.reduce((sum, { size }) => sum + size, 0),
+      },
       continuesEarlier: false,
     };
   }
@@ -92,13 +95,27 @@ export class FileSource implements RowSource {
     const forget = () => Promise.all(copies.map((path) => rm(path, { force: true })));
     try {
       for (const [index, file] of files.entries()) {
-        const copy = join(context.spool, `in-${process.pid}-${++fetched}-${index}${basename(file.key).replace(/^[^.]*/, '').replace(/[^\w.]/g, '')}`);
+        const copy = join(
+          context.spool,
+          `in-${process.pid}-${++fetched}-${index}${basename(file.key)
+            .replace(/^[^.]*/, '')
+            .replace(/[^\w.]/g, '')}`,
+        );
         const path = await this.#storage.fetch(file, copy);
         if (path === copy) copies.push(copy);
-        input.push({ path, label: this.#storage.url + file.key, format: file.format, codec: file.codec, ...(this.#reading.csv && { csv: this.#reading.csv }) });
+        input.push({
+          path,
+          label: this.#storage.url + file.key,
+          format: file.format,
+          codec: file.codec,
+          ...(this.#reading.csv && { csv: this.#reading.csv }),
+        });
       }
       const { maxRowBytes } = this.#reading;
-      const channel = await filesToCsv({ files: input, schema: this.#schema, absorbed: this.#absorbed, ...(maxRowBytes !== undefined && { maxRowBytes }) }, context);
+      const channel = await filesToCsv(
+        { files: input, schema: this.#schema, absorbed: this.#absorbed, ...(maxRowBytes !== undefined && { maxRowBytes }) },
+        context,
+      );
       const done = channel.done.then((count) => this.#check(files, count)).finally(forget);
       done.catch(() => {});
       return { ...channel, done };
@@ -156,7 +173,10 @@ export class FileSource implements RowSource {
 
   #nothing(): MillraceError {
     const { from } = this.#reading;
-    const place = from.kind === 'glob' ? `No file matches ${this.#storage.url}${from.pattern}` : `Nothing has been loaded into ${this.#storage.url} yet`;
+    const place =
+      from.kind === 'glob'
+        ? `No file matches ${this.#storage.url}${from.pattern}`
+        : `Nothing has been loaded into ${this.#storage.url} yet`;
     return new MillraceError('TABLE_MISSING', {
       message: `${place}.`,
       remedy: 'Check the pattern and the place of the connection; with { mayBeEmpty: true } no files are no rows.',

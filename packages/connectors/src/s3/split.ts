@@ -21,7 +21,11 @@ export function fileSplits(files: readonly ReadFile[], splitBytes: number): Spli
   let bytes = 0;
   for (const file of files) {
     const group = groups.at(-1);
-    const fits = group && group[0]!.format === file.format && bytes + file.size <= splitBytes && (group.length < mostFiles || splitBytes === Number.POSITIVE_INFINITY);
+    const fits =
+      group &&
+      group[0]!.format === file.format &&
+      bytes + file.size <= splitBytes &&
+      (group.length < mostFiles || splitBytes === Number.POSITIVE_INFINITY);
     if (fits) group.push(file);
     else groups.push([file]);
     bytes = fits ? bytes + file.size : file.size;

@@ -48,7 +48,8 @@ export async function sweepOrphans(storage: Storage, now: Date, orphanHours: num
   if (notes.length === 0) return 0;
   const oldest = Math.min(...notes.map(({ note }) => Date.parse(note.at)));
   const listed = new Set<string>();
-  for await (const { files } of manifestsSince(storage, await latestManifest(storage), oldest - hour)) for (const { key } of files) listed.add(key);
+  for await (const { files } of manifestsSince(storage, await latestManifest(storage), oldest - hour))
+    for (const { key } of files) listed.add(key);
   const orphans = notes.flatMap(({ note }) => note.keys.filter((key) => !listed.has(key)));
   await storage.delete(orphans);
   await storage.delete(notes.map(({ key }) => key));

@@ -1,4 +1,13 @@
-import { type Connection, describeSetting, MillraceError, type RowSchema, type Selection, type Setting, type Target, type TargetProblem } from '@millrace/core/runtime';
+import {
+  type Connection,
+  describeSetting,
+  MillraceError,
+  type RowSchema,
+  type Selection,
+  type Setting,
+  type Target,
+  type TargetProblem,
+} from '@millrace/core/runtime';
 import type { FileLayout } from './layout.ts';
 import { openStorage, type StoreSettings } from './open-storage.ts';
 import { FileSink } from './sink.ts';
@@ -42,7 +51,12 @@ export interface FilePlace {
 /** Any rows. */
 export type FileTarget = Target<unknown, 'rows', 'files'>;
 
-export function fileTarget(place: FilePlace, format: FileLayout['format'], options: ParquetOptions | TextOptions, stored: (schema: RowSchema) => Selection): FileTarget {
+export function fileTarget(
+  place: FilePlace,
+  format: FileLayout['format'],
+  options: ParquetOptions | TextOptions,
+  stored: (schema: RowSchema) => Selection,
+): FileTarget {
   const layout = layoutOf(format, options);
   const { prefix, orphanHours: _, maxRowBytes: __, format: ___, mode, ...shown } = layout;
   return Object.freeze({
@@ -79,7 +93,11 @@ function layoutOf(format: FileLayout['format'], options: ParquetOptions | TextOp
       remedy: "Use 'append' or 'replace'; merge in the database that the files go to.",
     });
   }
-  if (!(orphanHours > 0)) throw new MillraceError('PIPELINE_INVALID', { message: 'orphanHours must be more than 0.', remedy: 'Leave it out, or give it more hours than a load takes.' });
+  if (!(orphanHours > 0))
+    throw new MillraceError('PIPELINE_INVALID', {
+      message: 'orphanHours must be more than 0.',
+      remedy: 'Leave it out, or give it more hours than a load takes.',
+    });
   return {
     format,
     prefix,
@@ -107,16 +125,24 @@ function problemsOf(layout: FileLayout, { columns }: RowSchema): TargetProblem[]
   const problems: TargetProblem[] = [];
   const names = new Set(columns.map(({ name }) => name));
   for (const name of layout.partitionBy) {
-    if (!names.has(name)) problems.push({ message: `partitionBy names "${name}", which is not a column.`, remedy: `Use one of ${[...names].join(', ')}.` });
+    if (!names.has(name))
+      problems.push({ message: `partitionBy names "${name}", which is not a column.`, remedy: `Use one of ${[...names].join(', ')}.` });
   }
   if (layout.partitionBy.length > 0 && layout.fileBytes !== null) {
-    problems.push({ message: 'fileBytes and partitionBy cannot be used together.', remedy: 'Leave fileBytes out: every partition of a split is a file of its own.' });
+    problems.push({
+      message: 'fileBytes and partitionBy cannot be used together.',
+      remedy: 'Leave fileBytes out: every partition of a split is a file of its own.',
+    });
   }
   // Readers of Parquet (DuckDB, Spark, Redshift) take no notice of case.
   const seen = new Map<string, string>();
   for (const { name } of columns) {
     const other = seen.get(name.toLowerCase());
-    if (other !== undefined) problems.push({ message: `The columns "${other}" and "${name}" differ in case only, and files do not tell them apart.`, remedy: 'Rename one of them.' });
+    if (other !== undefined)
+      problems.push({
+        message: `The columns "${other}" and "${name}" differ in case only, and files do not tell them apart.`,
+        remedy: 'Rename one of them.',
+      });
     seen.set(name.toLowerCase(), name);
   }
   return problems;
