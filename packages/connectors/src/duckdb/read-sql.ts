@@ -103,24 +103,33 @@ function jsonlQuery(file: InputFile, { schema, maxRowBytes: asked }: FilesToCsv,
   const rowBytes = maxRowBytes(schema, asked);
   const inlet = jsonlInlet(file, rowBytes, signal);
   const source = `read_csv(${literal(inlet.name)}, columns = {'line': 'VARCHAR'}, auto_detect = false, header = false, delim = E'\\x1f', quote = '', escape = '', nullstr = E'\\x1e', new_line = '\\n', compression = 'none', max_line_size = ${rowBytes}, buffer_size = ${rowBytes})`;
-  const shape = literal(JSON.stringify(Object.fromEntries(schema.columns.map(({ name }) => [name, 'JSON']))));
-  const fields = `TRY(from_json(line, ${shape}))`;
-  const raw = schema.columns.map((column) =>
-    jsonText(column, `json_extract(line, ${literal(`$."${column.name.replaceAll('"', '\\"')}"`)})`),
+  // Strings come without their quotes, and everything else as JSON writes it, except where it matters which of them it was.
+  const shape = literal(
+    JSON.stringify(Object.fromEntries(schema.columns.map((column) => [column.name, isExact(column) ? 'JSON' : 'VARCHAR']))),
   );
+  const fields = `TRY(from_json(line, ${shape}))`;
+  const text = (column: ColumnSchema, x: string, as: string) => (isExact(column) ? jsonText(column, x) : as);
+  const raw = schema.columns.map((column) => {
+    const path = literal(`$."${column.name.replaceAll('"', '\\"')}"`);
+    return text(column, `json_extract(line, ${path})`, `line ->> ${path}`);
+  });
   const list = schema.columns.map((column, index) => `${notNull(column, canonicalText(column, `r${index}`))} AS c${index}`);
   const parsed = `SELECT coalesce(${fields}, ${refuse('line', '', 'JSON object', 'line')}) AS object FROM ${source}`;
-  const back = `SELECT ${schema.columns.map((column, index) => `${jsonText(column, `object.${ident(column.name)}`)} AS r${index}`).join(', ')} FROM (${parsed})`;
+  const back = `SELECT ${schema.columns.map((column, index) => `${text(column, `object.${ident(column.name)}`, `object.${ident(column.name)}`)} AS r${index}`).join(', ')} FROM (${parsed})`;
   return { sql: `SELECT ${list.join(', ')} FROM (${back})`, source, raw, line: 'line', inlet };
 }
 
-/** A JSON value as text: strings without their quotes, everything else as JSON writes it. */
+/** True for decimals that may have more digits than a double keeps, through which JSON's numbers go. */
+function isExact({ type }: ColumnSchema): boolean {
+  const base = baseType(type);
+  return base.kind === 'numeric' && (base.precision ?? Number.POSITIVE_INFINITY) > 15;
+}
+
+/** The text of such a decimal: any number of digits where it stands in quotes, fifteen where it does not. */
 function jsonText(column: ColumnSchema, x: string): string {
-  const text = `CASE json_type(${x}) WHEN 'NULL' THEN NULL WHEN 'VARCHAR' THEN ${x} ->> '$' ELSE CAST(${x} AS VARCHAR) END`;
-  if (baseType(column.type).kind !== 'numeric') return text;
-  // The reader has been through a double, which keeps fifteen digits.
   const digits = `strlen(regexp_replace(CAST(${x} AS VARCHAR), '^-?0*\\.?0*|[.]|0*$|-', '', 'g'))`;
-  return `CASE WHEN json_type(${x}) = 'DOUBLE' AND ${digits} > 15 THEN ${refuse('mismatch', column.name, 'number of at most 15 digits, and needs quotes in JSON', `CAST(${x} AS VARCHAR)`)} ELSE ${text} END`;
+  const tooLong = refuse('mismatch', column.name, 'number of at most 15 digits, and needs quotes in JSON', `CAST(${x} AS VARCHAR)`);
+  return `CASE json_type(${x}) WHEN 'NULL' THEN NULL WHEN 'VARCHAR' THEN ${x} ->> '$' WHEN 'DOUBLE' THEN CASE WHEN ${digits} > 15 THEN ${tooLong} ELSE CAST(${x} AS VARCHAR) END ELSE CAST(${x} AS VARCHAR) END`;
 }
 
 function notNull(column: ColumnSchema, value: string): string {

@@ -8,6 +8,13 @@ const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
 const sub = 0x1a;
 
+/** Where a byte stands: at the start of a field, within a plain one, within quotes, behind a quote that may have closed it, behind an escape. */
+const start = 0;
+const plain = 1;
+const quoted = 2;
+const after = 3;
+const escaped = 4;
+
 /**
  * Rows of a CSV file of any dialect for DuckDB's parallel reader, which loses its way in line breaks within values and passes over
  * what it cannot make sense of (an open quote, an unexpected line end) without a word. What comes out has a line feed at every row's end and
@@ -19,8 +26,7 @@ export class RowGuard {
   readonly #delimiter: number;
   readonly #quote: number;
   readonly #escape: number;
-  /** `start` of a field, `plain` within it, `quoted`, and `after` a quote that may have closed it. */
-  #at: 'start' | 'plain' | 'quoted' | 'after' | 'escaped' = 'start';
+  #at: number = start;
   #skipping: boolean;
   #rowLength = 0;
   /** Rows handed out. */
@@ -30,16 +36,17 @@ export class RowGuard {
     this.#file = file;
     this.#rowBytes = rowBytes;
     this.#delimiter = dialect.delimiter.charCodeAt(0);
-    this.#quote = dialect.quote === '' ? -1 : dialect.quote.charCodeAt(0);
-    this.#escape = dialect.escape === '' ? -1 : dialect.escape.charCodeAt(0);
+    this.#quote = dialect.quote.charCodeAt(0);
+    this.#escape = dialect.escape.charCodeAt(0);
     this.#skipping = dialect.header;
   }
 
+  /** `single`: of one column, where an empty line is a row. @throws UNSUPPORTED for a row that is too long */
   push(chunk: Buffer, single: boolean): Buffer {
     const pieces: Buffer[] = [];
     const quote = this.#quote;
+    const escaping = this.#escape;
     const delimiter = this.#delimiter;
-    const doubled = this.#escape === quote;
     let at = this.#at;
     let from = 0;
     let rowFrom = 0;
@@ -50,22 +57,25 @@ export class RowGuard {
     };
     for (let i = 0; i < chunk.length; i++) {
       const byte = chunk[i]!;
-      if (at === 'quoted') {
-        if (byte === quote) at = doubled ? 'after' : 'plain';
-        else if (!doubled && byte === this.#escape) at = 'escaped';
+      if (at === plain) {
+        // Most bytes are within a field, and mean nothing.
+        if (byte > sub && byte !== delimiter) continue;
+      } else if (at === quoted) {
+        if (byte === quote) at = escaping === quote ? after : plain;
+        else if (byte === escaping) at = escaped;
         else if (byte === lineFeed || byte === carriageReturn || byte === sub) take(i, guarded(byte));
         continue;
-      }
-      if (at === 'escaped') {
-        at = 'quoted';
+      } else if (at === escaped) {
+        at = quoted;
         if (byte === lineFeed || byte === carriageReturn || byte === sub) take(i, guarded(byte));
         continue;
+      } else if (byte === quote) {
+        // At the start of a field, or doubled within it.
+        at = quoted;
+        continue;
       }
-      if (byte === quote && (at === 'start' || at === 'after')) {
-        at = 'quoted';
-      } else if (byte === delimiter) {
-        at = 'start';
-      } else if (byte === lineFeed) {
+      if (byte === delimiter) at = start;
+      else if (byte === lineFeed) {
         const length = this.#rowLength + i - rowFrom;
         if (length >= this.#rowBytes) throw rowTooLong();
         if (length === 0 && !single) take(i);
@@ -75,14 +85,14 @@ export class RowGuard {
         } else this.rows++;
         this.#rowLength = 0;
         rowFrom = i + 1;
-        at = 'start';
+        at = start;
       } else if (byte === carriageReturn) {
         // Part of the line end, or out of place, which DuckDB then says of the row.
         take(i);
         rowFrom++;
       } else {
         if (byte === sub) take(i, guarded(byte));
-        at = 'plain';
+        at = plain;
       }
     }
     this.#at = at;
@@ -95,7 +105,7 @@ export class RowGuard {
 
   /** The end of the last row, where the file has none. @throws FILE_CORRUPT for a quote that nobody closed */
   end(): Buffer {
-    if (this.#at === 'quoted' || this.#at === 'escaped') throw corrupt(this.#file, 'a quote is not closed', this.rows + 1);
+    if (this.#at === quoted || this.#at === escaped) throw corrupt(this.#file, 'a quote is not closed', this.rows + 1);
     if (this.#rowLength === 0 || this.#skipping) return Buffer.alloc(0);
     this.rows++;
     return Buffer.from('\n');
