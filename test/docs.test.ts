@@ -40,7 +40,10 @@ test('every TypeScript block of the documentation compiles', () => {
   expect(files.length).toBeGreaterThan(0);
   const config = join(folder, 'tsconfig.json');
   writeFileSync(config, JSON.stringify({ extends: '../../../tsconfig.test.json', include: files, exclude: [] }));
-  const tsc = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', config, '--pretty', 'false'], { cwd: root, encoding: 'utf8' });
+  const tsc = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', config, '--pretty', 'false'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
   const errors = tsc.stdout.split('\n').filter((line) => line.includes('docs-'));
   expect(errors).toEqual([]);
 }, 120_000);

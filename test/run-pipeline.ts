@@ -13,7 +13,10 @@ export interface PipelineRun {
 let runs = 0;
 
 /** Runs the stages of a pipeline one after the other in this process, without a state store: what connectors do, alone. */
-export async function runPipeline(pipeline: Pipeline, options: { readonly secrets?: Readonly<Record<string, string>>; readonly id?: string } = {}): Promise<PipelineRun> {
+export async function runPipeline(
+  pipeline: Pipeline,
+  options: { readonly secrets?: Readonly<Record<string, string>>; readonly id?: string } = {},
+): Promise<PipelineRun> {
   const plan = compile(pipeline);
   const id = options.id ?? `test-${process.pid}-${++runs}`;
   const spool = await mkdtemp(path.join(tmpdir(), 'millrace-run-'));

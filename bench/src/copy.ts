@@ -82,7 +82,10 @@ async function emptyTarget({ database }: Bench): Promise<void> {
 async function count({ database, rows }: Bench): Promise<void> {
   const result = await database.query<{ rows: string }>('select count(*) as rows from lineitem_copy');
   if (Number(result.rows[0]?.rows) === rows) return;
-  throw new MillraceError('INTERNAL', { message: `${result.rows[0]?.rows} rows arrived where ${rows} were sent.`, remedy: 'Please report it.' });
+  throw new MillraceError('INTERNAL', {
+    message: `${result.rows[0]?.rows} rows arrived where ${rows} were sent.`,
+    remedy: 'Please report it.',
+  });
 }
 
 /** In development the sources run as they are. */
@@ -106,7 +109,10 @@ async function runLane(lane: Lane, { url, rows, lakeDirectory }: Bench): Promise
   const code = await ended;
   const result = lines.length > 0 ? (JSON.parse(lines.at(-1) as string) as { seconds: number; rows: number }) : undefined;
   if (code === 0 && result?.rows === rows) return { seconds: result.seconds, peakRssMb };
-  throw new MillraceError('INTERNAL', { message: `The ${lane} lane ended with ${code} after ${result?.rows} rows.`, remedy: 'Its own message stands above.' });
+  throw new MillraceError('INTERNAL', {
+    message: `The ${lane} lane ended with ${code} after ${result?.rows} rows.`,
+    remedy: 'Its own message stands above.',
+  });
 }
 
 async function connect(url: string): Promise<pg.Client & AsyncDisposable> {

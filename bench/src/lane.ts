@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { s3 } from '@millrace/connectors/s3';
 import { postgres } from '@millrace/connectors/postgres';
+import { s3 } from '@millrace/connectors/s3';
 import { extract, load, type Pipeline, pipeline, type RowOf } from '@millrace/core';
 import { compile, runStage } from '@millrace/core/runtime';
 import { map, mapBatches } from '@millrace/transforms';
@@ -35,7 +35,14 @@ const lanes: Readonly<Record<string, () => Pipeline>> = {
     const rows = extract(source, lineitem);
     const taxed = mapBatches(rows, {
       to: copied,
-      batch: (batch) => batch.with({ l_linenumber: batch.column('l_linenumber').values().map((line) => line + 1), l_quantity: batch.column('l_tax') }),
+      batch: (batch) =>
+        batch.with({
+          l_linenumber: batch
+            .column('l_linenumber')
+            .values()
+            .map((line) => line + 1),
+          l_quantity: batch.column('l_tax'),
+        }),
     });
     return pipeline({ name: 'bench-columns', steps: { rows, taxed, loaded: load(taxed, source.table(copied, { mode: 'append' })) } });
   },
@@ -57,7 +64,14 @@ await new Promise((resolve) => process.stdin.once('data', resolve));
 const started = performance.now();
 const output = await runStage(
   {
-    run: { id: `bench-${now.getTime()}`, pipeline: made.name, logicalTime: now.toISOString(), date: now.toISOString().slice(0, 10), window: null, params: {} },
+    run: {
+      id: `bench-${now.getTime()}`,
+      pipeline: made.name,
+      logicalTime: now.toISOString(),
+      date: now.toISOString().slice(0, 10),
+      window: null,
+      params: {},
+    },
     runAt: now.toISOString(),
     fullRefresh: false,
     stage,

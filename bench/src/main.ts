@@ -31,7 +31,10 @@ const options: Options = {
 for (const name of names.length > 0 ? names : Object.keys(cases)) {
   const measure = cases[name];
   if (!measure) {
-    throw new MillraceError('CONFIG_INVALID', { message: `There is no bench "${name}".`, remedy: `Name some of: ${Object.keys(cases).join(', ')}.` });
+    throw new MillraceError('CONFIG_INVALID', {
+      message: `There is no bench "${name}".`,
+      remedy: `Name some of: ${Object.keys(cases).join(', ')}.`,
+    });
   }
   for await (const result of measure(options)) printResult(result, flags.has('--json'));
 }
@@ -39,5 +42,8 @@ for (const name of names.length > 0 ? names : Object.keys(cases)) {
 function positive(flag: string, fallback: number): number {
   const number = Number(flags.get(flag) ?? fallback);
   if (Number.isInteger(number) && number > 0) return number;
-  throw new MillraceError('CONFIG_INVALID', { message: `${flag} takes a whole number above 0.`, remedy: `For example ${flag} ${fallback}.` });
+  throw new MillraceError('CONFIG_INVALID', {
+    message: `${flag} takes a whole number above 0.`,
+    remedy: `For example ${flag} ${fallback}.`,
+  });
 }

@@ -4,11 +4,14 @@ import { MillraceError } from '@millrace/core';
 /** Seconds that `psql COPY (FORMAT binary) | psql COPY` takes from `source` to `target`. The rows are counted by the caller. */
 export async function psqlPipe(url: string, source: string, target: string): Promise<number> {
   const started = performance.now();
-  await shell('set -o pipefail; psql -qXd "$URL" -c "copy $SOURCE to stdout (format binary)" | psql -qXd "$URL" -c "copy $TARGET from stdin (format binary)"', {
-    URL: url,
-    SOURCE: source,
-    TARGET: target,
-  });
+  await shell(
+    'set -o pipefail; psql -qXd "$URL" -c "copy $SOURCE to stdout (format binary)" | psql -qXd "$URL" -c "copy $TARGET from stdin (format binary)"',
+    {
+      URL: url,
+      SOURCE: source,
+      TARGET: target,
+    },
+  );
   return (performance.now() - started) / 1000;
 }
 

@@ -31,7 +31,9 @@ export function printResult(result: Result, json: boolean): void {
 let headed = false;
 
 function row(cells: readonly string[]): void {
-  process.stdout.write(`${cells.map((cell, index) => (index === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[index] ?? 0))).join(' ')}\n`);
+  process.stdout.write(
+    `${cells.map((cell, index) => (index === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[index] ?? 0))).join(' ')}\n`,
+  );
 }
 
 const count = (value: number): string => Math.round(value).toLocaleString('en-US');

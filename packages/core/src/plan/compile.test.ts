@@ -104,7 +104,7 @@ describe('lanes', () => {
     const strict = step('rows', { ...input, work: { kind: 'transform', transform: transform_, onBadRow: 'fail' } }) as Step<never, 'rows'>;
     const lenient = step('rows', {
       ...input,
-      work: { kind: 'transform', transform: transform_, onBadRow: { quarantine: lake() } },
+      work: { kind: 'transform', transform: transform_, onBadRow: { quarantine: lake() as never } },
     }) as Step<never, 'rows'>;
     const plan = compile(of({ rows, strict, lenient, a: load(strict, target()), b: load(lenient, target()) }));
     expect(plan.stages.map(({ absorbed, lane }) => [absorbed, lane])).toEqual([
