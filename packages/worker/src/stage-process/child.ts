@@ -14,6 +14,7 @@ import { redactError } from '../secrets/redact.ts';
 import { environmentSecrets, type Secrets } from '../secrets/secrets.ts';
 import { captureOutput } from './capture-output.ts';
 import type { FromProcess, StoreRequest, ToProcess } from './message.ts';
+import { endWithParent } from './orphan.ts';
 import { throttled } from './throttle.ts';
 
 /** The process that runs stages, one after the other: user code may block it, leak in it and crash it. */
@@ -50,6 +51,7 @@ process.on('message', (message: ToProcess) => {
 });
 // The worker has died: what runs here is nobody's any more.
 process.on('disconnect', () => process.exit(1));
+endWithParent();
 // Ctrl-C goes to the whole group; the worker decides what it means for us.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) process.on(event, (error: unknown) => crash(error));
