@@ -15,7 +15,6 @@ import {
   type RunRecord,
   type RunStore,
   type StageJob,
-  type StageOutput,
   type StageProgress,
   type StoredError,
   stagesById,
@@ -28,6 +27,7 @@ import type { ProcessPool } from '../stage-process/pool.ts';
 import type { Outcome, ProcessSpec, StageProcess } from '../stage-process/stage-process.ts';
 import { passing } from './failpoints.ts';
 import type { LogBuffer } from './log-buffer.ts';
+import { readable } from './readable.ts';
 
 /** What attempts of one worker share. */
 export interface AttemptSetting {
@@ -200,13 +200,4 @@ function filesOf(run: RunRecord): Record<string, FilesRef> {
     if (output?.kind === 'load' && output.receipt.files) files[id] = output.receipt.files;
   }
   return files;
-}
-
-/**
- * An output as it may be shown: what databases and checks have written in it is redacted. The receipt is data that later stages
- * and loads go by (where files are, how far a load has come), and holds no secret: a word in it that is also a password must stay.
- */
-function readable(output: StageOutput, by: Redactor): StageOutput {
-  const checks = by.redactAll(output.checks);
-  return output.kind === 'execute' ? { ...output, checks, notices: by.redactAll(output.notices) } : { ...output, checks };
 }
