@@ -1,15 +1,13 @@
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { array, bool, bytea, date, int4, int8, json, numeric, table, text, time, uuid } from '@millrace/core';
 import { isMillraceError } from '@millrace/core/runtime';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type TestDatabase, testDatabase } from '../../../../test/postgres.ts';
-import { type Copy, copyFiles, fact, stageFiles } from '../../test/copy-once.ts';
+import { copyFiles, fact, stageFiles } from '../../test/copy-once.ts';
 import { testContext } from '../../test/load.ts';
-import { redshiftFailpoints } from './failpoints.ts';
 import { redshift } from './index.ts';
 
 let home: string;
@@ -242,66 +240,3 @@ test('the warehouse runs SQL and procedures once', async () => {
   expect(await db.sql('select n from said')).toEqual([{ n: 7 }]);
   expect((await redshift({ url: db.url }).examine(testContext())).map(({ level }) => level)).toEqual(['ok', 'ok']);
 });
-
-const cases = redshiftFailpoints.flatMap((point) => [
-  [point, 'merge'] as const,
-  ...(point.endsWith('written')
-    ? ([
-        [point, 'append'],
-        [point, 'replace'],
-      ] as const)
-    : []),
-]);
-
-describe('a copy that is killed twice and then finishes is as one that nothing happened to', () => {
-  test.for(cases)('%s (%s)', { timeout: 60_000 }, async ([point, mode]) => {
-    const whole = async (db: TestDatabase) => ({
-      rows: await db.sql('select to_jsonb(f) as row from analytics.facts f order by to_jsonb(f)::text'),
-      checkpoint: await db.sql('select checkpoint, load_id from _millrace.checkpoint'),
-      applied: await db.sql('select load_id, receipt from _millrace.applied order by load_id'),
-    });
-    const lake = newLake();
-    const files = mode === 'replace' ? 'replace' : 'append';
-    const first = await stageFiles(lake, [fact(1), fact(2)], { id: 'f1', format: 'csv', mode: files });
-    await using calm = await testDatabase();
-    await using db = await testDatabase();
-    const copy = (url: string, id: string, files: typeof first, epoch = 1): Copy => ({
-      url,
-      files,
-      id,
-      epoch,
-      options: { mode, schema: 'create' },
-      logicalTime: `2026-03-0${id}T00:00:00Z`,
-    });
-    for (const { url } of [calm, db]) await copyFiles(copy(url, '1', first));
-    const second = await stageFiles(lake, mode === 'append' ? [fact(5)] : [fact(2, '7.00'), fact(3)], {
-      id: 'f2',
-      format: 'csv',
-      mode: files,
-    });
-    await copyFiles(copy(calm.url, '2', second));
-    expect(await killedAt(point, copy(db.url, '2', second))).toBe('killed');
-    await killedAt(point, copy(db.url, '2', second, 2));
-    await copyFiles(copy(db.url, '2', second, 3));
-    expect(await whole(db)).toEqual(await whole(calm));
-  });
-});
-
-function killedAt(point: string, copy: Copy): Promise<'killed' | 'done'> {
-  const script = fileURLToPath(new URL('../../test/copy-once.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=millrace-source', script, JSON.stringify(copy)], {
-    env: { ...process.env, MILLRACE_FAILPOINT: point },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let said = '';
-  child.stderr.on('data', (chunk) => {
-    said += chunk;
-  });
-  return new Promise((resolve, reject) =>
-    child.on('exit', (exit, signal) => {
-      if (signal === 'SIGKILL') resolve('killed');
-      else if (exit === 0) resolve('done');
-      else reject(new Error(`The copy failed instead of being killed: ${said}`));
-    }),
-  );
-}
