@@ -23,6 +23,7 @@ export async function testDatabase(like?: TestDatabase): Promise<TestDatabase> {
   });
   const url = server.replace(/\/postgres$/, `/${name}`);
   const pool = new pg.Pool({ connectionString: url, max: 4, idleTimeoutMillis: 1_000 });
+  pool.on('connect', (client) => client.on('error', () => {}));
   pool.on('error', () => {}); // a test may end every session of its database, also idle ones of this pool
   return {
     url,

@@ -21,6 +21,8 @@ export function connect(url: string): StateConnection {
     options: '-c search_path=millrace -c timezone=UTC -c datestyle=ISO',
   });
   pool.on('error', () => {}); // an idle connection broke; the next query opens another
+  // One that breaks between two statements of a transaction: the next statement is told, and this process must live to ask it.
+  pool.on('connect', (client) => client.on('error', () => {}));
   const db = new Kysely<StateDatabase>({ dialect: new PostgresDialect({ pool }) });
   return {
     db,
