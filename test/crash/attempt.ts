@@ -12,6 +12,8 @@ export interface Errand {
   /** 1, 2, …: its id, its logical time and its name follow. */
   readonly run: number;
   readonly epoch: number;
+  /** Ends when these stages have been run; all of them where it is left out. */
+  readonly until?: readonly string[];
   /** A file of this run alone. */
   readonly journal: string;
 }
@@ -23,7 +25,7 @@ interface Journal {
   parts: StagedPart[];
 }
 
-export async function attempt({ way, place, run, epoch, journal }: Errand): Promise<readonly StageOutput[]> {
+export async function attempt({ way, place, run, epoch, until, journal }: Errand): Promise<readonly StageOutput[]> {
   const { pipeline: make, concurrency } = wayNamed(way);
   const pipeline = make(place);
   const plan = compile(pipeline);
@@ -33,7 +35,7 @@ export async function attempt({ way, place, run, epoch, journal }: Errand): Prom
   try {
     for (const stage of plan.stages) {
       const { outputs, plan: read, parts } = kept.read();
-      if (outputs[stage.id]) continue;
+      if (outputs[stage.id] || until?.includes(stage.id) === false) continue;
       const files = Object.entries(outputs).flatMap(([id, output]) =>
         output.kind === 'load' && output.receipt.files ? [[id, output.receipt.files] as const] : [],
       );

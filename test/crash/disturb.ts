@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { AttemptProcess, passes } from './processes.ts';
-import { disturbedRun, type Scene, sceneOf } from './scene.ts';
+import { disturbedRun, type Scene, type Stage, sceneOf } from './scene.ts';
 import type { CrashWay } from './ways.ts';
 
 export interface Disturbed {
@@ -10,37 +10,47 @@ export interface Disturbed {
   readonly differences: Readonly<Record<string, string>>;
 }
 
+/** Scenes side by side: a case waits more than it works. */
 const atOnce = 3;
 
 /** Disturbs the second run of a way at each failpoint that it passes. */
-export async function disturb(way: CrashWay, program: string): Promise<Disturbed> {
-  await using before = await sceneOf(way);
-  await using calm = await before.copy();
-  const points = new Map(
-    [...(await passes(program, calm.errand(disturbedRun, 1)))].filter(([point]) => (way.at ?? /^(?!engine)/).test(point)),
-  );
+export async function disturb(way: CrashWay, stage: Stage): Promise<Disturbed> {
+  await using before = await sceneOf(way, stage);
+  const calm = await before.again();
+  const passed = await passes(stage.program, calm.errand(disturbedRun, 1));
   const expected = await outcome(calm);
-  const differences: Record<string, string> = {};
-  const cases = [...points].flatMap(([point, times]) => [
-    { name: point, act: (scene: Scene) => killed(scene, program, point, times) },
-    { name: `${point}, asleep`, act: (scene: Scene) => asleep(scene, program, point) },
+  await calm[Symbol.asyncDispose]();
+  const points = [...passed].filter(([point]) => (way.at ?? /^(?!engine)/).test(point));
+  const cases = points.flatMap(([point, times]) => [
+    { name: point, act: (scene: Scene) => killed(scene, stage.program, point, times) },
+    { name: `${point}, asleep`, act: (scene: Scene) => asleep(scene, stage.program, point) },
   ]);
-  await sideBySide(cases, async ({ name, act }) => {
-    try {
-      await using scene = await before.copy();
-      const notes = await act(scene);
-      const found = await outcome(scene);
-      if (!isDeepStrictEqual(found, expected)) differences[name] = `${notes} ${firstDifference(found, expected)}`;
-    } catch (error) {
-      differences[name] = error instanceof Error ? `${error.message} ${(error.cause as Error | undefined)?.message ?? ''}` : String(error);
+  const differences: Record<string, string> = {};
+  const lane = async (from: Scene): Promise<void> => {
+    for (let next = cases.shift(); next; next = cases.shift()) {
+      try {
+        await using scene = await from.again();
+        const notes = await next.act(scene);
+        const found = await outcome(scene);
+        if (!isDeepStrictEqual(found, expected)) differences[next.name] = `${notes} ${firstDifference(found, expected)}`;
+      } catch (error) {
+        differences[next.name] =
+          error instanceof Error ? `${error.message} ${(error.cause as Error | undefined)?.message ?? ''}` : String(error);
+      }
     }
-  });
-  return { points: [...points.keys()], differences };
+  };
+  const another = async (): Promise<void> => {
+    await using own = await sceneOf(way, stage);
+    await lane(own);
+  };
+  await Promise.all([lane(before), ...Array.from({ length: atOnce - 1 }, another)]);
+  return { points: points.map(([point]) => point), differences };
 }
 
-/** After the run, and after one more: that one finds nothing left of the attempts that came to nothing. */
+/** After the run, and after one more where that is cheap: it finds nothing left of the attempts that came to nothing. */
 async function outcome(scene: Scene): Promise<Record<string, unknown>> {
   const state = await scene.state();
+  if (scene.way.over) return { state };
   await scene.run(disturbedRun + 1, 1);
   return { state, next: await scene.state(), leftovers: await scene.leftovers() };
 }
@@ -82,14 +92,6 @@ async function inTime(work: Promise<void>, otherwise: string): Promise<void> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-async function sideBySide<Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> {
-  const queue = [...items];
-  const lane = async (): Promise<void> => {
-    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
-  };
-  await Promise.all(Array.from({ length: atOnce }, lane));
 }
 
 /** Where two plain values first differ, with both sides cut to what a person reads. */

@@ -18,7 +18,7 @@ export async function attemptProgram(): Promise<{ readonly file: string } & Asyn
     platform: 'node',
     format: 'esm',
     target: 'node20',
-    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+    banner: { js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);" },
     conditions: ['millrace-source'],
     outdir: directory,
     plugins: [installed],

@@ -1,39 +1,82 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { DuckDBInstance as Instance } from '../../packages/connectors/node_modules/@duckdb/node-api/lib/index.js';
+import { listManifests, openDataset } from '../../packages/connectors/src/s3/index.ts';
 import { type TestDatabase, testDatabase } from '../postgres.ts';
 import { attempt, type Errand } from './attempt.ts';
+import { AttemptProcess } from './processes.ts';
 import { type CrashWay, changeSource, filler, makeSource, type Place } from './ways.ts';
+
+const { DuckDBInstance } = (await import(
+  createRequire(new URL('../../packages/connectors/package.json', import.meta.url)).resolve('@duckdb/node-api')
+)) as {
+  DuckDBInstance: typeof Instance;
+};
 
 /** Source and target of a way, in the state before the run that is disturbed. */
 export interface Scene extends AsyncDisposable {
   readonly way: CrashWay;
-  readonly database: TestDatabase;
   errand(run: number, epoch: number): Errand;
-  /** Runs in this process, without a disturbance. */
+  /** Runs to the end, without a disturbance. */
   run(run: number, epoch: number): Promise<void>;
   /** All that a load can change and that must not depend on how often it was tried. */
   state(): Promise<unknown>;
   /** What may lie about until the next load: parts that nobody needs. */
   leftovers(): Promise<unknown>;
-  copy(): Promise<Scene>;
+  /** The same once more, of which only one may be there at a time: it stands in the same place, because loads of files are named after theirs. */
+  again(): Promise<Scene>;
 }
 
 /** The run that is disturbed. */
 export const disturbedRun = 2;
 
-export async function sceneOf(way: CrashWay): Promise<Scene> {
-  const database = await testDatabase();
-  const scene = standing(way, database);
-  for (const statement of [...makeSource, ...(way.prepare ?? [])]) await database.sql(statement);
-  if (way.hasEarlierRun !== false) await scene.run(1, 1);
-  for (const statement of [...changeSource, ...(way.before ?? [])]) await database.sql(statement);
-  return scene;
+export interface Stage {
+  /** `attempt.ts` as a program. */
+  readonly program: string;
+  /** Where files go, if not into a directory. */
+  readonly makeLake?: () => Promise<Place['lake'] & AsyncDisposable>;
 }
 
-function standing(way: CrashWay, database: TestDatabase): Scene {
-  const directory = mkdtempSync(path.join(tmpdir(), 'millrace-scene-'));
-  const place: Place = { url: database.url };
+export async function sceneOf(way: CrashWay, stage: Stage): Promise<Scene> {
+  const home = mkdtempSync(path.join(tmpdir(), 'millrace-scene-'));
+  const directory = path.join(home, 'now');
+  mkdirSync(directory);
+  const lake = (await stage.makeLake?.()) ?? { url: `file:${directory}/lake` };
+  const database = await testDatabase();
+  const place: Place = { url: database.url, lake };
+  for (const statement of [...makeSource, ...(way.prepare ?? [])]) await database.sql(statement);
+  const scene = standing(way, stage, directory, place, database);
+  if (way.hasEarlierRun !== false) await scene.run(1, 1);
+  for (const statement of [...changeSource, ...(way.before ?? [])]) await database.sql(statement);
+  if (way.over) await runToEnd(way, stage, { ...scene.errand(disturbedRun, 0), until: way.over });
+  const kept = path.join(home, 'kept');
+  link(directory, kept);
+  return {
+    ...scene,
+    async again() {
+      if (stage.makeLake) return await sceneOf(way, stage);
+      rmSync(directory, { recursive: true });
+      link(kept, directory);
+      const copy = await testDatabase(database);
+      const again = standing(way, stage, directory, { ...place, url: copy.url }, copy);
+      return { ...again, [Symbol.asyncDispose]: () => copy[Symbol.asyncDispose]() };
+    },
+    async [Symbol.asyncDispose]() {
+      if (Symbol.asyncDispose in lake) await lake[Symbol.asyncDispose]();
+      await database[Symbol.asyncDispose]();
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Links rather than copies: a file of the lake is known by its inode. Nothing is ever written over. */
+const link = (from: string, to: string): void => void execFileSync('cp', ['-al', from, to]);
+
+function standing(way: CrashWay, stage: Stage, directory: string, place: Place, database: TestDatabase): Scene {
+  const { lake } = place;
   const errand = (run: number, epoch: number): Errand => ({
     way: way.name,
     place,
@@ -41,22 +84,69 @@ function standing(way: CrashWay, database: TestDatabase): Scene {
     epoch,
     journal: path.join(directory, `run-${run}.json`),
   });
-  return {
+  const scene: Scene = {
     way,
-    database,
     errand,
-    run: async (run, epoch) => void (await attempt(errand(run, epoch))),
-    state: () => databaseState(database, way.tables),
-    leftovers: () => databaseLeftovers(database),
-    copy: async () => standing(way, await testDatabase(database)),
-    async [Symbol.asyncDispose]() {
-      await database[Symbol.asyncDispose]();
-      rmSync(directory, { recursive: true, force: true });
+    run: (run, epoch) => runToEnd(way, stage, errand(run, epoch)),
+    state: async () => {
+      const state = way.tables.length > 0 ? await databaseState(database, way.tables) : {};
+      return way.hasLake ? withoutPlaces({ ...state, manifests: await manifests(lake) }, lake.url) : state;
     },
+    leftovers: async () => (way.tables.length > 0 ? await databaseLeftovers(database) : []),
+    again: async () => scene,
+    [Symbol.asyncDispose]: async () => {},
   };
+  return scene;
 }
 
-async function databaseState(database: TestDatabase, tables: readonly string[]): Promise<unknown> {
+/** In this process where that is cheaper: DuckDB starts faster from the program. */
+async function runToEnd(way: CrashWay, { program }: Stage, errand: Errand): Promise<void> {
+  if (!way.hasLake) return void (await attempt(errand));
+  const { how, said } = await new AttemptProcess(program, errand, '').end();
+  if (how !== 'done') throw new Error(`An undisturbed attempt ${how}: ${said}`);
+}
+
+/** The view of who reads the dataset: every manifest, and whether its files are there. Names of files hold the attempt that made them. */
+async function manifests({ url, ...settings }: Place['lake']): Promise<unknown> {
+  const context = { signal: new AbortController().signal, secret: async () => '' };
+  await using storage = await openDataset(`${url}/rows/`, settings, context);
+  const all = await listManifests(storage);
+  return await Promise.all(
+    all.map(async ({ entries, files, bytes: _, epoch: __, committedAt: ___, ...rest }) => {
+      const spool = mkdtempSync(path.join(tmpdir(), 'millrace-read-'));
+      const paths = await Promise.all(
+        files.map(({ key, etag, bytes }, at) => storage.fetch({ key, etag, size: bytes }, path.join(spool, `${at}`))),
+      );
+      const content = await parquetRows(paths);
+      rmSync(spool, { recursive: true });
+      return { ...rest, listed: entries.length === files.length, content };
+    }),
+  );
+}
+
+/** All rows in an order of their own, by their digest. */
+async function parquetRows(files: readonly string[]): Promise<unknown> {
+  if (files.length === 0) return [];
+  const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
+  const connection = await instance.connect();
+  const list = files.map((file) => `'${file}'`).join(', ');
+  const result = await connection.runAndReadAll(
+    `select count(*)::int, md5(string_agg(r::varchar, '' order by id, version)) from read_parquet([${list}]) r`,
+  );
+  connection.closeSync();
+  instance.closeSync();
+  return result.getRowsJson();
+}
+
+/** Loads of files are called after the place of the files. */
+const withoutPlaces = (state: unknown, url: string): unknown =>
+  JSON.parse(
+    JSON.stringify(state)
+      .replaceAll(url.replace(/^file:/, ''), '…')
+      .replaceAll(/\b[0-9a-f]{32}\b/g, '…'),
+  );
+
+async function databaseState(database: TestDatabase, tables: readonly string[]): Promise<Record<string, unknown>> {
   const state: Record<string, unknown> = {};
   for (const name of tables) {
     // A moment of the clock differs between any two runs, and a later attempt may split otherwise.
@@ -76,7 +166,7 @@ async function databaseState(database: TestDatabase, tables: readonly string[]):
   state['checkpoint'] = await database.sql('select pipeline, step, checkpoint, load_id, run_at from _millrace.checkpoint order by 1, 2');
   // Bytes depend on how many splits the rows came in, and a later attempt may split otherwise.
   state['applied'] = await database.sql(
-    `select load_id, pipeline, step, run, receipt - 'bytes' as receipt from _millrace.applied order by load_id`,
+    `select load_id, pipeline, step, run, receipt - 'bytes' as receipt from _millrace.applied order by run, step, load_id`,
   );
   return state;
 }

@@ -1,4 +1,6 @@
 import { postgres } from '@millrace/connectors/postgres';
+import { redshift } from '@millrace/connectors/redshift';
+import { type S3Options, s3 } from '@millrace/connectors/s3';
 import { extract, int4, int8, load, type Pipeline, pipeline, table, text, timestamptz } from '@millrace/core';
 import { map, sql } from '@millrace/transforms';
 
@@ -6,6 +8,8 @@ import { map, sql } from '@millrace/transforms';
 export interface Place {
   /** The database that is source and, where the target is one, target. */
   readonly url: string;
+  /** Where files are. */
+  readonly lake: S3Options & { readonly url: string };
 }
 
 /** A pipeline that is killed wherever it can be. Its second run is the one that is disturbed. */
@@ -16,6 +20,10 @@ export interface CrashWay {
   readonly prepare?: readonly string[];
   /** SQL between the first and the second run, beyond new and changed rows. */
   readonly before?: readonly string[];
+  /** True where files are written: their place is a part of what loads are called, so every scene is made anew. */
+  readonly hasLake?: boolean;
+  /** Stages of the disturbed run that are over before it is disturbed. */
+  readonly over?: readonly string[];
   /** False where the disturbed run is the first one ever. */
   readonly hasEarlierRun?: boolean;
   /** Splits that are staged side by side. */
@@ -140,7 +148,37 @@ const sqlWay: CrashWay = {
   tables: ['counter'],
 };
 
-export const ways: readonly CrashWay[] = [...tableWays, quarantineWay, sqlWay];
+const filesOf = ({ url, lake }: Place, mode: 'append' | 'replace') => {
+  const rows = extract(postgres({ url }), source, { splitBytes, ...(mode === 'append' && { since: 'version' }) });
+  return { rows, written: load(rows, s3(lake).parquet({ prefix: 'rows/', mode })) };
+};
+
+export const fileWays: readonly CrashWay[] = (['append', 'replace'] as const).map((mode) => ({
+  name: `files, ${mode}`,
+  pipeline: (place) => pipeline({ name: 'crash', steps: filesOf(place, mode) }),
+  hasLake: true,
+  concurrency: 2,
+  tables: [],
+}));
+
+const copyWays = (['append', 'merge', 'replace'] as const).map(
+  (mode): CrashWay => ({
+    name: `files copied into a warehouse, ${mode}`,
+    pipeline: (place) => {
+      const { url: _, ...store } = place.lake;
+      const files = filesOf(place, mode === 'replace' ? mode : 'append');
+      const to = redshift({ url: place.url, files: store }).copy(mode === 'append' ? keyless : target, { mode, schema: 'create' });
+      return pipeline({ name: 'crash', steps: { ...files, copied: load(files.written, to) } });
+    },
+    hasLake: true,
+    over: ['written'],
+    at: /^redshift/,
+    concurrency: 1,
+    tables: ['target'],
+  }),
+);
+
+export const ways: readonly CrashWay[] = [...tableWays, quarantineWay, sqlWay, ...fileWays, ...copyWays];
 
 export function wayNamed(name: string): CrashWay {
   const way = ways.find((candidate) => candidate.name === name);
