@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { DuckDBInstance as Instance } from '../../packages/connectors/node_modules/@duckdb/node-api/lib/index.js';
 import { listManifests, openDataset } from '../../packages/connectors/src/s3/index.ts';
+import { manyListeners } from '../../packages/core/src/run/many-listeners.ts';
 import { type TestDatabase, testDatabase } from '../postgres.ts';
 import { attempt, type Errand } from './attempt.ts';
 import { AttemptProcess } from './processes.ts';
@@ -108,7 +109,7 @@ async function runToEnd(way: CrashWay, { program }: Stage, errand: Errand): Prom
 
 /** The view of who reads the dataset: every manifest, and whether its files are there. Names of files hold the attempt that made them. */
 async function manifests({ url, ...settings }: Place['lake']): Promise<unknown> {
-  const context = { signal: new AbortController().signal, secret: async () => '' };
+  const context = { signal: manyListeners(new AbortController().signal), secret: async () => '' };
   await using storage = await openDataset(`${url}/rows/`, settings, context);
   const all = await listManifests(storage);
   return await Promise.all(

@@ -7,6 +7,7 @@ import { gate } from './checks.ts';
 import { passing } from './failpoints.ts';
 import { letGo } from './let-go.ts';
 import { loadId } from './load-id.ts';
+import { manyListeners } from './many-listeners.ts';
 import type { Meter } from './meter.ts';
 import { commitRejects } from './quarantine.ts';
 import { readPlan } from './read-plan.ts';
@@ -23,7 +24,7 @@ import { type RunningTransforms, startTransforms } from './transforms.ts';
 export async function runRows(job: StageJob, pipeline: Pipeline, ports: StagePorts, context: Context, meter: Meter): Promise<StageOutput> {
   const chain = rowChain(pipeline, job.stage);
   const stop = new AbortController();
-  const inner: Context = { ...context, signal: AbortSignal.any([context.signal, stop.signal]) };
+  const inner: Context = { ...context, signal: manyListeners(AbortSignal.any([context.signal, stop.signal])) };
   const sink = await chain.load.target.open({ ...inner, progress: meter.counter() });
   await using _sink = letGo(sink, 'the target', context.log);
   const source = await chain.extract.selection.open({ ...inner, progress: meter.counter() });

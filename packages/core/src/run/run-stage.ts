@@ -3,6 +3,7 @@ import type { Context } from '../connector/index.ts';
 import { MillraceError } from '../error/index.ts';
 import type { StageOutput } from '../state/index.ts';
 import { passing } from './failpoints.ts';
+import { manyListeners } from './many-listeners.ts';
 import { Meter } from './meter.ts';
 import { runExecute } from './run-execute.ts';
 import { runFiles } from './run-files.ts';
@@ -18,7 +19,7 @@ import type { StageJob, StagePorts } from './stage-job.ts';
 export async function runStage(job: StageJob, pipeline: Pipeline, ports: StagePorts): Promise<StageOutput> {
   using timeout = timeoutOf(job);
   const meter = new Meter((progress) => ports.progress(progress));
-  const signal = AbortSignal.any([ports.signal, timeout.signal]);
+  const signal = manyListeners(AbortSignal.any([ports.signal, timeout.signal]));
   const context: Context = {
     run: job.run,
     signal,
