@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { createDatabase, embeddedPostgres } from '@millrace/cli/embedded';
 import { MillraceError } from '@millrace/core';
 import pg from 'pg';
-import { lineitemSql } from './lineitem.ts';
+import { dropLineitem, lineitemSql } from './lineitem.ts';
 import type { Options } from './main.ts';
 import { watchMemory } from './memory.ts';
 import { psqlPipe } from './peer.ts';
@@ -32,7 +32,7 @@ export async function* copy({ rows, rounds, only }: Options): AsyncIterable<Resu
     }
   } finally {
     await rm(lakeDirectory, { recursive: true, force: true });
-    await database.query('drop table lineitem, lineitem_copy');
+    await database.query(dropLineitem);
   }
 }
 
@@ -53,7 +53,6 @@ async function measure(lane: Lane, bench: Bench): Promise<Result> {
     await emptyTarget(bench);
     const limit = await psqlPipe(bench.url, 'lineitem', 'lineitem_copy');
     await count(bench);
-    await emptyTarget(bench);
     const own = await runLane(lane, bench);
     if (lane === 'duckdb') await rm(bench.lakeDirectory, { recursive: true, force: true });
     else await count(bench);
@@ -93,7 +92,8 @@ const own = import.meta.url.endsWith('.ts')
   ? { file: 'lane.ts', flags: ['--conditions=millrace-source', '--import', 'tsx'] }
   : { file: 'lane.js', flags: [] };
 
-async function runLane(lane: Lane, { url, rows, lakeDirectory }: Bench): Promise<{ seconds: number; peakRssMb: number }> {
+async function runLane(lane: Lane, bench: Bench): Promise<{ seconds: number; peakRssMb: number }> {
+  const { url, rows, lakeDirectory } = bench;
   const child = spawn(process.execPath, [...own.flags, path.join(import.meta.dirname, own.file), lane], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, MILLRACE_BENCH_URL: url, MILLRACE_BENCH_LAKE: lakeDirectory },
@@ -102,8 +102,10 @@ async function runLane(lane: Lane, { url, rows, lakeDirectory }: Bench): Promise
   const memory = watchMemory(child.pid as number);
   const lines: string[] = [];
   for await (const line of createInterface(child.stdout)) {
-    if (line === 'ready') child.stdin.write('go\n');
-    else lines.push(line);
+    if (line === 'ready') {
+      await emptyTarget(bench);
+      child.stdin.write('go\n');
+    } else lines.push(line);
   }
   const peakRssMb = memory.stop();
   const code = await ended;

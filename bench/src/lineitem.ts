@@ -21,6 +21,8 @@ const columns = {
 
 /** TPC-H's lineitem in its columns and in the spread of its values, so that figures can be set beside published ones. */
 export const lineitem = table('public.lineitem', columns);
+/** A few rows of it, on which a process is warmed up. */
+export const someLineitem = table('public.lineitem_some', columns);
 /** Where copies go: no index, not logged, as for the peer. */
 export const copied = table('public.lineitem_copy', columns);
 
@@ -32,11 +34,14 @@ const ddl = (name: string): string => `
     l_shipdate date not null, l_commitdate date not null, l_receiptdate date not null,
     l_shipinstruct char(25) not null, l_shipmode char(10) not null, l_comment varchar(44) not null)`;
 
+export const dropLineitem = 'drop table if exists lineitem, lineitem_some, lineitem_copy';
+
 /** Statements that make the source with so many rows, the same each time, and an empty copy. */
 export function lineitemSql(rows: number): string[] {
   return [
-    'drop table if exists lineitem, lineitem_copy',
+    dropLineitem,
     ddl('lineitem'),
+    ddl('lineitem_some'),
     ddl('lineitem_copy'),
     `insert into lineitem
      select i / 4 + 1, h % 200000 + 1, h % 10000 + 1, i % 4 + 1,
@@ -47,7 +52,8 @@ export function lineitemSql(rows: number): string[] {
             (array['REG AIR','AIR','RAIL','SHIP','TRUCK','MAIL','FOB'])[h % 7 + 1],
             substr('furiously special foxes, "quoted" accounts sleep blithely against the ironic deposits', h % 40 + 1, 10 + h % 34)
      from (select i, (hashint8(i) & 2147483647) as h from generate_series(0, ${rows - 1}) i) s`,
-    'vacuum (freeze, analyze) lineitem',
+    'insert into lineitem_some select * from lineitem limit 100000',
+    'vacuum (freeze, analyze) lineitem, lineitem_some',
     'checkpoint',
   ];
 }
