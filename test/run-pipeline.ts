@@ -13,16 +13,23 @@ export interface PipelineRun {
 let runs = 0;
 
 /** Runs the stages of a pipeline one after the other in this process, without a state store: what connectors do, alone. */
-export async function runPipeline(
-  pipeline: Pipeline,
-  options: { readonly secrets?: Readonly<Record<string, string>>; readonly id?: string } = {},
-): Promise<PipelineRun> {
+export interface RunOptions {
+  readonly secrets?: Readonly<Record<string, string>>;
+  readonly id?: string;
+  /** Given what the stages log, with its facts as JSON. */
+  readonly log?: (line: string) => void;
+  /** Where temporary files go, if not into the system's folder for them. */
+  readonly spool?: string;
+}
+
+export async function runPipeline(pipeline: Pipeline, options: RunOptions = {}): Promise<PipelineRun> {
   const plan = compile(pipeline);
   const id = options.id ?? `test-${process.pid}-${++runs}`;
-  const spool = await mkdtemp(path.join(tmpdir(), 'millrace-run-'));
+  const spool = await mkdtemp(path.join(options.spool ?? tmpdir(), 'millrace-run-'));
   const outputs: Record<string, StageOutput> = {};
   const files: Record<string, FilesRef> = {};
   const now = new Date().toISOString();
+  const log = (message: string, facts: unknown = {}): void => options.log?.(`${message} ${JSON.stringify(facts)}`);
   try {
     for (const stage of plan.stages) {
       const output = await runStage(
@@ -44,7 +51,7 @@ export async function runPipeline(
           secret: async ({ name }) => options.secrets?.[name] ?? missing(name),
           now: () => new Date(),
           spool,
-          log: { info: () => {}, warn: () => {} },
+          log: { info: log, warn: log },
           progress: () => {},
           storePlan: async () => {},
           storePart: async () => {},

@@ -34,7 +34,7 @@ async function load(project: Project, file: string): Promise<PipelineFile> {
 /**
  * The pipeline that a person means: a path (from where the command was called), or the name of a pipeline of the project.
  *
- * @throws PIPELINE_NOT_FOUND, and what loading the file throws
+ * @throws PIPELINE_NOT_FOUND, PIPELINE_INVALID where several files use the name, and what loading the file throws
  */
 export async function findPipeline(project: Project, wanted: string, from: string): Promise<LoadedPipeline> {
   const path = resolve(from, wanted);
@@ -46,7 +46,13 @@ export async function findPipeline(project: Project, wanted: string, from: strin
     if (loaded.pipeline.name === wanted) return loaded;
   }
   const all = await listPipelines(project);
-  const found = all.find(({ loaded }) => loaded?.pipeline.name === wanted)?.loaded;
+  const named = all.filter(({ loaded }) => loaded?.pipeline.name === wanted);
+  if (named.length > 1)
+    throw namedTwice(
+      wanted,
+      named.map(({ file }) => file),
+    );
+  const found = named[0]?.loaded;
   if (found) return found;
   const broken = all.filter(({ loaded }) => !loaded).map(({ file }) => file);
   throw new MillraceError('PIPELINE_NOT_FOUND', {
@@ -58,3 +64,10 @@ export async function findPipeline(project: Project, wanted: string, from: strin
     facts: { wanted, pipelines: all.flatMap(({ loaded }) => loaded?.pipeline.name ?? []) },
   });
 }
+
+const namedTwice = (name: string, files: readonly string[]): MillraceError =>
+  new MillraceError('PIPELINE_INVALID', {
+    message: `${files.join(' and ')} all call their pipeline "${name}".`,
+    remedy: 'Rename all but one of them: runs and checkpoints are kept under the name.',
+    facts: { pipeline: name, files },
+  });

@@ -38,7 +38,9 @@ export function stagesOf(graph: Graph): { stages: PlanStage[]; problems: Problem
         whole: true,
       });
     } else if (first.work.kind === 'extract') {
-      reads.set(first, [...(reads.get(first) ?? []), name]);
+      const readers = reads.get(first);
+      if (readers) readers.push(name);
+      else reads.set(first, [name]);
       const made = rowStage(first.work.selection, chain, step.work, graph);
       problems.push(...made.problems);
       stages.push({ ...common, kind: 'rows', ...made.stage });
