@@ -1,4 +1,4 @@
-import { type Argument, type SqlConnection, type Step, type StepOptions, step } from '@millrace/core/runtime';
+import { type Argument, nameParts, type SqlConnection, type Step, type StepOptions, step } from '@millrace/core/runtime';
 import { argument } from './statement.ts';
 import { invalid } from './transform-step.ts';
 
@@ -12,7 +12,7 @@ export interface CallOptions extends StepOptions {
 /** Calls a stored procedure: `call(warehouse, 'analytics.refresh_daily_sales', { args: [run.date], after: [copied] })`. */
 export function call(connection: SqlConnection, procedure: string, options: CallOptions = {}): Step<never, 'nothing'> {
   const { args = [], transaction = true, ...rest } = options;
-  if (procedure.split('.').some((part) => part.trim() === '')) {
+  if (nameParts(procedure) === null) {
     throw invalid(
       `call: ${JSON.stringify(procedure)} is not the name of a procedure.`,
       "Write its name, with its schema where it has one: 'analytics.refresh'.",

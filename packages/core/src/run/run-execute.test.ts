@@ -62,7 +62,7 @@ function world(
 it('a procedure is called with the values of the run, under a quoted name and a fence', async () => {
   const { attempt, asked, log } = world({
     kind: 'call',
-    procedure: 'analytics.re"fresh',
+    procedure: 'analytics."re""fresh"',
     args: [run.date, 5, null, run.param('country')],
     transaction: true,
   });

@@ -1,5 +1,6 @@
 import type { ExecuteRequest, Pipeline, QueryExpectation } from '../author/index.ts';
 import type { CheckResult, Context, SqlRunner, SqlStatement } from '../connector/index.ts';
+import { nameParts } from '../schema/index.ts';
 import type { StageOutput } from '../state/index.ts';
 import { notThisPipeline, stepOf } from './chain.ts';
 import { gate } from './checks.ts';
@@ -37,10 +38,7 @@ export async function runExecute(job: StageJob, pipeline: Pipeline, context: Con
 
 function callStatement({ connection, procedure, args }: Extract<ExecuteRequest, { kind: 'call' }>, job: StageJob): SqlStatement {
   const quote = connection.dialect === 'mysql' ? '`' : '"';
-  const name = procedure
-    .split('.')
-    .map((part) => `${quote}${part.replaceAll(quote, quote + quote)}${quote}`)
-    .join('.');
+  const name = (nameParts(procedure) ?? [procedure]).map((part) => `${quote}${part.replaceAll(quote, quote + quote)}${quote}`).join('.');
   const places = args.map((_, i) => (connection.dialect === 'mysql' ? '?' : `$${i + 1}`));
   return { text: `CALL ${name}(${places.join(', ')})`, values: args.map((value) => bindArgument(value, job.run)) };
 }

@@ -4,7 +4,7 @@ import { type TestDatabase, testDatabase } from '../../../../test/postgres.ts';
 import { accepted, check, freshness, notNull, on, range, rowCount, unique } from '../index.ts';
 
 const facts = table(
-  'we"ird.fac"ts',
+  '"we""ird"."fac""ts"',
   { id: int8(), total: numeric().orNull(), currency: text().orNull(), day: date(), at: timestamptz() },
   { key: ['id'] },
 );

@@ -3,6 +3,7 @@ import {
   type ColumnSchema,
   type Columns,
   milliseconds,
+  nameParts,
   type QueryExpectation,
   type SqlConnection,
   type Table,
@@ -38,7 +39,7 @@ export function tableQuery(table: Table, expectation: Expectation, dialect: Dial
 
 function violations(table: Table, { name, columns, rule }: Expectation, dialect: Dialect, parameter: (value: string) => string): string {
   const quote = (identifier: string): string => quoted(identifier, dialect);
-  const from = `FROM ${table.name.split('.').map(quote).join('.')}`;
+  const from = `FROM ${(nameParts(table.name) ?? [table.name]).map(quote).join('.')}`;
   const schemas = columns.map((column) => table.columns[columnNamed('check', table, column)]!);
   const column = schemas[0] && quote(schemas[0].name);
   const ordered = schemas[0] && `${column}${collation(schemas[0], dialect)}`;
