@@ -65,14 +65,15 @@ export async function csvToFiles(channel: BytesChannel, format: FileFormat, cont
   const rowBytes = maxRowBytes(channel.schema, format.maxRowBytes);
   try {
     const { rows, result } = await feed({ channel, duckdb, path: join(context.spool, input), rowBytes, context }, (parallel) =>
-      duckdb.run(copyStatement(channel.schema, format, { input, target, parallel, rowBytes })),
+      duckdb.run(copyStatement(channel.schema, format, { input, target, parallel, rowBytes })).catch((error: unknown) => {
+        throw ofStream(error, channel.schema);
+      }),
     );
     const files = await writtenFiles(channel.schema, format, result, context);
     const written = files.reduce((sum, file) => sum + file.rows, 0);
     if (written !== rows) throw rowsMissing(rows, written);
     return files;
-  } catch (caught) {
-    const error = ofStream(caught, channel.schema);
+  } catch (error) {
     if (duckdb.busy) await duckdb.kill(error as Error);
     for (const left of [target, `${target}.${format.format}`]) await rm(join(context.spool, left), { recursive: true, force: true });
     throw error;
@@ -82,8 +83,8 @@ export async function csvToFiles(channel: BytesChannel, format: FileFormat, cont
 }
 
 /**
- * What would be a corrupt file is a stream that went wrong here, which another attempt may mend. A value that the reader did not take
- * is known to it by its column's number.
+ * What the converter takes for a corrupt file is a stream that went wrong on its way, which another attempt may mend; where the source
+ * itself has met a corrupt file, it says so. A value that the converter did not take is known to it by its column's number.
  */
 function ofStream(error: unknown, { columns }: RowSchema): unknown {
   if (!isMillraceError(error)) return error;

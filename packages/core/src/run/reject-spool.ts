@@ -65,7 +65,7 @@ export class RejectSpool {
       row,
       rejected_at: canonicalTime(this.#options.now()),
     };
-    this.#held += `${JSON.stringify(record)}\n`;
+    this.#held += `${oneLine(record)}\n`;
     if (this.#held.length >= flushAt) this.#flush();
     this.count++;
     const { max } = this.rule;
@@ -101,16 +101,35 @@ export class RejectSpool {
 
   #flush(): void {
     if (this.#held === '') return;
-    appendFileSync(this.#file, this.#held, { mode: 0o600 });
+    try {
+      appendFileSync(this.#file, this.#held, { mode: 0o600 });
+    } catch (error) {
+      throw spoolFull(this.step, error);
+    }
     this.#held = '';
   }
 }
+
+/** Node 24 takes U+2028 and U+2029 for ends of lines as well. */
+const oneLine = (record: unknown): string =>
+  JSON.stringify(record).replace(/[\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16)}`);
 
 function tooMany(step: string, count: number, why: string): MillraceError {
   return new MillraceError('TOO_MANY_BAD_ROWS', {
     message: `Step "${step}" has rejected ${count} rows, ${why}. Nothing was loaded.`,
     remedy: 'Look at them in the quarantine; then mend the source or the function, or raise max or maxRate.',
     facts: { step, count },
+  });
+}
+
+function spoolFull(step: string, error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
+  return new MillraceError('DISK_FULL', {
+    message: `No space is left for the rows that step "${step}" sets aside until they go into the quarantine.`,
+    remedy: 'Free space for temporary files, or lower "max" of onBadRow, so that a load with so many bad rows stops earlier.',
+    facts: { step, reason: code },
+    cause: error,
   });
 }
 
