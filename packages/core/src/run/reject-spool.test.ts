@@ -9,7 +9,7 @@ import { RejectSpool } from './reject-spool.ts';
 test('rows come back to the letter, whatever their text takes for the end of a line', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'millrace-spool-'));
   try {
-    const rule = { quarantine: {} as Target<never, 'rows'> };
+    const rule = { quarantine: {} as Target<unknown, 'rows'> };
     const spool = new RejectSpool({ step: 'facts', rule, pipeline: 'p', directory, now: () => new Date(0) });
     const texts = ['\u2028', '\u2029', '\u0085', '\r', '\n', '\r\n', '\\u2028', '\ufeff', '"'];
     for (const [ordinal, row] of texts.entries()) spool.reject({ split: 's', ordinal, row, error: new Error(`why ${row}`) });
