@@ -15,4 +15,16 @@ export { notARow, RowWriter } from './row-writer.ts';
 export { type Decode, stringDecoder, utf8 } from './string-decoder.ts';
 export { type RowNumbers, sliceRows, take, takeFrom, takeRows } from './take.ts';
 export { conform, decodeText, encodeText, textCodec } from './text-value.ts';
-export { bigint64Vector, encodedVector, float64Vector, int32Vector, type TypedValues, typedValues, valuesVector } from './vectors.ts';
+export {
+  bigint64Vector,
+  encodedVector,
+  float64Vector,
+  hasUnchanged,
+  int32Vector,
+  isUnchanged,
+  knownValues,
+  type TypedValues,
+  typedValues,
+  unchangedVector,
+  valuesVector,
+} from './vectors.ts';

@@ -1,5 +1,6 @@
 import type { ColumnType } from '../schema/index.ts';
 import type { ColumnBatch, EncodedValues, Vector } from './column-batch.ts';
+import { hasUnchanged, isUnchanged, knownValues, unchangedVector } from './vectors.ts';
 
 /** Row numbers of a batch, in the order wanted; a number may come twice. */
 export type RowNumbers = Int32Array;
@@ -13,7 +14,14 @@ export function takeRows(batch: ColumnBatch, rows: RowNumbers): ColumnBatch {
 /** Takes the same rows from several vectors; those that share their places go on sharing them. */
 export function takeFrom(rows: RowNumbers): (vector: Vector) => Vector {
   const shared = new Map<Int32Array, { starts: Int32Array; lengths: Int32Array }>();
-  return (vector) => new TakenVector(vector, rows, vector.encoded && taken(vector.encoded, rows, shared));
+  const known = (vector: Vector): Vector => new TakenVector(vector, rows, vector.encoded && taken(vector.encoded, rows, shared));
+  return (vector) => (hasUnchanged(vector) ? unchangedVector(known(knownValues(vector)), flagsOf(vector, rows)) : known(vector));
+}
+
+function flagsOf(vector: Vector, rows: RowNumbers): Uint8Array {
+  const flags = new Uint8Array(Math.ceil(rows.length / 8));
+  for (let row = 0; row < rows.length; row++) if (isUnchanged(vector, rows[row]!)) flags[row >> 3]! |= 1 << (row & 7);
+  return flags;
 }
 
 /** A row out of every vector, as one vector: for a single column. */

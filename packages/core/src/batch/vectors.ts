@@ -155,3 +155,50 @@ export function typedValues(vector: Vector): TypedValues | null {
   }
   return { values, validity };
 }
+
+/**
+ * A vector with values that are not known, since the update they belong to did not change them and the source did not send them.
+ * They are not NULL; asking for one throws. `flags` has a bit for each row, least first, 1 where the value is unchanged.
+ */
+export function unchangedVector(vector: Vector, flags: Uint8Array): Vector {
+  return new UnchangedVector(vector, flags);
+}
+
+/** Whether a value is unknown because it did not change. */
+export const isUnchanged = (vector: Vector, row: number): boolean => vector instanceof UnchangedVector && vector.unchanged(row);
+
+/** The vector behind one with unchanged values: a value for each row that has one, NULL or empty elsewhere. */
+export const knownValues = (vector: Vector): Vector => (vector instanceof UnchangedVector ? vector.known : vector);
+
+/** True where some value may be unknown. */
+export const hasUnchanged = (vector: Vector): boolean => vector instanceof UnchangedVector;
+
+class UnchangedVector implements Vector {
+  readonly type: ColumnType;
+  readonly length: number;
+  readonly known: Vector;
+  readonly #flags: Uint8Array;
+
+  constructor(known: Vector, flags: Uint8Array) {
+    this.type = known.type;
+    this.length = known.length;
+    this.known = known;
+    this.#flags = flags;
+  }
+
+  unchanged(row: number): boolean {
+    return (this.#flags[row >> 3]! & (1 << (row & 7))) !== 0;
+  }
+
+  isNull(row: number): boolean {
+    return !this.unchanged(row) && this.known.isNull(row);
+  }
+
+  get(row: number): unknown {
+    if (!this.unchanged(row)) return this.known.get(row);
+    throw new MillraceError('CHANGE_INCOMPLETE', {
+      message: 'The update left this value as it was, and the source did not send it.',
+      remedy: 'ALTER TABLE … REPLICA IDENTITY FULL at the source, then copy the table again with "millrace resync".',
+    });
+  }
+}

@@ -1,6 +1,37 @@
+export {
+  beforeKinds,
+  type CaptureDescription,
+  type CapturedTable,
+  type CaptureSource,
+  type ChangeGroup,
+  type ChangeKind,
+  type ChangePart,
+  type ChangeSink,
+  type ChangeSource,
+  type ChangeTarget,
+  type ChangeTargetDescription,
+  type ColumnChange,
+  changeKinds,
+  type ReadChanges,
+  type SchemaChange,
+  type SchemaPolicy,
+  type SinkState,
+  type SinkStream,
+  type SourceTransaction,
+  type StreamHealth,
+  type StreamIdentity,
+  type StreamName,
+  type StreamStatus,
+  type StreamTables,
+  type TableChanges,
+  type TableCopy,
+  type TableSnapshot,
+  type TableTruncate,
+} from './change.ts';
 export type { Connection, Finding, IntrospectableConnection, SqlConnection, TableConnection } from './connection.ts';
 export type { Context, Log, RunFacts } from './context.ts';
 export { failpoint } from './failpoint.ts';
+export { earliest, type Position, positionOf } from './position.ts';
 export { type Comparison, type Condition, type Mask, ofColumn, outputColumns, type RelationalOp, type Scalar } from './relational.ts';
 export { describeSetting, type SecretRef, type Setting, secret, withoutPassword } from './secret.ts';
 export type {
