@@ -15,5 +15,16 @@ export type {
   StepOptions,
   StepWork,
 } from './step.ts';
-export { type ExtractOptions, extract, type LoadOptions, load, step, stepsMade } from './steps.ts';
+export {
+  type CapturedTables,
+  type CaptureOptions,
+  capture,
+  type ExtractOptions,
+  extract,
+  type LoadOptions,
+  load,
+  type RowsOf,
+  step,
+  stepsMade,
+} from './steps.ts';
 export type { Argument, BoundStatement, ExecuteRequest, QueryExpectation } from './task-step.ts';

@@ -1,11 +1,11 @@
-import type { Selection, Target, Transform } from '../connector/index.ts';
+import type { CaptureSource, ChangeTarget, SchemaPolicy, Selection, StreamTables, Target, Transform } from '../connector/index.ts';
 import type { Column, RowSchema } from '../schema/index.ts';
 import type { ExecuteRequest } from './task-step.ts';
 
 declare const rowType: unique symbol;
 
-/** What a step hands on: rows of a type, files that hold such rows, a filled table, or nothing but its end. */
-export type Output = 'rows' | 'files' | 'table' | 'nothing';
+/** What a step hands on: rows of a type, changes of tables, files that hold rows, a filled table, or nothing but its end. */
+export type Output = 'rows' | 'changes' | 'files' | 'table' | 'nothing';
 
 /**
  * A step is a frozen value that holds its inputs, so a pipeline is a graph without cycles by construction. Its name is the
@@ -21,13 +21,19 @@ export interface Step<out Row = unknown, out Out extends Output = Output> {
   readonly options: StepOptions;
   /** Columns that come out, where rows or files do. */
   readonly schema: RowSchema | null;
+  /** Columns of each table, where changes come out. */
+  readonly tables: StreamTables | null;
 }
 
 export type StepWork =
   | { readonly kind: 'extract'; readonly selection: Selection; readonly since: Since | null; readonly splitBytes: number | null }
   | { readonly kind: 'transform'; readonly transform: Transform; readonly onBadRow: OnBadRow }
   | { readonly kind: 'load'; readonly target: Target; readonly onBadRow: OnBadRow }
-  | { readonly kind: 'execute'; readonly request: ExecuteRequest };
+  | { readonly kind: 'execute'; readonly request: ExecuteRequest }
+  | { readonly kind: 'capture'; readonly source: CaptureSource; readonly snapshot: 'initial' | 'never'; readonly policy: SchemaPolicy }
+  /** A transform for each table that has one. */
+  | { readonly kind: 'transform-changes'; readonly name: string; readonly transforms: Readonly<Record<string, Transform>> }
+  | { readonly kind: 'load-changes'; readonly target: ChangeTarget };
 
 export interface Since {
   readonly column: string;

@@ -1,4 +1,4 @@
-import type { Selection, TableConnection, Target } from '../connector/index.ts';
+import type { CaptureConnection, ChangeTarget, SchemaPolicy, Selection, TableConnection, Target } from '../connector/index.ts';
 import type { Columns, RowOf, Table } from '../schema/index.ts';
 import { milliseconds } from './duration.ts';
 import type { Duration, OnBadRow, Output, Step, StepOptions, StepWork } from './step.ts';
@@ -43,22 +43,72 @@ export function extract(
   });
 }
 
+export interface CaptureOptions<Tables extends CapturedTables> extends StepOptions {
+  /** By the names that the steps after it use. */
+  readonly tables: Tables;
+  /** `initial` (default) copies the tables first; `never` follows changes from now on only. */
+  readonly snapshot?: 'initial' | 'never';
+  /** What happens when columns change at the source, for each kind of change: see `SchemaPolicy` for the defaults. */
+  readonly schemaChanges?: Partial<SchemaPolicy>;
+}
+
+export type CapturedTables = Readonly<Record<string, Table>>;
+/** Rows by table: what a capture hands on. */
+export type RowsOf<Tables extends CapturedTables> = { readonly [Name in keyof Tables]: RowOf<Tables[Name]> };
+
+/**
+ * Copies tables and then follows every change, in the order of the source's transactions:
+ * `capture(shop, { tables: { customers, orders } })`. For pipelines that run `continuous`ly.
+ */
+export function capture<const Tables extends CapturedTables, Options>(
+  from: CaptureConnection<Options>,
+  options: CaptureOptions<Tables> & Options,
+): Step<RowsOf<Tables>, 'changes'> {
+  const { tables, snapshot = 'initial', schemaChanges, after, retry, timeout, onFailure, ...own } = options;
+  const source = from.capture(tables, own as unknown as Options);
+  return step('changes', {
+    input: null,
+    schema: null,
+    tables: Object.fromEntries(Object.entries(source.tables).map(([name, { schema }]) => [name, schema])),
+    work: {
+      kind: 'capture',
+      source,
+      snapshot,
+      policy: Object.freeze({ add: 'apply', drop: 'pause', rename: 'apply', retype: 'widen', ...schemaChanges }),
+    },
+    options: { ...(after && { after }), ...(retry && { retry }), ...(timeout && { timeout }), ...(onFailure && { onFailure }) },
+  });
+}
+
 export interface LoadOptions extends StepOptions {
   /** What happens to rows that the target's columns cannot hold. `'fail'` by default. */
   readonly onBadRow?: OnBadRow;
 }
 
-/** Writes rows, or the files of an earlier load, to a target: `load(facts, lake.parquet({ prefix: 'orders/' }))`. */
+/**
+ * Writes rows, or the files of an earlier load, to a target: `load(facts, lake.parquet({ prefix: 'orders/' }))`; or applies the changes of
+ * a capture: `load(changes, mirror.apply({ schema: 'shop' }))`.
+ */
 export function load<Row, Takes extends 'rows' | 'files', Leaves extends 'table' | 'files'>(
   input: Step<Row, Takes>,
   target: Target<Row, Takes, Leaves>,
-  options: LoadOptions = {},
-): Step<Row, Leaves> {
+  options?: LoadOptions,
+): Step<Row, Leaves>;
+export function load<Tables>(input: Step<Tables, 'changes'>, target: ChangeTarget<Tables>, options?: StepOptions): Step<Tables, 'nothing'>;
+export function load(input: Step, target: Target | ChangeTarget, options: LoadOptions = {}): Step<never, never> {
   const { onBadRow = 'fail', ...rest } = options;
-  return step(target.leaves, {
+  if (target.kind === 'change-target')
+    return step<never, never>('nothing' as never, {
+      input,
+      schema: null,
+      tables: input.tables,
+      work: { kind: 'load-changes', target },
+      options: rest,
+    });
+  return step<never, never>(target.leaves as never, {
     input,
     schema: target.leaves === 'files' ? input.schema : (target.schema ?? input.schema),
-    work: { kind: 'load', target: target as Target, onBadRow },
+    work: { kind: 'load', target, onBadRow },
     options: rest,
   });
 }
@@ -66,9 +116,15 @@ export function load<Row, Takes extends 'rows' | 'files', Leaves extends 'table'
 /** Makes a step. For the packages that offer steps of their own; pipelines call `extract`, `load`, `map` and the like. */
 export function step<Row, Out extends Output>(
   out: Out,
-  parts: { readonly input: Step | null; readonly schema: Step['schema']; readonly work: StepWork; readonly options: StepOptions },
+  parts: {
+    readonly input: Step | null;
+    readonly schema: Step['schema'];
+    readonly tables?: Step['tables'];
+    readonly work: StepWork;
+    readonly options: StepOptions;
+  },
 ): Step<Row, Out> {
-  const made = Object.freeze({ kind: 'step', out, ...parts, options: Object.freeze({ ...parts.options }) }) as Step<Row, Out>;
+  const made = Object.freeze({ kind: 'step', out, tables: null, ...parts, options: Object.freeze({ ...parts.options }) }) as Step<Row, Out>;
   steps_.add(new WeakRef(made));
   return made;
 }

@@ -12,6 +12,8 @@ export interface ColumnBatch {
   readonly rowCount: number;
   /** In the order of `schema.columns`; each has `rowCount` values. */
   readonly vectors: readonly Vector[];
+  /** Of what a transform has returned: for each row the row of its input that it came from. Left out where they are the same rows in the same order. */
+  readonly origins?: Int32Array;
 }
 
 export interface Vector {

@@ -2,8 +2,14 @@ import { inspect } from 'node:util';
 import type { RowSchema } from '../schema/index.ts';
 import type { ColumnBatch, Vector } from './column-batch.ts';
 import { inColumn } from './mismatch.ts';
+import { isUnchanged } from './vectors.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
+
+/*
+ * A value that an update left as it was and that the source did not send (see `unchangedVector`) is no property of its row: asking for it
+ * throws, and a spread leaves it out, so that `{ ...row, total }` hands it on as it is.
+ */
 
 /** Rows that are decoded together: few enough to die young, many enough that a column's decoder stays hot. */
 const chunkRows = 256;
@@ -113,6 +119,11 @@ class Chunk {
     return value;
   }
 
+  /** True for a value that nobody knows. */
+  lacks(column: number, at: number): boolean {
+    return isUnchanged(this.#vectors[column]!, this.base + at);
+  }
+
   #decode(column: number, row: number): unknown {
     try {
       return this.#vectors[column]!.get(row);
@@ -158,8 +169,8 @@ class RowTrap implements ProxyHandler<Row> {
   }
 
   get(target: Row, key: string | symbol): unknown {
-    if (this.#whole) return Reflect.get(target, key);
     const column = typeof key === 'string' ? this.#chunk.reader.places.get(key) : undefined;
+    if (this.#whole && (column === undefined || this.changed || !this.#chunk.lacks(column, this.#at))) return Reflect.get(target, key);
     return column === undefined ? Reflect.get(Object.prototype, key) : this.#chunk.value(column, this.#at);
   }
 
@@ -215,6 +226,7 @@ class RowTrap implements ProxyHandler<Row> {
   #fill(target: Row): void {
     if (this.#whole) return;
     for (const [place, name] of this.#chunk.reader.names.entries()) {
+      if (this.#chunk.lacks(place, this.#at)) continue;
       const value = this.#chunk.value(place, this.#at);
       Object.defineProperty(target, name, { value, writable: true, enumerable: true, configurable: true });
     }

@@ -5,7 +5,7 @@ import { inColumn, mismatch, shown } from './mismatch.ts';
 import type { BatchRows } from './row-reader.ts';
 import { takeFrom } from './take.ts';
 import { conform } from './text-value.ts';
-import { valuesVector } from './vectors.ts';
+import { isUnchanged, unchangedVector, valuesVector } from './vectors.ts';
 
 /** After this many batches in which a column turned out not to be its source column after all, it is no longer tried. */
 const mostMisses = 3;
@@ -73,9 +73,8 @@ export class RowWriter {
     return {
       schema: this.#schema,
       rowCount: rows.length,
-      vectors: this.#columns.map((column) =>
-        column.kept >= 0 ? taken(batch.vectors[column.kept]!) : valuesVector(column.type, column.valuesUpTo(rows.length)),
-      ),
+      ...(!isAll && { origins: rows }),
+      vectors: this.#columns.map((column) => (column.kept >= 0 ? taken(batch.vectors[column.kept]!) : column.vector(rows.length))),
     };
   }
 
@@ -95,7 +94,11 @@ export class RowWriter {
       for (let at = 0; at < values.length; at++) {
         const column = this.#columns[at]!;
         const value = values[at];
-        if (column.kept >= 0 && column.isOriginal(value, this.#source.original(column.kept, index))) continue;
+        if (value === undefined && column.isUnchangedIn(this.#source, index)) {
+          column.addUnchanged(this.#source, this.#rows, count);
+          continue;
+        }
+        if (column.kept >= 0 && value !== undefined && column.isOriginal(value, this.#source.original(column.kept, index))) continue;
         column.add(value, this.#source, this.#rows, count);
       }
     }
@@ -134,6 +137,8 @@ class WrittenColumn {
   readonly #candidates: readonly number[];
   readonly #isFloat: boolean;
   #values: unknown[] = [];
+  /** Rows whose value nobody knows: see `unchangedVector`. */
+  #unchanged: number[] = [];
   #source = -1;
   #misses = 0;
 
@@ -156,6 +161,23 @@ class WrittenColumn {
   begin(): void {
     this.kept = this.#misses < mostMisses ? this.#source : -1;
     this.#values = [];
+    this.#unchanged = [];
+  }
+
+  /** The column of the same name has no value in this row of the source. */
+  isUnchangedIn(source: BatchRows, index: number): boolean {
+    return this.sameName >= 0 && isUnchanged(source.batch.vectors[this.sameName]!, index);
+  }
+
+  addUnchanged(source: BatchRows, rows: Int32Array, count: number): void {
+    if (count === 0) {
+      this.kept = this.sameName;
+      this.#source = this.sameName;
+    }
+    if (this.kept === this.sameName) return;
+    if (this.kept >= 0) this.#leave(source, rows, count);
+    this.#values[count] = null;
+    this.#unchanged.push(count);
   }
 
   isOriginal(value: unknown, original: unknown): boolean {
@@ -192,23 +214,33 @@ class WrittenColumn {
       this.#source = this.sameName;
       return;
     }
+    if (this.isUnchangedIn(source, rows[count]!)) return this.addUnchanged(source, rows, count);
     if (this.kept >= 0) this.#leave(source, rows, count);
     this.#values[count] = this.#fitting(source.batch.vectors[this.sameName]!.get(rows[count]!));
   }
 
-  valuesUpTo(count: number): unknown[] {
+  vector(count: number): Vector {
     this.#values.length = count;
-    return this.#values;
+    const values = valuesVector(this.type, this.#values);
+    if (this.#unchanged.length === 0) return values;
+    const flags = new Uint8Array(Math.ceil(count / 8));
+    for (const row of this.#unchanged) if (row < count) flags[row >> 3]! |= 1 << (row & 7);
+    return unchangedVector(values, flags);
   }
 
   /** From the source's vector to values: those of the rows so far are decoded now. */
   #leave(source: BatchRows, rows: Int32Array, count: number): void {
     const vector = source.batch.vectors[this.kept]!;
-    this.#values = Array.from({ length: count }, (_, row) => vector.get(rows[row]!));
+    this.#values = Array.from({ length: count }, (_, row) => {
+      if (!isUnchanged(vector, rows[row]!)) return vector.get(rows[row]!);
+      this.#unchanged.push(row);
+      return null;
+    });
     this.kept = -1;
   }
 
   #findOther(value: unknown, source: BatchRows, rows: Int32Array, count: number): boolean {
+    if (this.#unchanged.length > 0) return false;
     const other = this.#candidates.find((place) => {
       if (!this.isOriginal(value, source.original(place, rows[count]!))) return false;
       const vector = source.batch.vectors[place]!;

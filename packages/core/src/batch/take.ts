@@ -8,7 +8,7 @@ export type RowNumbers = Int32Array;
 /** The rows of a batch that `rows` names. Bytes stay where they are: only the places of values are copied. */
 export function takeRows(batch: ColumnBatch, rows: RowNumbers): ColumnBatch {
   const taker = takeFrom(rows);
-  return { schema: batch.schema, rowCount: rows.length, vectors: batch.vectors.map(taker) };
+  return { schema: batch.schema, rowCount: rows.length, vectors: batch.vectors.map(taker), origins: rows };
 }
 
 /** Takes the same rows from several vectors; those that share their places go on sharing them. */

@@ -83,6 +83,8 @@ export interface ChangeSource extends AsyncDisposable {
   read(after: Position, options: ReadChanges): AsyncIterable<ChangeGroup>;
   /** All sinks have made everything up to `position` durable; the source may forget it. Cheap: called after every group. */
   release(position: Position): void;
+  /** Writes something small into the source's log, so that whoever reads a quiet stream comes to where the log is now. */
+  nudge(): Promise<void>;
   /** For `status`: asked every few seconds while the stream runs. */
   health(): Promise<StreamHealth>;
 }
@@ -139,7 +141,10 @@ export interface ChangeGroup {
 }
 
 export interface SourceTransaction {
-  /** Of its commit record: unique, and the same each time the stream is read. */
+  /**
+   * Of its commit record: unique, and the same each time the stream is read. A sink or copy at position P has this transaction if,
+   * and only if, `commit < P`: the position after a transaction is the end of its commit record, and the next commit is not before it.
+   */
   readonly commit: Position;
   /** ISO 8601, microseconds, by the source's clock. */
   readonly committedAt: string;
@@ -223,7 +228,7 @@ export interface ChangeTarget<in Tables = never> {
   readonly accept?: (tables: Tables) => void;
   readonly description: ChangeTargetDescription;
   readonly connection?: Connection;
-  /** Formats in which it takes first copies, cheapest first. */
+  /** Formats in which it takes first copies, cheapest first; `batches` always. */
   readonly accepts: readonly WireFormat[];
   /** Problems that can be seen without connecting. `tables` are the columns that arrive, by table. */
   problems(tables: StreamTables): readonly TargetProblem[];
@@ -257,13 +262,15 @@ export interface ChangeSink extends AsyncDisposable {
    */
   copy(table: string, how: 'fresh' | 'beside'): Promise<TableCopy>;
   /**
-   * Records which stream is followed and from where: after the first copies, before the first `apply`; and for a sink that joins
-   * later. One atomic act.
+   * Records which stream is followed and from where: before the first copies, and again where everything is copied anew. Following
+   * another stream than before forgets which tables are copied. One atomic act.
    */
   follow(identity: StreamIdentity, position: Position): Promise<void>;
   /**
-   * All parts of the group and its position, in one atomic act, leaving out changes of a table up to where it was copied. Answers how far
-   * this sink is durable: a sink that buffers answers an older position. One at a time.
+   * All parts of the group and its position, in one atomic act. The caller has taken out what this sink has already: transactions
+   * before its position, and changes of a table whose commit is before the position it was copied at. An update of a row that the
+   * target lacks inserts it, unless some of its values are unchanged and so unknown. Answers how far this sink is durable: one
+   * that buffers answers an older position. One group at a time.
    *
    * @throws ATTEMPT_FENCED, and the error of what could not be applied: then nothing of the group has been
    */

@@ -1,4 +1,5 @@
 import type { Table } from '../schema/index.ts';
+import type { CaptureSource } from './change.ts';
 import type { Context } from './context.ts';
 import type { Selection } from './source.ts';
 import type { SqlRunner } from './task.ts';
@@ -23,6 +24,11 @@ export interface Finding {
 /** A connection whose tables can be read. */
 export interface TableConnection extends Connection {
   selection(table: Table): Selection;
+}
+
+/** A connection whose changes can be captured. `Options` are its own, beside those that every capture has. */
+export interface CaptureConnection<in Options = never> extends Connection {
+  capture(tables: Readonly<Record<string, Table>>, options: Options): CaptureSource;
 }
 
 /** A connection that runs SQL. */

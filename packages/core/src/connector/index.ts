@@ -28,7 +28,7 @@ export {
   type TableSnapshot,
   type TableTruncate,
 } from './change.ts';
-export type { Connection, Finding, IntrospectableConnection, SqlConnection, TableConnection } from './connection.ts';
+export type { CaptureConnection, Connection, Finding, IntrospectableConnection, SqlConnection, TableConnection } from './connection.ts';
 export type { Context, Log, RunFacts } from './context.ts';
 export { failpoint } from './failpoint.ts';
 export { earliest, type Position, positionOf } from './position.ts';

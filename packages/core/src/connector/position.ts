@@ -16,8 +16,7 @@ export function positionOf(text: string): Position {
 
 /** The one that comes first in the stream. @throws INTERNAL where there is none */
 export function earliest(positions: readonly Position[]): Position {
-  const [first, ...others] = positions;
-  if (first === undefined)
-    throw new MillraceError('INTERNAL', { message: 'There is no position to choose from.', remedy: 'Please report it.' });
-  return others.reduce((least, next) => (next < least ? next : least), first);
+  const [first] = [...positions].sort();
+  if (first !== undefined) return first;
+  throw new MillraceError('INTERNAL', { message: 'There is no position to choose from.', remedy: 'Please report it.' });
 }

@@ -24,6 +24,7 @@ export const codes = {
   ATTEMPT_FENCED: { retry: 'lost', exit: 75, manual: 'A newer attempt at the same stage has taken over, so this one was refused before it could change anything. Nothing to do.' },
   AUTHENTICATION_FAILED: never(2, 'User name or password were refused. Check the secret that the connection names.'),
   CHECK_FAILED: never(5, 'A data quality check with severity "fail" did not hold, so the load was not committed. The message shows the check, the count and a sample.'),
+  CAPTURE_IMPOSSIBLE: never(2, 'The source is not set up so that its changes can be captured. Every problem is listed with its remedy; "millrace doctor --fix" does what is safe.'),
   CHANGE_INCOMPLETE: never(1, 'A function asked for a value that an update left as it was and that the source therefore did not send (a TOASTed column). Set REPLICA IDENTITY FULL on the table, then copy it again with "millrace resync".'),
   CHANGE_REFUSED: never(1, 'The target refused a change of the stream (a constraint, a missing row), so its transaction was not applied. The message names the table, the key and the position; mend the target, or let such changes go to the dead letters.'),
   CHECKPOINT_MOVED: never(1, 'The checkpoint at the target is past the window of this run: a later run has loaded these rows. Cancel this run; nothing is missing.'),

@@ -46,15 +46,25 @@ function planStep(name: string, step: Step, names: ReadonlyMap<Step, string>, ed
   const { does, description } = describe(step);
   return {
     name,
-    kind: step.work.kind,
+    kind: kindOf(step),
     does,
     description: plainJson(description) as PlanStep['description'],
     input: step.input ? (names.get(step.input) ?? null) : null,
     after: (step.options.after ?? []).flatMap((other) => names.get(other) ?? []),
     columns: step.schema?.columns ?? null,
+    tables: step.tables && Object.fromEntries(Object.entries(step.tables).map(([table, { columns }]) => [table, columns])),
     edges,
-    ddl: step.work.kind === 'load' && step.input?.schema ? step.work.target.ddl(step.input.schema) : [],
+    ddl: ddlOf(step),
   };
+}
+
+function kindOf({ work: { kind } }: Step): PlanStep['kind'] {
+  return kind === 'transform-changes' ? 'transform' : kind === 'load-changes' ? 'load' : kind;
+}
+
+function ddlOf({ work, input }: Step): readonly string[] {
+  if (work.kind === 'load' && input?.schema) return work.target.ddl(input.schema);
+  return work.kind === 'load-changes' && input?.tables ? work.target.ddl(input.tables) : [];
 }
 
 function describe({ work }: Step): { does: string; description: PlanStep['description'] } {
@@ -82,6 +92,23 @@ function describe({ work }: Step): { does: string; description: PlanStep['descri
             ? `run ${rest.statements.length} SQL statement(s)`
             : `check ${rest.expectations.length} expectation(s)`;
       return { does: `${what} at ${connection.label}`, description: { connection: connection.label, ...rest } };
+    }
+    case 'capture': {
+      const { description, tables } = work.source;
+      const names = Object.values(tables).map(({ name }) => name);
+      return {
+        does: `capture ${names.length > 4 ? `${names.length} tables` : names.join(', ')} from ${description.connection}`,
+        description: { ...description, tables: names, snapshot: work.snapshot, schemaChanges: work.policy },
+      };
+    }
+    case 'transform-changes':
+      return {
+        does: `${work.name} ${Object.keys(work.transforms).join(', ')}`,
+        description: Object.fromEntries(Object.entries(work.transforms).map(([table, { description }]) => [table, description])),
+      };
+    case 'load-changes': {
+      const { mode, object, connection } = work.target.description;
+      return { does: `${mode} into ${object} at ${connection}`, description: { ...work.target.description } };
     }
     default:
       return work satisfies never;

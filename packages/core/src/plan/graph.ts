@@ -84,6 +84,12 @@ function describe(step: Step): string {
       return `load into ${work.target.description.object}`;
     case 'execute':
       return work.request.kind;
+    case 'capture':
+      return `capture from ${work.source.description.connection}`;
+    case 'transform-changes':
+      return work.name;
+    case 'load-changes':
+      return `load into ${work.target.description.object}`;
     default:
       return work satisfies never;
   }

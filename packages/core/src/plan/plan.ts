@@ -21,22 +21,24 @@ export interface Plan {
 
 export interface PlanStep {
   readonly name: string;
-  readonly kind: 'extract' | 'transform' | 'load' | 'execute';
+  readonly kind: 'extract' | 'transform' | 'load' | 'execute' | 'capture';
   /** One line for people: `map`, `append to public.orders`. */
   readonly does: string;
   readonly description: Readonly<Record<string, unknown>>;
   readonly input: string | null;
   readonly after: readonly string[];
   readonly columns: readonly ColumnSchema[] | null;
+  /** Columns of each table, where changes come out. */
+  readonly tables: Readonly<Record<string, readonly ColumnSchema[]>> | null;
   /** For a load: how each column fares on its way into the target. */
   readonly edges: readonly ColumnEdge[];
   readonly ddl: readonly string[];
 }
 
-/** What one worker does in one go, and tries again as a whole. Named after its last step. */
+/** What one worker does in one go, and tries again as a whole. Named after its last step; one that follows changes after its capture. */
 export interface PlanStage {
   readonly id: string;
-  readonly kind: 'rows' | 'files' | 'execute';
+  readonly kind: 'rows' | 'files' | 'execute' | 'changes';
   readonly steps: readonly string[];
   /** Stages that must have succeeded before. */
   readonly needs: readonly string[];

@@ -1,5 +1,6 @@
 import type { Step, StepWork } from '../author/index.ts';
 import type { RelationalOp, Selection } from '../connector/index.ts';
+import { changeProblems, changeStage, followers } from './change-stage.ts';
 import { type Graph, upstream } from './graph.ts';
 import { chooseRoute, type NamedTransform } from './lane.ts';
 import { patience } from './patience.ts';
@@ -17,6 +18,12 @@ export function stagesOf(graph: Graph): { stages: PlanStage[]; problems: Problem
   const reads = new Map<Step, string[]>();
   for (const name of graph.order) {
     const step = graph.steps.get(name) as Step;
+    if (step.work.kind === 'capture') {
+      const followed = followers(step, graph);
+      problems.push(...changeProblems(name, followed, graph));
+      stages.push(changeStage(name, step, followed, graph));
+      continue;
+    }
     if (step.work.kind !== 'load' && step.work.kind !== 'execute') continue;
     const chain = chainOf(step);
     const common = {
@@ -82,7 +89,9 @@ function needsOf(chain: readonly Step[], graph: Graph): string[] {
 
 /** The stages whose end means that a step has run: its own, or for rows the loads that consume them. */
 function endings(step: Step, graph: Graph): string[] {
-  if (step.work.kind === 'load' || step.work.kind === 'execute') return [graph.names.get(step) ?? '?'];
+  if (step.work.kind === 'load' || step.work.kind === 'execute' || step.work.kind === 'capture') return [graph.names.get(step) ?? '?'];
+  // Whatever stands behind a capture runs in its stage.
+  if (step.out === 'changes' || step.work.kind === 'load-changes') return step.input ? endings(step.input, graph) : [];
   return (readersOf(graph).get(step) ?? []).flatMap((reader) => endings(reader, graph));
 }
 

@@ -12,6 +12,12 @@ export const engineFailpoints = [
   'engine.quarantine.committed',
   'engine.load.committed',
   'engine.execute.done',
+  'engine.stream.created',
+  'engine.stream.followed',
+  'engine.stream.split-copied',
+  'engine.stream.table-copied',
+  'engine.stream.applied',
+  'engine.stream.released',
 ] as const;
 
 export const passing: (point: (typeof engineFailpoints)[number]) => void = failpoint;

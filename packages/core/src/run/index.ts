@@ -1,4 +1,5 @@
 export { type NamedTransform, type RowChain, rowChain } from './chain.ts';
+export { beginOf, type Follower, type StreamBegin } from './changes/start.ts';
 export { engineFailpoints } from './failpoints.ts';
 export { storeFailure } from './failure.ts';
 export { executeId, loadId } from './load-id.ts';
@@ -6,4 +7,4 @@ export { rejectedSchema } from './reject-spool.ts';
 export { judge, type Verdict } from './retry.ts';
 export { batchesOf } from './route.ts';
 export { runStage, stageTimeout } from './run-stage.ts';
-export type { AttemptProgress, StageJob, StagePorts } from './stage-job.ts';
+export type { AttemptProgress, StageJob, StagePorts, StreamRequest } from './stage-job.ts';

@@ -12,6 +12,7 @@ export class Meter {
   #phase: StagePhase = 'planning';
   #splits = { done: 0, total: 0 };
   #estimate: AttemptProgress['estimate'] = { rows: null, bytes: null };
+  #stream: AttemptProgress['stream'];
 
   constructor(tell: (progress: AttemptProgress) => void) {
     this.#tell = tell;
@@ -43,9 +44,22 @@ export class Meter {
     this.#changed();
   }
 
+  /** Where a stream is. */
+  follow(stream: NonNullable<AttemptProgress['stream']>): void {
+    this.#stream = stream;
+    this.#changed();
+  }
+
   get progress(): AttemptProgress {
     const most = (of: 'rows' | 'bytes'): number => this.#counters.reduce((highest, counter) => Math.max(highest, counter[of]), 0);
-    return { phase: this.#phase, rows: most('rows'), bytes: most('bytes'), splits: this.#splits, estimate: this.#estimate };
+    return {
+      phase: this.#phase,
+      rows: most('rows'),
+      bytes: most('bytes'),
+      splits: this.#splits,
+      estimate: this.#estimate,
+      ...(this.#stream && { stream: this.#stream }),
+    };
   }
 
   #changed(): void {

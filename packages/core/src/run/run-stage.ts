@@ -2,6 +2,7 @@ import type { Pipeline } from '../author/index.ts';
 import type { Context } from '../connector/index.ts';
 import { MillraceError } from '../error/index.ts';
 import type { StageOutput } from '../state/index.ts';
+import { runChanges } from './changes/run-changes.ts';
 import { passing } from './failpoints.ts';
 import { manyListeners } from './many-listeners.ts';
 import { Meter } from './meter.ts';
@@ -50,6 +51,8 @@ function work(job: StageJob, pipeline: Pipeline, ports: StagePorts, context: Con
       return runRows(job, pipeline, ports, context, meter);
     case 'files':
       return runFiles(job, pipeline, context, meter);
+    case 'changes':
+      return runChanges(job, pipeline, ports, context, meter);
     case 'execute':
       return runExecute(job, pipeline, context, meter);
     default:

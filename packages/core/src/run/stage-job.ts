@@ -1,4 +1,5 @@
 import type { Context, FilesRef, Log, ReadPlan, RunFacts, StagedPart } from '../connector/index.ts';
+import type { StoredError } from '../error/index.ts';
 import type { PlanStage } from '../plan/index.ts';
 import type { EarlierAttempt, StageProgress } from '../state/index.ts';
 
@@ -8,6 +9,7 @@ export interface StageJob {
   /** When the run was made: sorts as the runs of the pipeline do. */
   readonly runAt: string;
   readonly fullRefresh: boolean;
+  readonly until?: 'caught-up';
   readonly stage: PlanStage;
   /** Grows with every attempt; later ones fence off earlier ones. */
   readonly epoch: number;
@@ -35,6 +37,17 @@ export interface StagePorts extends Pick<Context, 'secret' | 'now' | 'spool'> {
   storePart(part: StagedPart): Promise<void>;
   /** What was staged is about to be thrown away. @throws LEASE_LOST */
   forgetParts(): Promise<void>;
+  /** What people have asked of a stream while it runs. Asked every second or so. */
+  streamRequests?(): Promise<readonly StreamRequest[]>;
+  /** The request was done, or why not. */
+  answerRequest?(id: string, error: StoredError | null): Promise<void>;
 }
 
-export type AttemptProgress = Pick<StageProgress, 'phase' | 'rows' | 'bytes' | 'splits' | 'estimate'>;
+/** `millrace resync <pipeline> --table t`: copies tables again while the stream goes on. */
+export interface StreamRequest {
+  readonly id: string;
+  readonly kind: 'resync';
+  readonly tables: readonly string[];
+}
+
+export type AttemptProgress = Pick<StageProgress, 'phase' | 'rows' | 'bytes' | 'splits' | 'estimate' | 'stream'>;

@@ -1,6 +1,6 @@
 export { apply, evolve, newRun } from './evolve.ts';
 export { memoryStore } from './memory.ts';
-export type { LogLine, StagePhase, StageProgress } from './progress.ts';
+export type { LogLine, StagePhase, StageProgress, StreamProgress, StreamTableState } from './progress.ts';
 export type { RunEvent, StoredEvent } from './run-event.ts';
 export { makeRunId } from './run-id.ts';
 export {

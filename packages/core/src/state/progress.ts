@@ -1,3 +1,4 @@
+import type { StreamHealth } from '../connector/index.ts';
 import type { RunId } from './run-state.ts';
 
 /** How far an attempt is: totals since it began. */
@@ -12,13 +13,54 @@ export interface StageProgress {
   readonly splits: { readonly done: number; readonly total: number };
   /** What the source expects in all. */
   readonly estimate: { readonly rows: number | null; readonly bytes: number | null };
+  /** Of a stage that follows changes. */
+  readonly stream?: StreamProgress;
   /** Resident memory of the process that runs the stage, in bytes. */
   readonly memory: number;
   /** Milliseconds since the attempt began. */
   readonly elapsedMs: number;
 }
 
-export type StagePhase = 'starting' | 'planning' | 'moving' | 'checking' | 'committing' | 'executing' | 'done';
+export type StagePhase =
+  | 'starting'
+  | 'planning'
+  | 'moving'
+  | 'checking'
+  | 'committing'
+  | 'executing'
+  /** First copies of the tables of a stream. */
+  | 'copying'
+  | 'streaming'
+  | 'done';
+
+/** Where a stream is: what `millrace status` shows. */
+export interface StreamProgress {
+  readonly source: string;
+  readonly slot: string | null;
+  readonly tables: Readonly<Record<string, StreamTableState>>;
+  readonly sinks: readonly {
+    readonly name: string;
+    readonly object: string;
+    readonly position: string | null;
+    readonly deadLetters: number;
+  }[];
+  /** What all sinks have. */
+  readonly position: string | null;
+  readonly transactions: number;
+  readonly changes: number;
+  readonly changesPerSecond: number;
+  /** From commit at the source to durable at the slowest sink, of what was applied last; 0 where nothing waits. */
+  readonly lagMs: number | null;
+  readonly health: StreamHealth | null;
+  readonly at: string;
+}
+
+export type StreamTableState =
+  | { readonly at: 'waiting' }
+  | { readonly at: 'copying'; readonly splits: { readonly done: number; readonly total: number } }
+  /** Copied, and its changes up to now are on their way. */
+  | { readonly at: 'catching-up' }
+  | { readonly at: 'ready' };
 
 export interface LogLine {
   readonly run: RunId;

@@ -1,6 +1,7 @@
 import type { CheckResult, Receipt } from '../connector/index.ts';
 import type { StoredError } from '../error/index.ts';
 import type { Lane, Plan } from '../plan/index.ts';
+import type { StreamProgress } from './progress.ts';
 
 /*
  * A run is one execution of a plan; it has a state for itself and one for each stage. All times are ISO 8601, UTC, by the clock
@@ -62,6 +63,12 @@ export type StageOutput =
       readonly rejected: Readonly<Record<string, number>>;
       readonly checks: readonly CheckResult[];
     }
+  /** The stream came to where it was asked to stop. */
+  | {
+      readonly kind: 'changes';
+      readonly stream: StreamProgress;
+      readonly checks: readonly CheckResult[];
+    }
   | {
       readonly kind: 'execute';
       readonly alreadyDone: boolean;
@@ -95,6 +102,8 @@ export interface RunRequest {
   readonly params: Readonly<Record<string, string>>;
   /** Ignore stored watermarks and read everything again. */
   readonly fullRefresh: boolean;
+  /** `caught-up`: a stream ends when it has everything that was there when it began. Else it goes on until somebody stops it. */
+  readonly until?: 'caught-up';
   /** Stages that do not take part, see `SkipReason`. */
   readonly omitted: Readonly<Record<string, StageOutput | null>>;
   /** The pipeline file, for whoever goes on with the run on the same machine. */

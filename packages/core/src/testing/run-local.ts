@@ -200,6 +200,13 @@ function inMemory(
       }
       case 'execute':
         return work;
+      case 'capture':
+      case 'transform-changes':
+      case 'load-changes':
+        throw new MillraceError('UNSUPPORTED', {
+          message: `runLocal: "${name}" belongs to a stream of changes, which has no end.`,
+          remedy: 'Test its functions as functions, and the pipeline with "millrace run --until caught-up" against an embedded Postgres.',
+        });
       default:
         return work satisfies never;
     }
