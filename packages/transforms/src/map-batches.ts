@@ -60,7 +60,7 @@ function mapBatchesTransform(to: Table, work: (batch: never) => unknown): Transf
         );
       const bad = new Map<number, unknown>();
       const vectors = to.columns.map((column, at) => columnVector(column, fitting[at]!, made, bad));
-      const out: ColumnBatch = { schema, rowCount: made.rowCount, vectors };
+      const out: ColumnBatch = { schema, rowCount: made.rowCount, vectors, ...(made.rows && { origins: made.rows }) };
       if (bad.size === 0) return out;
       for (const row of [...bad.keys()].sort((a, b) => a - b)) reject(context, batch, made.rows?.[row] ?? row, place, bad.get(row));
       return takeRows(

@@ -1,5 +1,5 @@
-import { notARow, type RowOf, RowReader, RowWriter, type Step, type Table, type Transform } from '@millrace/core/runtime';
-import { eachBatch, invalid, type RowStepOptions, reject, transformStep } from './transform-step.ts';
+import { notARow, type RowOf, RowReader, RowWriter, type Step, type StepOptions, type Table, type Transform } from '@millrace/core/runtime';
+import { changesStep, eachBatch, invalid, isChanges, type RowStepOptions, reject, transformStep } from './transform-step.ts';
 
 export interface MapOptions<Row, To extends Table, Out> extends RowStepOptions {
   /** The table whose rows come out. */
@@ -26,10 +26,44 @@ interface ColumnsOfTheTableOnly<Name> {
 export function map<Row, To extends Table, Out extends RowOf<To> | readonly RowOf<To>[] | null>(
   rows: Step<Row, 'rows'>,
   options: MapOptions<Row, To, Out>,
-): Step<RowOf<To>, 'rows'> {
-  const { to, row, ...rest } = options;
+): Step<RowOf<To>, 'rows'>;
+/**
+ * On rows of a stream, table by table: `map(changes, { orders: { to: orderFact, row: (order) => ({ … }) } })`. The function gives one row or
+ * null, and hands the key on as it is; deletes do not come to it. A value that an update left as it was and that the source did not
+ * send (a large text, say) cannot be read, but `{ ...order, total }` hands it on.
+ */
+export function map<Tables, const Maps extends MapsByTable<Tables>>(
+  changes: Step<Tables, 'changes'>,
+  maps: Maps,
+  options?: StepOptions,
+): Step<
+  { readonly [Name in keyof Tables]: Maps[Name & keyof Maps] extends { readonly to: infer To } ? RowOf<To> : Tables[Name] },
+  'changes'
+>;
+export function map(
+  input: Step<unknown, 'rows'> | Step<unknown, 'changes'>,
+  wanted: object,
+  options: StepOptions = {},
+): Step<never, never> {
+  if (isChanges(input))
+    return changesStep('map', input, wanted as Readonly<Record<string, RowMap>>, (_, each) => makeTransform(each), options);
+  const { to, row, ...rest } = wanted as RowMap & RowStepOptions;
+  return transformStep(input, makeTransform({ to, row }), rest);
+}
+
+/** What `map` does with each table of a stream. */
+export type MapsByTable<Tables> = {
+  readonly [Name in keyof Tables]?: { readonly to: Table; readonly row: (row: Tables[Name]) => object | null };
+};
+
+interface RowMap {
+  readonly to: Table;
+  readonly row: (row: never) => unknown;
+}
+
+function makeTransform({ to, row }: RowMap): Transform {
   if (typeof row !== 'function') throw invalid('map: "row" is not a function.', 'Give it a function: map(rows, { to, row: (row) => … }).');
-  return transformStep(rows, mapTransform(to, row as (row: never) => unknown), rest);
+  return mapTransform(to, row);
 }
 
 function mapTransform(to: Table, row: (row: never) => unknown): Transform {

@@ -18,15 +18,52 @@ export interface RowStepOptions extends StepOptions {
 }
 
 /** A step that makes other rows of the rows of its input. @throws PIPELINE_INVALID where it cannot work on such rows */
-export function transformStep<Row>(input: Step<unknown, 'rows'>, transform: Transform, options: RowStepOptions): Step<Row, 'rows'> {
+export function transformStep<Row, Out extends 'rows' = 'rows'>(
+  input: Step<unknown, 'rows'>,
+  transform: Transform,
+  options: RowStepOptions,
+): Step<Row, Out> {
   const { onBadRow = 'fail', ...rest } = options;
-  return step('rows', {
+  return step('rows' as Out, {
     input,
     schema: transform.output(rowsOfStep(input)),
     work: { kind: 'transform', transform, onBadRow },
     options: rest,
   });
 }
+
+/**
+ * A step that changes the rows of some tables of a stream: `make` gives the transform of each table named in `byTable`.
+ *
+ * @throws PIPELINE_INVALID for a table that the stream does not have
+ */
+export function changesStep<Tables, Out extends 'changes', Options>(
+  name: string,
+  input: Step<unknown, 'changes'>,
+  byTable: Readonly<Record<string, Options>>,
+  make: (table: RowSchema, options: Options) => Transform,
+  options: StepOptions,
+): Step<Tables, Out> {
+  const before = input.tables ?? {};
+  const transforms: Record<string, Transform> = {};
+  const tables: Record<string, RowSchema> = { ...before };
+  for (const [table, wanted] of Object.entries(byTable)) {
+    const schema = Object.hasOwn(before, table) ? before[table] : undefined;
+    if (!schema) throw invalid(`${name}: the stream has no table "${table}".`, `Its tables are ${Object.keys(before).join(', ')}.`);
+    const transform = make(schema, wanted);
+    transforms[table] = transform;
+    tables[table] = transform.output(schema);
+  }
+  return step('changes' as Out, {
+    input,
+    schema: null,
+    tables: Object.freeze(tables),
+    work: { kind: 'transform-changes', name, transforms: Object.freeze(transforms) },
+    options,
+  });
+}
+
+export const isChanges = (step: Step): step is Step<unknown, 'changes'> => step.out === 'changes';
 
 export function rowsOfStep(input: Step): RowSchema {
   if (input.schema) return input.schema;

@@ -1,5 +1,14 @@
-import { MillraceError, RowReader, type RowSchema, type Step, shown, type Transform, takeRows } from '@millrace/core/runtime';
-import { eachBatch, type RowStepOptions, reject, rowsOfStep, transformStep } from '../transform-step.ts';
+import {
+  MillraceError,
+  RowReader,
+  type RowSchema,
+  type Step,
+  type StepOptions,
+  shown,
+  type Transform,
+  takeRows,
+} from '@millrace/core/runtime';
+import { changesStep, eachBatch, isChanges, type RowStepOptions, reject, rowsOfStep, transformStep } from '../transform-step.ts';
 import { type ColumnCondition, conditionsOf, rowTest } from './condition.ts';
 
 /**
@@ -14,13 +23,27 @@ export function filter<Row>(
   keep: readonly ColumnCondition<keyof Row & string>[],
   options?: RowStepOptions,
 ): Step<Row, 'rows'>;
+/**
+ * Of tables of a stream: `filter(changes, { orders: [['test', '=', false]] })`. A row that an update takes out of the filter is deleted at
+ * the target, and one that it takes in is inserted.
+ */
+export function filter<Tables>(
+  changes: Step<Tables, 'changes'>,
+  keep: { readonly [Name in keyof Tables]?: readonly ColumnCondition<keyof Tables[Name] & string>[] | ((row: Tables[Name]) => boolean) },
+  options?: StepOptions,
+): Step<Tables, 'changes'>;
 export function filter(
-  rows: Step<unknown, 'rows'>,
-  keep: ((row: never) => boolean) | readonly ColumnCondition[],
+  input: Step<unknown, 'rows'> | Step<unknown, 'changes'>,
+  keep: Keep | object,
   options: RowStepOptions = {},
-): Step<never, 'rows'> {
-  return transformStep(rows, typeof keep === 'function' ? byFunction(keep) : byConditions(rowsOfStep(rows), keep), options);
+): Step<never, never> {
+  const make = (table: RowSchema, wanted: Keep): Transform =>
+    typeof wanted === 'function' ? byFunction(wanted) : byConditions(table, wanted);
+  if (isChanges(input)) return changesStep('filter', input, keep as Readonly<Record<string, Keep>>, make, options);
+  return transformStep(input, make(rowsOfStep(input), keep as Keep), options);
 }
+
+type Keep = ((row: never) => boolean) | readonly ColumnCondition[];
 
 function byConditions(input: RowSchema, keep: readonly ColumnCondition[]): Transform {
   const where = conditionsOf(input, keep);

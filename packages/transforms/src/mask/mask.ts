@@ -10,7 +10,7 @@ import {
   type Vector,
   valuesVector,
 } from '@millrace/core/runtime';
-import { columnNamed, eachBatch, invalid, rowsOfStep, transformStep } from '../transform-step.ts';
+import { changesStep, columnNamed, eachBatch, invalid, isChanges, rowsOfStep, transformStep } from '../transform-step.ts';
 import { maskText } from './mask-value.ts';
 
 /** A row with some of its columns masked: they are text. */
@@ -28,10 +28,26 @@ export type Masked<Row, Masks> = {
 export function mask<Row, const Masks extends Readonly<Record<string, Mask>>>(
   rows: Step<Row, 'rows'>,
   masks: Masks & { readonly [Name in Exclude<keyof Masks, keyof Row>]: never },
+  options?: StepOptions,
+): Step<Masked<Row, Masks>, 'rows'>;
+/** In the changes of a capture, table by table: `mask(changes, { customers: { email: hash(…) } })`. Keys may be masked: equal ones stay equal. */
+export function mask<Tables, const Masks extends MasksByTable<Tables>>(
+  changes: Step<Tables, 'changes'>,
+  masks: Masks,
+  options?: StepOptions,
+): Step<{ readonly [Name in keyof Tables]: Name extends keyof Masks ? Masked<Tables[Name], Masks[Name]> : Tables[Name] }, 'changes'>;
+export function mask(
+  input: Step<unknown, 'rows'> | Step<unknown, 'changes'>,
+  masks: Readonly<Record<string, Mask>> | Readonly<Record<string, Readonly<Record<string, Mask>>>>,
   options: StepOptions = {},
-): Step<Masked<Row, Masks>, 'rows'> {
-  return transformStep(rows, maskTransform(rowsOfStep(rows), { op: 'mask', columns: { ...masks } }), options);
+): Step<never, never> {
+  const make = (table: RowSchema, columns: Readonly<Record<string, Mask>>): Transform =>
+    maskTransform(table, { op: 'mask', columns: { ...columns } });
+  if (isChanges(input)) return changesStep('mask', input, masks as Readonly<Record<string, Readonly<Record<string, Mask>>>>, make, options);
+  return transformStep(input, make(rowsOfStep(input), masks as Readonly<Record<string, Mask>>), options);
 }
+
+export type MasksByTable<Tables> = { readonly [Name in keyof Tables]?: { readonly [Column in keyof Tables[Name]]?: Mask } };
 
 function maskTransform(input: RowSchema, op: Extract<RelationalOp, { op: 'mask' }>): Transform {
   for (const [name, { mask }] of Object.entries(op.columns)) {

@@ -1,5 +1,5 @@
 import { outputColumns, type RelationalOp, type RowSchema, type Step, type StepOptions, type Transform } from '@millrace/core/runtime';
-import { columnNamed, eachBatch, invalid, rowsOfStep, transformStep } from '../transform-step.ts';
+import { changesStep, columnNamed, eachBatch, invalid, isChanges, rowsOfStep, transformStep } from '../transform-step.ts';
 
 /** A row with some of its columns under other names. */
 export type Renamed<Row, Names> = {
@@ -10,9 +10,25 @@ export type Renamed<Row, Names> = {
 export function rename<Row, const Names extends Readonly<Record<string, string>>>(
   rows: Step<Row, 'rows'>,
   names: Names & { readonly [Name in Exclude<keyof Names, keyof Row>]: never },
+  options?: StepOptions,
+): Step<Renamed<Row, Names>, 'rows'>;
+/** Of tables of a stream: `rename(changes, { orders: { id: 'order_id' } })`. */
+export function rename<
+  Tables,
+  const Names extends { readonly [Name in keyof Tables]?: { readonly [Column in keyof Tables[Name]]?: string } },
+>(
+  changes: Step<Tables, 'changes'>,
+  names: Names,
+  options?: StepOptions,
+): Step<{ readonly [Name in keyof Tables]: Name extends keyof Names ? Renamed<Tables[Name], Names[Name]> : Tables[Name] }, 'changes'>;
+export function rename(
+  input: Step<unknown, 'rows'> | Step<unknown, 'changes'>,
+  names: Readonly<Record<string, string>> | Readonly<Record<string, Readonly<Record<string, string>>>>,
   options: StepOptions = {},
-): Step<Renamed<Row, Names>, 'rows'> {
-  return transformStep(rows, renameTransform(rowsOfStep(rows), names), options);
+): Step<never, never> {
+  if (isChanges(input))
+    return changesStep('rename', input, names as Readonly<Record<string, Readonly<Record<string, string>>>>, renameTransform, options);
+  return transformStep(input, renameTransform(rowsOfStep(input), names as Readonly<Record<string, string>>), options);
 }
 
 function renameTransform(input: RowSchema, names: Readonly<Record<string, string>>): Transform {

@@ -1,13 +1,33 @@
 import { outputColumns, type RelationalOp, type RowSchema, type Step, type StepOptions, type Transform } from '@millrace/core/runtime';
-import { columnNamed, eachBatch, invalid, rowsOfStep, transformStep } from '../transform-step.ts';
+import { changesStep, columnNamed, eachBatch, invalid, isChanges, rowsOfStep, transformStep } from '../transform-step.ts';
 
 /** Keeps these columns, in this order: `select(orders, ['id', 'total'])`. */
 export function select<Row, Name extends keyof Row & string>(
   rows: Step<Row, 'rows'>,
   columns: readonly Name[],
+  options?: StepOptions,
+): Step<Pick<Row, Name>, 'rows'>;
+/** Of tables of a stream: `select(changes, { customers: ['id', 'country'] })`. The key must be among them. */
+export function select<Tables, const Columns extends { readonly [Name in keyof Tables]?: readonly (keyof Tables[Name] & string)[] }>(
+  changes: Step<Tables, 'changes'>,
+  columns: Columns,
+  options?: StepOptions,
+): Step<
+  {
+    readonly [Name in keyof Tables]: Columns[Name & keyof Columns] extends readonly (infer Column extends keyof Tables[Name])[]
+      ? Pick<Tables[Name], Column>
+      : Tables[Name];
+  },
+  'changes'
+>;
+export function select(
+  input: Step<unknown, 'rows'> | Step<unknown, 'changes'>,
+  columns: readonly string[] | Readonly<Record<string, readonly string[]>>,
   options: StepOptions = {},
-): Step<Pick<Row, Name>, 'rows'> {
-  return transformStep(rows, selectTransform(rowsOfStep(rows), columns), options);
+): Step<never, never> {
+  if (isChanges(input))
+    return changesStep('select', input, columns as Readonly<Record<string, readonly string[]>>, selectTransform, options);
+  return transformStep(input, selectTransform(rowsOfStep(input), columns as readonly string[]), options);
 }
 
 function selectTransform(input: RowSchema, columns: readonly string[]): Transform {
