@@ -120,6 +120,12 @@ function stepConnections({ work }: Step): Connection[] {
       return [work.request.connection];
     case 'transform':
       return work.onBadRow === 'fail' ? [] : [work.onBadRow.quarantine.connection].filter(isConnection);
+    case 'capture':
+      return [work.source.connection];
+    case 'transform-changes':
+      return [];
+    case 'load-changes':
+      return [work.target.connection].filter(isConnection);
     default:
       return work satisfies never;
   }

@@ -60,6 +60,15 @@ function receiptLines(output: Extract<StageDetail['state'], { at: 'succeeded' }>
     ({ check, severity, passed, found }) => `  ${passed ? 'holds' : severity === 'warn' ? 'warning' : 'fails'}  ${check}: ${found}`,
   );
   if (output.kind === 'execute') return [...output.notices.map((notice) => `  notice  ${onOneLine(notice)}`), ...checks];
+  if (output.kind === 'changes') {
+    const { stream } = output;
+    const sinks = stream.sinks.map(({ name, object, position }) => `  ${name}  ${object}, at ${position ?? 'no position'}`);
+    return [
+      `  stream  ${stream.slot ?? ''}, ${counted(stream.changes, 'change')} in ${counted(stream.transactions, 'transaction')}`,
+      ...sinks,
+      ...checks,
+    ];
+  }
   const { receipt } = output;
   const changed = Object.entries(receipt.changed ?? {}).map(([what, rows]) => `${rows} ${what}`);
   const { window } = receipt.checkpoint;

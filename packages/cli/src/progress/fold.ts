@@ -138,12 +138,25 @@ function succeeded(output: StageOutput, view: StageView | undefined, endedAt: nu
   return {
     at: 'succeeded',
     endedAt,
-    rows: output.kind === 'load' ? output.receipt.rows : output.rowsAffected.reduce<number>((sum, rows) => sum + (rows ?? 0), 0),
+    rows: rowsOf(output),
     bytes: output.kind === 'load' ? output.receipt.bytes : 0,
     splits: output.kind === 'load' && output.splits > 0 ? { done: output.splits, total: output.splits } : null,
     ...(view === undefined ? { startedAt: null } : {}),
     note: outputNote(output),
   };
+}
+
+function rowsOf(output: StageOutput): number {
+  switch (output.kind) {
+    case 'load':
+      return output.receipt.rows;
+    case 'changes':
+      return output.stream.changes;
+    case 'execute':
+      return output.rowsAffected.reduce<number>((sum, rows) => sum + (rows ?? 0), 0);
+    default:
+      return output satisfies never;
+  }
 }
 
 /** What a person should see of a success: what was set aside, what a check found, that nothing had to be done. */
@@ -153,6 +166,9 @@ export function outputNote(output: StageOutput): string | null {
     if (output.alreadyApplied) notes.push('an earlier attempt had committed it');
     for (const [step, rows] of Object.entries(output.rejected))
       if (rows > 0) notes.push(`${counted(rows, 'bad row')} of ${step} set aside`);
+  } else if (output.kind === 'changes') {
+    const setAside = output.stream.sinks.reduce((sum, { deadLetters }) => sum + deadLetters, 0);
+    if (setAside > 0) notes.push(`${counted(setAside, 'change')} among the dead letters`);
   } else if (output.alreadyDone) notes.push('an earlier attempt had done it');
   const failed = output.checks.filter(({ passed }) => !passed);
   for (const { check, found } of failed) notes.push(`${check}: ${found}`);

@@ -76,6 +76,12 @@ function describe({ work }: Step): string {
       return `load into ${work.target.description.object}`;
     case 'execute':
       return `${work.request.kind} at ${work.request.connection.label}`;
+    case 'capture':
+      return `capture from ${work.source.description.connection}`;
+    case 'transform-changes':
+      return work.name;
+    case 'load-changes':
+      return `load into ${work.target.description.object}`;
     default:
       return work satisfies never;
   }
