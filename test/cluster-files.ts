@@ -29,31 +29,15 @@ export function clusterBinaries(version: ClusterVersion, owner: Account | undefi
   return postgresBinaries(owner, resolve(dirname(platform), '..', 'native'));
 }
 
-/** Puts an empty cluster at `to`: one that initdb made for an earlier test, copied. The superuser is postgres, its password millrace. */
+/** Puts an empty cluster at `to`: one that was made for an earlier test, copied. */
 export function copyEmptyCluster(binaries: Binaries, owner: Account | undefined, to: string): void {
-  const locale = binaries.major >= 17 ? ['--locale-provider=builtin', '--builtin-locale=C.UTF-8'] : [];
-  const access = ['--username=postgres', '--auth-host=scram-sha-256', '--auth-local=trust'];
-  // Small segments, so that a few megabytes of WAL are enough to lose a slot.
-  const options = ['--encoding=UTF8', '--no-locale', ...locale, ...access, '--wal-segsize=1', '--no-sync', '--no-instructions'];
   const key = createHash('sha256')
-    .update(JSON.stringify([options, owner]))
+    .update(JSON.stringify([initdbOptions(binaries), owner]))
     .digest('hex')
     .slice(0, 8);
   const cache = fileURLToPath(new URL(`../.millrace/cluster/${binaries.major}-${key}`, import.meta.url));
   if (existsSync(cache)) return copyCluster(cache, to);
-
-  const password = `${to}.password`;
-  writeFileSync(password, 'millrace');
-  if (owner) chownSync(password, owner.uid, owner.gid);
-  const initdb = spawnSync(join(binaries.folder, 'bin', 'initdb'), ['-D', to, ...options, `--pwfile=${password}`], {
-    ...owner,
-    cwd: dirname(to),
-    encoding: 'utf8',
-  });
-  rmSync(password);
-  if (initdb.status !== 0) throw new Error(`initdb failed (${initdb.status ?? initdb.error?.message}): ${initdb.stderr}`);
-  appendFileSync(join(to, 'postgresql.conf'), "include 'server.conf'\n");
-
+  makeCluster(binaries, owner, to);
   mkdirSync(dirname(cache), { recursive: true });
   const fresh = `${cache}.${randomUUID()}`;
   copyCluster(to, fresh);
@@ -62,6 +46,29 @@ export function copyEmptyCluster(binaries: Binaries, owner: Account | undefined,
   } catch {
     rmSync(fresh, { recursive: true }); // another process was quicker
   }
+}
+
+/** The superuser is postgres, its password millrace. */
+export function makeCluster(binaries: Binaries, owner: Account | undefined, to: string): void {
+  const password = `${to}.password`;
+  writeFileSync(password, 'millrace');
+  if (owner) chownSync(password, owner.uid, owner.gid);
+  const options = [...initdbOptions(binaries), `--pwfile=${password}`];
+  const initdb = spawnSync(join(binaries.folder, 'bin', 'initdb'), ['-D', to, ...options], {
+    ...owner,
+    cwd: dirname(to),
+    encoding: 'utf8',
+  });
+  rmSync(password);
+  if (initdb.status !== 0) throw new Error(`initdb failed (${initdb.status ?? initdb.error?.message}): ${initdb.stderr}`);
+  appendFileSync(join(to, 'postgresql.conf'), "include 'server.conf'\n");
+}
+
+function initdbOptions(binaries: Binaries): string[] {
+  const locale = binaries.major >= 17 ? ['--locale-provider=builtin', '--builtin-locale=C.UTF-8'] : [];
+  const access = ['--username=postgres', '--auth-host=scram-sha-256', '--auth-local=trust'];
+  // Small segments, so that a few megabytes of WAL are enough to lose a slot.
+  return ['--encoding=UTF8', '--no-locale', ...locale, ...access, '--wal-segsize=1', '--no-sync', '--no-instructions'];
 }
 
 /** Without what belongs to a running server. Files that vanish meanwhile do not matter: WAL makes up for them. */

@@ -67,6 +67,13 @@ test('a server goes with the process that started it, also when that is killed',
   await expect.poll(() => existsSync(data), { timeout: 10_000 }).toBe(false);
 });
 
+test('a server has the system identifier of others, or its own', async () => {
+  await using one = await logicalServer();
+  await using two = await logicalServer({ ownIdentity: true });
+  const text = 'select system_identifier from pg_control_system()';
+  expect(await query(two, text)).not.toEqual(await query(one, text));
+});
+
 test('a server that cannot start says why', async () => {
   await expect(logicalServer({ settings: { shared_buffers: 'many' } })).rejects.toThrow(/invalid value for parameter "shared_buffers"/);
 });

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Account, canReach, serverAccount } from '../packages/cli/src/embedded/account.ts';
 import { lives, plainEnvironment } from '../packages/cli/src/embedded/process.ts';
-import { type ClusterVersion, clusterBinaries, copyCluster, copyEmptyCluster } from './cluster-files.ts';
+import { type ClusterVersion, clusterBinaries, copyCluster, copyEmptyCluster, makeCluster } from './cluster-files.ts';
 import { databaseOn, type TestDatabase } from './database.ts';
 import { freePort } from './free-port.ts';
 
@@ -23,6 +23,8 @@ export interface ServerOptions {
    * a stopped one, which has them all, as a snapshot of its disk has.
    */
   readonly from?: string;
+  /** A system identifier of its own, for half a second more. Else all servers of a version share one, as restored copies do. */
+  readonly ownIdentity?: boolean;
   /** Stays in recovery, following `primary_conninfo` of the settings, until `pg_promote()`. Needs `from`. */
   readonly standby?: boolean;
 }
@@ -63,13 +65,20 @@ const defaults: ServerSettings = {
 };
 
 /** Starts a server in about half a second. Give the versions that a test is about; `settings` are lines of postgresql.conf. */
-export async function logicalServer({ version = 18, settings = {}, from, standby }: ServerOptions = {}): Promise<LogicalServer> {
+export async function logicalServer({
+  version = 18,
+  settings = {},
+  from,
+  standby,
+  ownIdentity = false,
+}: ServerOptions = {}): Promise<LogicalServer> {
   const owner = serverAccount('/nonexistent');
   const binaries = clusterBinaries(version, owner);
   const home = freshFolder(owner);
   const data = join(home, 'data');
   try {
     if (from) copyCluster(from, data);
+    else if (ownIdentity) makeCluster(binaries, owner, data);
     else copyEmptyCluster(binaries, owner, data);
     if (standby) owned(join(data, 'standby.signal'), '', owner);
   } catch (error) {

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { type Address, parseAddress, type SslSetting } from './address.ts';
 import { type CopyIn, copyIn } from './copy-in.ts';
 import { type CopyOut, copyOut } from './copy-out.ts';
+import { literal } from './literal.ts';
 import { type Place, pgError } from './sqlstate.ts';
 
 /** What a session needs to know: a connection's settings as its author wrote them. */
@@ -17,6 +18,8 @@ export interface SessionOptions {
   readonly purpose?: string;
   /** Settings beyond those of `sessionSettings`, or `none` for a server that is not quite Postgres. */
   readonly settings?: Readonly<Record<string, string>> | 'none';
+  /** A walsender of the database: it takes replication commands too, and of SQL what needs no parameters. */
+  readonly replication?: boolean;
 }
 
 export interface CopyOutOptions {
@@ -85,7 +88,12 @@ export async function openSession(
     database: address.database,
     ...(address.password !== undefined && { hidden: address.password }),
   };
-  const { client, secure } = await connectTo(address, place, `millrace${options.purpose ? ` ${options.purpose}` : ''}`);
+  const { client, secure } = await connectTo(
+    address,
+    place,
+    `millrace${options.purpose ? ` ${options.purpose}` : ''}`,
+    options.replication,
+  );
   const session = new Session(client, place, secure, context.signal);
   try {
     if (options.settings !== 'none') await session.prepare({ ...sessionSettings, ...options.settings });
@@ -99,7 +107,12 @@ export async function openSession(
 const label = (url: Setting, { host, port, database }: Address): string =>
   typeof url === 'string' ? `${host}:${port}/${database}` : describeSetting(url);
 
-async function connectTo(address: Address, place: Place, application: string): Promise<{ client: pg.Client; secure: boolean }> {
+async function connectTo(
+  address: Address,
+  place: Place,
+  application: string,
+  replication = false,
+): Promise<{ client: pg.Client; secure: boolean }> {
   const attempt = async (secure: boolean): Promise<pg.Client> => {
     const client = new pg.Client({
       host: address.host,
@@ -113,6 +126,7 @@ async function connectTo(address: Address, place: Place, application: string): P
       keepAliveInitialDelayMillis: 10_000,
       connectionTimeoutMillis: connectTimeoutMs,
       types: { getTypeParser: () => (text: string) => text },
+      ...(replication && { replication: 'database' }),
     });
     // The driver also emits what it has already rejected a query with; an idle session learns of its end at the next query.
     client.on('error', () => {});
@@ -178,9 +192,9 @@ export class Session implements AsyncDisposable {
   }
 
   async prepare(settings: Readonly<Record<string, string>>): Promise<void> {
+    const values = literal(JSON.stringify(settings));
     const { rows } = await this.execute(
-      `select current_setting('server_version_num') as version, set_config(name, $2::json->>name, false) from pg_settings where name = any($1)`,
-      [`{${Object.keys(settings).join(',')}}`, JSON.stringify(settings)],
+      `select current_setting('server_version_num') as version, set_config(name, ${values}::json->>name, false) from pg_settings where name = any(${literal(Object.keys(settings))})`,
     );
     this.#version = Number(rows[0]?.['version'] ?? 0);
   }
@@ -196,6 +210,25 @@ export class Session implements AsyncDisposable {
         const answer = await (values.length === 0 ? this.#client.query(text) : this.#client.query(text, [...values]));
         const last = (Array.isArray(answer) ? answer.at(-1) : answer) as pg.QueryResult;
         return { rows: last.rows as Row[], affected: last.rowCount, command: last.command };
+      } catch (error) {
+        throw this.error(error, object);
+      }
+    });
+  }
+
+  /**
+   * A statement that comes again and again: parsed once by the server, under `name`. A Buffer goes as the binary form of its parameter's
+   * type, a string as its text.
+   */
+  prepared<Row extends TextRow = TextRow>(
+    { name, text }: { readonly name: string; readonly text: string },
+    values: readonly (string | Buffer | null)[],
+    object?: string,
+  ): Promise<Result<Row>> {
+    return this.#inTurn(async () => {
+      try {
+        const { rows, rowCount, command } = await this.#client.query({ name, text, values: [...values] });
+        return { rows: rows as Row[], affected: rowCount, command };
       } catch (error) {
         throw this.error(error, object);
       }
@@ -233,6 +266,14 @@ export class Session implements AsyncDisposable {
       text,
       (error) => this.error(error, object),
     );
+  }
+
+  /**
+   * A query object of the driver, for what neither `execute` nor a COPY can do: `make` is called when its turn comes, and says by
+   * `release` when the next one's does.
+   */
+  submit(make: (release: () => void) => object): void {
+    this.#holdTurn((release) => void this.#client.query(make(release) as pg.Submittable));
   }
 
   onNotice(listener: (message: string) => void): Disposable {
