@@ -62,7 +62,7 @@ export type RowsOf<Tables extends CapturedTables> = { readonly [Name in keyof Ta
  */
 export function capture<const Tables extends CapturedTables, Options>(
   from: CaptureConnection<Options>,
-  options: CaptureOptions<Tables> & Options,
+  options: CaptureOptions<Tables> & NoInfer<Options>,
 ): Step<RowsOf<Tables>, 'changes'> {
   const { tables, snapshot = 'initial', schemaChanges, after, retry, timeout, onFailure, ...own } = options;
   const source = from.capture(tables, own as unknown as Options);
