@@ -27,6 +27,8 @@ export interface InputFile {
   readonly label: string;
   readonly format: 'parquet' | 'csv' | 'jsonl';
   readonly codec: 'gzip' | 'zstd' | 'none';
+  /** Columns that it is known not to have: NULL in every row. */
+  readonly absent?: readonly string[];
   /** `canonicalDialect` where it is left out. */
   readonly csv?: CsvDialect;
 }

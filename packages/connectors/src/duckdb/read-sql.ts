@@ -9,6 +9,7 @@ import type { DuckDb } from './process.ts';
 import { maxRowBytes } from './row-width.ts';
 import { columnMap, ident, literal, refuse } from './sql.ts';
 import { csvInlet, jsonlInlet } from './text-inlet.ts';
+import { duckType } from './types.ts';
 
 export interface CsvDialect {
   /** Names of the columns in the first line; they may then stand in any order. Without one, columns are those of the table, in order. */
@@ -59,6 +60,7 @@ async function parquetQuery(duckdb: DuckDb, file: InputFile, link: string, schem
   const found = new Map((await duckdb.run(`DESCRIBE SELECT * FROM ${source}`)).map((row) => [row[0] as string, row[1] as string]));
   const list = schema.columns.map((column, index) => {
     const type = found.get(column.name);
+    if (type === undefined && file.absent?.includes(column.name)) return `CAST(NULL AS ${duckType(column.type)}) AS c${index}`;
     if (type === undefined) throw missingColumn(file, column, [...found.keys()]);
     const value = parquetValue(type, column, ident(column.name));
     if (value === null) throw unfitColumn(file, column, type);
@@ -67,7 +69,7 @@ async function parquetQuery(duckdb: DuckDb, file: InputFile, link: string, schem
   return {
     sql: `SELECT ${list.join(', ')} FROM ${source}`,
     source,
-    raw: schema.columns.map(({ name }) => `CAST(${ident(name)} AS VARCHAR)`),
+    raw: schema.columns.map(({ name }) => (found.has(name) ? `CAST(${ident(name)} AS VARCHAR)` : 'CAST(NULL AS VARCHAR)')),
     inlet: null,
   };
 }
@@ -86,6 +88,7 @@ async function csvQuery(file: InputFile, { schema, maxRowBytes: asked }: FilesTo
   const source = `read_csv(${literal(inlet.name)}, columns = ${columnMap(fields)}, auto_detect = false, header = false, delim = ${literal(dialect.delimiter)}, quote = ${literal(dialect.quote)}, escape = ${literal(dialect.escape)}, nullstr = ${literal(dialect.nullText)}, allow_quoted_nulls = false, new_line = '\\n', compression = 'none', max_line_size = ${rowBytes}, buffer_size = ${rowBytes})`;
   const raw = schema.columns.map((column) => {
     const place = names.indexOf(column.name);
+    if (place < 0 && file.absent?.includes(column.name)) return 'CAST(NULL AS VARCHAR)';
     if (place < 0) throw missingColumn(file, column, names);
     return unguarded(`f${place}`);
   });

@@ -65,7 +65,7 @@ export async function commitFiles(commit: Commit, files: readonly ManifestFile[]
 }
 
 /** Whether the answer comes or not, what counts is what stands there afterwards. */
-async function created(storage: Storage, key: string, manifest: Manifest): Promise<boolean> {
+export async function created(storage: Storage, key: string, manifest: Manifest): Promise<boolean> {
   try {
     return await storage.create(key, JSON.stringify(manifest));
   } catch (error) {

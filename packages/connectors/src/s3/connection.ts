@@ -1,4 +1,5 @@
 import {
+  type ChangeTarget,
   type Connection,
   type Context,
   describeSetting,
@@ -10,9 +11,10 @@ import {
   type Table,
 } from '@millrace/core/runtime';
 import { type CsvDialect, canonicalDialect } from '../duckdb/index.ts';
+import { type ChangeLogOptions, changeLogTarget } from './changelog/target.ts';
 import { examineStore } from './examine.ts';
 import type { StoreSettings } from './open-storage.ts';
-import { type CsvReadOptions, fileSelection, type ReadOptions } from './selection.ts';
+import { type CsvReadOptions, type DatasetReadOptions, fileSelection, type ReadOptions } from './selection.ts';
 import { type FilePlace, type FileTarget, fileTarget, type ParquetOptions, type TextOptions } from './target.ts';
 
 export interface S3Options extends StoreSettings {
@@ -34,8 +36,25 @@ export interface FileConnection extends Connection {
   jsonl(options: TextOptions): FileTarget;
   /** Reads JSON Lines. A key that is missing is NULL. */
   jsonl<T extends Table>(pattern: string, table: T, options?: ReadOptions): Selection<RowOf<T>>;
-  /** Reads what loads have committed under a prefix, by its manifests: `extract(lake.dataset('orders/', orders))`. */
-  dataset<T extends Table>(prefix: string, table: T, options?: ReadOptions): Selection<RowOf<T>>;
+  /**
+   * Reads what loads have committed under a prefix, by its manifests: `extract(lake.dataset('orders/', orders))`. Of a change log, one
+   * table: `lake.dataset('changes/', changesOf(orders), { table: 'orders' })`.
+   */
+  dataset<T extends Table>(prefix: string, table: T, options?: DatasetReadOptions): Selection<RowOf<T>>;
+  /** Follows a capture: every change of every table, as files: `load(changes, lake.changelog({ prefix: 'changes/' }))`. */
+  changelog(options: ChangeLogOptions): ChangeTarget<unknown>;
+}
+
+const places = new WeakMap<Connection, FilePlace>();
+
+/** What stands behind a connection that `s3()` has made, for a target that keeps its files there. */
+export function placeOf(lake: FileConnection): FilePlace {
+  const place = places.get(lake);
+  if (place) return place;
+  throw new MillraceError('PIPELINE_INVALID', {
+    message: 'staging is not a place for files.',
+    remedy: 'Give it what s3({ url }) returns.',
+  });
 }
 
 /**
@@ -55,12 +74,14 @@ export function s3(options: S3Options): FileConnection {
     parquet: (first: string | ParquetOptions, table?: Table, read?: ReadOptions) => eitherWay('parquet', first, table, read),
     csv: (first: string | TextOptions, table?: Table, read?: CsvReadOptions) => eitherWay('csv', first, table, read),
     jsonl: (first: string | TextOptions, table?: Table, read?: ReadOptions) => eitherWay('jsonl', first, table, read),
-    dataset: (prefix: string, table: Table, read: ReadOptions = {}) => dataset(prefix, table, read),
+    dataset: (prefix: string, table: Table, read: DatasetReadOptions = {}) => dataset(prefix, table, read),
+    changelog: (options: ChangeLogOptions) => changeLogTarget(place(lake), options),
   } as FileConnection;
 
-  function dataset(prefix: string, schema: RowSchema, read: ReadOptions) {
-    const { mayBeEmpty = false } = read;
-    return fileSelection<never>(place(lake), { from: { kind: 'dataset', prefix }, format: null, mayBeEmpty }, schema, read);
+  function dataset(prefix: string, schema: RowSchema, read: DatasetReadOptions) {
+    const { mayBeEmpty = false, table } = read;
+    const from = { kind: 'dataset', prefix, ...(table !== undefined && { table }) } as const;
+    return fileSelection<never>(place(lake), { from, format: null, mayBeEmpty }, schema, read);
   }
 
   function eitherWay(
@@ -81,6 +102,7 @@ export function s3(options: S3Options): FileConnection {
     );
   }
 
+  places.set(lake, place(lake));
   return Object.freeze(lake);
 }
 

@@ -1,7 +1,11 @@
+export { type Changes, changesOf } from './changelog/changes-of.ts';
+export { changeLogFailpoints } from './changelog/failpoints.ts';
+export type { RollOptions } from './changelog/roll.ts';
+export type { ChangeLogOptions } from './changelog/target.ts';
 export { type FileConnection, type S3Options, s3 } from './connection.ts';
 export { filesOf, listManifests, openDataset, readManifest } from './dataset.ts';
 export { type S3Failpoint, s3Failpoints } from './failpoints.ts';
-export type { Manifest, ManifestFile } from './manifest.ts';
+export type { LogFile, Manifest, ManifestFile, StreamEntry } from './manifest.ts';
 export type { StoreSettings } from './open-storage.ts';
-export type { CsvReadOptions, ReadOptions } from './selection.ts';
+export type { CsvReadOptions, DatasetReadOptions, ReadOptions } from './selection.ts';
 export type { FileTarget, ParquetOptions, Size, TextOptions } from './target.ts';

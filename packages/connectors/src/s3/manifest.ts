@@ -1,4 +1,13 @@
-import { type Checkpoint, type FilesRef, type LoadOwner, MillraceError, type Receipt, type RowSchema } from '@millrace/core/runtime';
+import {
+  type Checkpoint,
+  type FilesRef,
+  type LoadOwner,
+  MillraceError,
+  type Position,
+  type Receipt,
+  type RowSchema,
+  type StreamIdentity,
+} from '@millrace/core/runtime';
 import type { ColumnStatistics } from '../duckdb/index.ts';
 
 export const manifestVersion = 1;
@@ -36,6 +45,8 @@ export interface Manifest {
   readonly checkpoint: Checkpoint;
   /** The last load of every owner up to here, this one included, by `ownerName`. */
   readonly owners: Readonly<Record<string, OwnerState>>;
+  /** Of a change log: the columns of its files, which name theirs by its place here. */
+  readonly schemas?: readonly RowSchema[];
 }
 
 export interface OwnerState {
@@ -43,6 +54,21 @@ export interface OwnerState {
   readonly loadId: string;
   readonly runAt: string;
   readonly checkpoint: Checkpoint;
+  /** Of a change log: how far it has come. */
+  readonly stream?: StreamEntry;
+}
+
+/** Where a change log stands in the stream that it follows. */
+export interface StreamEntry {
+  /** Of the attempt that wrote it. Older attempts write no more manifests. */
+  readonly epoch: number;
+  readonly identity: StreamIdentity | null;
+  readonly position: Position | null;
+  readonly copied: Readonly<Record<string, Position>>;
+  /** Tables that have had rows since the stream began. */
+  readonly logged: readonly string[];
+  /** Columns that the policy leaves out, by table. */
+  readonly leftOut: Readonly<Record<string, readonly string[]>>;
 }
 
 export interface ManifestFile {
@@ -54,6 +80,16 @@ export interface ManifestFile {
   readonly sha256: string;
   /** Nulls, and bounds of numbers, dates and times. Of Parquet only. */
   readonly columns: Readonly<Record<string, ColumnStatistics>> | null;
+  /** Of a change log. */
+  readonly log?: LogFile;
+}
+
+export interface LogFile {
+  readonly table: string;
+  /** The place of its columns in `schemas`. */
+  readonly schema: number;
+  readonly first: Position;
+  readonly last: Position;
 }
 
 export const manifestFolder = '_manifest/';

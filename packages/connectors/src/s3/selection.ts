@@ -20,6 +20,11 @@ export interface ReadOptions {
   readonly maxRowBytes?: Size;
 }
 
+export interface DatasetReadOptions extends ReadOptions {
+  /** Of a change log: the table whose changes are read, by its name in the pipeline that wrote it. */
+  readonly table?: string;
+}
+
 export interface CsvReadOptions extends ReadOptions, Partial<CsvDialect> {}
 
 /** The rows of a table, out of files. */
@@ -44,7 +49,11 @@ export function fileSelection<Row>(
       connector: 's3',
       object: reading.from.kind === 'glob' ? reading.from.pattern : reading.from.prefix,
       connection: describeSetting(place.url),
-      options: { ...(reading.format && { format: reading.format }), ...(reading.csv && { ...reading.csv }) },
+      options: {
+        ...(reading.format && { format: reading.format }),
+        ...(reading.csv && { ...reading.csv }),
+        ...(reading.from.kind === 'dataset' && reading.from.table !== undefined && { table: reading.from.table }),
+      },
     },
     schema: rows,
     offers: ['csv', 'batches'],

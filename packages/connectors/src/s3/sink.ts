@@ -54,6 +54,13 @@ export class FileSink implements Sink {
   async begin(load: LoadSpec, fence: Fence): Promise<LoadSession> {
     await takeFence(this.#storage, fence);
     const latest = await latestManifest(this.#storage);
+    const log = Object.entries(latest?.owners ?? {}).find(([, { stream }]) => stream);
+    if (log) {
+      throw new MillraceError('CONFIG_INVALID', {
+        message: `${this.#storage.url} is the change log of "${log[0]}": rows of a load would stand between its changes.`,
+        remedy: 'Load into a prefix of its own.',
+      });
+    }
     const applied = await findApplied(this.#storage, load, latest);
     const seen = latest?.sequence ?? 0;
     return new FileSession(
@@ -91,7 +98,7 @@ class FileSession implements LoadSession {
       const several = written.filter((file) => file.partition === partition).length > 1;
       return `data/${partition && `${partition}/`}part-${split.id}-${load.id.slice(0, 8)}-${fence.epoch}${several ? `-${index}` : ''}${extension}`;
     });
-    const note = noteKey(load, fence.epoch, split.id);
+    const note = noteKey(load.id, fence.epoch, split.id);
     const at = now().toISOString();
     if (keys.length > 0) await writeNote(storage, note, { loadId: load.id, keys, at });
     passing('s3.part.noted');
@@ -170,7 +177,8 @@ function lost(what: string, how: string): MillraceError {
   return new MillraceError('WIRE_CORRUPT', { message: `${what} ${how}.`, remedy: 'The stage is done again.' });
 }
 
-function csvOf(channel: Channel): BytesChannel {
+/** Rows as canonical CSV, however they come. */
+export function csvOf(channel: Channel): BytesChannel {
   if (channel.format === 'csv') return channel;
   if (channel.format !== 'batches') {
     throw new MillraceError('INTERNAL', { message: `Files cannot be made of ${channel.format}.`, remedy: 'Please report it.' });

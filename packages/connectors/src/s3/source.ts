@@ -23,7 +23,9 @@ import { fileSplits, type ReadFile, readFilesOf } from './split.ts';
 import type { Storage } from './storage.ts';
 
 export interface FileReading {
-  readonly from: { readonly kind: 'glob'; readonly pattern: string } | { readonly kind: 'dataset'; readonly prefix: string };
+  readonly from:
+    | { readonly kind: 'glob'; readonly pattern: string }
+    | { readonly kind: 'dataset'; readonly prefix: string; readonly table?: string };
   /** Of a pattern's files; a dataset's manifests say it. */
   readonly format: InputFile['format'] | null;
   readonly csv?: CsvDialect;
@@ -85,7 +87,7 @@ export class FileSource implements RowSource {
 
   async open(split: Split, format: WireFormat): Promise<Channel> {
     const channel = await this.#csv(readFilesOf(split));
-    return format === 'batches' ? { format, schema: channel.schema, batches: batches(channel) } : channel;
+    return format === 'batches' ? { format, schema: channel.schema, batches: countedBatches(channel) } : channel;
   }
 
   async #csv(files: readonly ReadFile[]): Promise<BytesChannel> {
@@ -108,6 +110,7 @@ export class FileSource implements RowSource {
           label: this.#storage.url + file.key,
           format: file.format,
           codec: file.codec,
+          ...(file.absent && { absent: file.absent }),
           ...(this.#reading.csv && { csv: this.#reading.csv }),
         });
       }
@@ -150,8 +153,12 @@ export class FileSource implements RowSource {
       if (manifests.length === 0) return null;
       for (const manifest of manifests) {
         const codec = manifest.codec === 'gzip' || (manifest.codec === 'zstd' && manifest.format !== 'parquet') ? manifest.codec : 'none';
-        for (const { key, bytes, etag, rows } of manifest.files) {
-          files.push({ key, size: bytes, etag: await this.#etagNow(key, bytes, etag), rows, format: manifest.format, codec });
+        for (const { key, bytes, etag, rows, log } of manifest.files) {
+          if (log && from.table === undefined) throw tableNotNamed(this.#storage.url, log.table);
+          if (log?.table !== from.table) continue;
+          const absent = log ? this.#absentFrom(manifest.schemas?.[log.schema]) : [];
+          const found: ReadFile = { key, size: bytes, etag: await this.#etagNow(key, bytes, etag), rows, format: manifest.format, codec };
+          files.push({ ...found, ...(absent.length > 0 && { absent }) });
         }
       }
       return files;
@@ -161,6 +168,12 @@ export class FileSource implements RowSource {
       if (matches(key)) files.push({ key, size, etag, rows: null, format: format!, codec: codecOf(key) });
     }
     return files.length > 0 ? files : null;
+  }
+
+  /** Columns of a change log's table that came later than a file of it: NULL in its rows. */
+  #absentFrom(written: RowSchema | undefined): string[] {
+    const names = new Set(written?.columns.map(({ name }) => name));
+    return this.#schema.columns.filter(({ name, nullable }) => nullable && !names.has(name)).map(({ name }) => name);
   }
 
   /** A directory may have been copied since the commit, and its files have other times then; an object's tag is its content's. */
@@ -188,11 +201,18 @@ export class FileSource implements RowSource {
   }
 }
 
+const tableNotNamed = (url: string, table: string): MillraceError =>
+  new MillraceError('UNSUPPORTED', {
+    message: `${url} is a change log of several tables.`,
+    remedy: `Name the one to read: { table: '${table}' }.`,
+  });
+
 let fetched = 0;
 
 const codecOf = (key: string): ReadFile['codec'] => (/\.gz(ip)?$/i.test(key) ? 'gzip' : /\.zstd?$/i.test(key) ? 'zstd' : 'none');
 
-async function* batches(channel: BytesChannel): AsyncGenerator<ColumnBatch, void, undefined> {
+/** Batches of a channel of CSV, whose end is held against what its reading end has counted. */
+export async function* countedBatches(channel: BytesChannel): AsyncGenerator<ColumnBatch, void, undefined> {
   let rows = 0;
   for await (const batch of decodeCsv(channel.schema, channel.stream)) {
     rows += batch.rowCount;

@@ -10,6 +10,7 @@ export interface ReadFile {
   readonly rows: number | null;
   readonly format: InputFile['format'];
   readonly codec: InputFile['codec'];
+  readonly absent?: InputFile['absent'];
 }
 
 /** One statement reads the files of a split; each is opened before. */

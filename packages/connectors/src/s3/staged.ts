@@ -1,4 +1,3 @@
-import type { LoadSpec } from '@millrace/core/runtime';
 import { latestManifest, manifestsSince } from './dataset.ts';
 import type { Storage } from './storage.ts';
 
@@ -20,7 +19,8 @@ export interface StagedNote {
   readonly at: string;
 }
 
-export const noteKey = (load: LoadSpec, epoch: number, split: string): string => `${folder}${load.id.slice(0, 16)}-${epoch}-${split}.json`;
+/** `of` is a load's id, or what stands for a stream. */
+export const noteKey = (of: string, epoch: number, part: string): string => `${folder}${of.slice(0, 16)}-${epoch}-${part}.json`;
 
 export const writeNote = (storage: Storage, key: string, note: StagedNote): Promise<void> => storage.write(key, JSON.stringify(note));
 
@@ -36,11 +36,17 @@ const mostNotes = 500;
  * Deletes parts that nobody will commit any more. Every step may be repeated or broken off.
  * The time is that of the caller's clock, the age of a note the store's: hours lie between them.
  */
-export async function sweepOrphans(storage: Storage, now: Date, orphanHours: number): Promise<number> {
+export async function sweepOrphans(
+  storage: Storage,
+  now: Date,
+  orphanHours: number,
+  /** Notes of an attempt that is still under way, however old they are. */
+  isAlive: (note: string) => boolean = () => false,
+): Promise<number> {
   const before = new Date(now.getTime() - orphanHours * hour);
   const notes: { key: string; note: StagedNote }[] = [];
   for await (const { key, modified } of storage.list(folder)) {
-    if (modified > before) continue;
+    if (modified > before || isAlive(key)) continue;
     const body = await storage.read(key);
     if (body) notes.push({ key, note: JSON.parse(body.toString('utf8')) as StagedNote });
     if (notes.length === mostNotes) break;
