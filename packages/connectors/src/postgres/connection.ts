@@ -1,4 +1,6 @@
 import {
+  type CaptureConnection,
+  type CaptureSource,
   type Columns,
   type Context,
   describeSetting,
@@ -14,6 +16,8 @@ import {
 } from '@millrace/core/runtime';
 import type { Kysely } from 'kysely';
 import type { SslSetting } from './address.ts';
+import { type CapturedRows, type CaptureHome, captureSource } from './capture/capture.ts';
+import type { PostgresCaptureOptions } from './capture/options.ts';
 import { openSession } from './client.ts';
 import { examine } from './examine.ts';
 import { quoteIdentifier, quoteName } from './identifier.ts';
@@ -33,7 +37,11 @@ export interface PostgresOptions {
 }
 
 /** A Postgres database: tables and queries to read, tables to load, SQL to run. A frozen value that holds no connection. */
-export interface PostgresConnection extends TableConnection, SqlConnection, IntrospectableConnection {
+export interface PostgresConnection
+  extends TableConnection,
+    CaptureConnection<PostgresCaptureOptions>,
+    SqlConnection,
+    IntrospectableConnection {
   readonly connector: 'postgres' | 'aurora';
   readonly dialect: 'postgres';
   selection<C extends Columns>(table: Table<C>): Selection<RowOf<Table<C>>>;
@@ -50,6 +58,11 @@ export interface PostgresConnection extends TableConnection, SqlConnection, Intr
     build: (db: Kysely<DB>) => RowQuery<Row>,
     options: { readonly as: Table<C> & NamesOf<C, Row> },
   ): Selection<RowOf<Table<C>>>;
+  /** Tables whose changes are followed; for `capture(shop, { tables: { orders } })`. */
+  capture<Tables extends Readonly<Record<string, Table>>>(
+    tables: Tables,
+    options?: PostgresCaptureOptions,
+  ): CaptureSource<CapturedRows<Tables>>;
   /** A table to load: `load(facts, mirror.table(orders, { mode: 'merge' }))`. */
   table<C extends Columns>(table: Table<C>, options: TableLoadOptions): Target<RowOf<Table<C>>, 'rows', 'table'>;
 }
@@ -64,7 +77,7 @@ function connection(connector: 'postgres' | 'aurora', options: PostgresOptions):
   const settings = Object.freeze({ ...options });
   const label = describeSetting(settings.url);
   const open = (context: Context, purpose: string) => openSession(settings, context, { purpose });
-  const home = (): Home => ({ connector, label, settings, connection: self });
+  const home = (): Home & CaptureHome => ({ connector, label, settings, connection: self });
   const target = (): TableHome => ({
     connector,
     label,
@@ -89,6 +102,8 @@ function connection(connector: 'postgres' | 'aurora', options: PostgresOptions):
       selectionOf<RowOf<Table<C>>>(home(), { kind: 'relation', name: table.name }, schemaOf(table)),
     query: <DB, Row, C extends Columns>(build: (db: Kysely<DB>) => RowQuery<Row>, { as }: { readonly as: Table<C> }) =>
       selectionOf<RowOf<Table<C>>>(home(), { kind: 'query', name: as.name, text: queryText(as, build) }, schemaOf(as)),
+    capture: <Tables extends Readonly<Record<string, Table>>>(tables: Tables, capturing?: PostgresCaptureOptions) =>
+      captureSource(home(), tables, capturing),
     table: <C extends Columns>(table: Table<C>, loading: TableLoadOptions) => tableTarget(target(), table, loading),
     sql: () => sqlRunner(open, postgresLedger),
     examine: (context: Context): Promise<readonly Finding[]> => examine(settings, label, context),

@@ -1,4 +1,5 @@
 export type { SslSetting } from './address.ts';
+export type { PostgresCaptureOptions } from './capture/options.ts';
 export { aurora, type PostgresConnection, type PostgresOptions, postgres } from './connection.ts';
 export { type PostgresFailpoint, postgresFailpoints } from './sink/failpoints.ts';
 export type { HistoryOptions, TableLoadOptions } from './sink/table-target.ts';

@@ -59,6 +59,13 @@ export class Snapshot implements AsyncDisposable {
     return new Snapshot({ ...parts, id });
   }
 
+  /** Looks at a snapshot that another connection exports and keeps: a slot's, or that of another source. */
+  static async join(parts: SnapshotParts, id: string): Promise<Snapshot> {
+    await importSnapshot(parts.session, id);
+    await parts.prepare(parts.session);
+    return new Snapshot({ ...parts, id });
+  }
+
   /** The first session, to look at the catalog as of the snapshot. */
   get session(): Session {
     return this.#exporter;

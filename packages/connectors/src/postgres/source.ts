@@ -33,9 +33,16 @@ export interface SourceSettings extends SessionSettings {
 
 const defaultConnections = 4;
 
-export async function openSource(settings: SourceSettings, object: ReadObject, declared: RowSchema, context: Context): Promise<RowSource> {
+/** `exported` names a snapshot that another connection keeps; without it the source takes one of its own. */
+export async function openSource(
+  settings: SourceSettings,
+  object: ReadObject,
+  declared: RowSchema,
+  context: Context,
+  exported: string | null = null,
+): Promise<RowSource> {
   const connect = (): Promise<Session> => openSession(settings, context, { purpose: readerPurpose });
-  return new PostgresSource(settings, object, declared, context, connect, await connect());
+  return new PostgresSource(settings, object, declared, context, connect, await connect(), exported);
 }
 
 /** The object as the catalog has it now. */
@@ -62,6 +69,7 @@ class PostgresSource implements RowSource {
   readonly #context: Context;
   readonly #connect: () => Promise<Session>;
   readonly #first: Session;
+  readonly #exported: string | null;
   #snapshot: Snapshot | undefined;
   #planned: Planned | undefined;
 
@@ -72,6 +80,7 @@ class PostgresSource implements RowSource {
     context: Context,
     connect: () => Promise<Session>,
     first: Session,
+    exported: string | null,
   ) {
     this.#settings = settings;
     this.#object = object;
@@ -79,6 +88,7 @@ class PostgresSource implements RowSource {
     this.#context = context;
     this.#connect = connect;
     this.#first = first;
+    this.#exported = exported;
   }
 
   async describe(): Promise<RowSchema> {
@@ -95,13 +105,14 @@ class PostgresSource implements RowSource {
     // The bound first, the snapshot after it: then every row below the bound is in the snapshot, or will never come.
     const window = request.since ? (request.earlier?.window ?? (await this.#window(before, request.since))) : null;
     const salts = await this.#salts(compileSelect(this.#expressions(before), request.absorbed));
-    const snapshot = await Snapshot.take({
+    const parts = {
       session,
       connect: this.#connect,
       prepare: salts,
       most: this.#settings.maxConnections ?? defaultConnections,
       log: this.#context.log,
-    });
+    };
+    const snapshot = await (this.#exported === null ? Snapshot.take(parts) : Snapshot.join(parts, this.#exported));
     this.#snapshot = snapshot;
     // Holds off ALTER TABLE, TRUNCATE and VACUUM FULL until the reading is over; what the catalog said before may be old by now.
     await session.query(`SELECT FROM ${before.from} LIMIT 0`, [], this.#object.name);

@@ -1,0 +1,71 @@
+import { type ColumnType, MillraceError } from '@millrace/core/runtime';
+import { columnType, readTypes } from '../catalog-type.ts';
+import type { Session } from '../client.ts';
+import { parseName, quoteName, showName } from '../identifier.ts';
+
+/** A captured table as the catalog has it now. */
+export interface CatalogTable {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly isPartitioned: boolean;
+  readonly columns: readonly CatalogTableColumn[];
+}
+
+/** `number` is its attnum: it stays when the column is renamed, and is never used again. */
+export interface CatalogTableColumn {
+  readonly number: number;
+  readonly name: string;
+  readonly type: ColumnType;
+  readonly typeOid: number;
+  readonly notNull: boolean;
+  /** The type has a binary form at the server, so it comes in it where the stream is binary. */
+  readonly canSend: boolean;
+  readonly generated: boolean;
+}
+
+/** @throws TABLE_MISSING */
+export async function readCatalogTable(session: Session, name: string): Promise<CatalogTable> {
+  const [row] = await session.query(
+    `select c.oid, n.nspname as schema, c.relname as name, c.relkind as kind from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where c.oid = to_regclass($1) and c.relkind = any('{r,p}')`,
+    [quoteName(parseName(name))],
+    name,
+  );
+  if (!row) {
+    throw new MillraceError('TABLE_MISSING', {
+      message: `${session.place.label}: there is no table "${name}" that user "${session.place.user ?? ''}" can see; only tables have changes to capture.`,
+      remedy: 'Check the name and its schema (letters keep their case here), and that the user has USAGE on the schema.',
+      facts: { object: name },
+    });
+  }
+  return {
+    oid: Number(row['oid']),
+    schema: row['schema'] ?? '',
+    name: row['name'] ?? '',
+    isPartitioned: row['kind'] === 'p',
+    columns: await readCatalogColumns(session, Number(row['oid'])),
+  };
+}
+
+export async function readCatalogColumns(session: Session, oid: number): Promise<CatalogTableColumn[]> {
+  const rows = await session.query(
+    `select a.attnum as number, a.attname as name, a.atttypid::text as type, a.atttypmod as modifier,
+       format_type(a.atttypid, a.atttypmod) as printed, a.attnotnull as not_null, t.typsend <> 0 as can_send, a.attgenerated <> '' as generated
+     from pg_attribute a join pg_type t on t.oid = a.atttypid
+     where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped order by a.attnum`,
+    [oid],
+  );
+  const types = await readTypes(session, [...new Set(rows.map((row) => row['type'] ?? ''))]);
+  return rows.map((row) => ({
+    number: Number(row['number']),
+    name: row['name'] ?? '',
+    type: columnType(types, row['type'] ?? '', Number(row['modifier']), row['printed'] ?? ''),
+    typeOid: Number(row['type']),
+    notNull: row['not_null'] === 't',
+    canSend: row['can_send'] === 't',
+    generated: row['generated'] === 't',
+  }));
+}
+
+export const showTable = ({ schema, name }: Pick<CatalogTable, 'schema' | 'name'>): string => showName({ schema, name });

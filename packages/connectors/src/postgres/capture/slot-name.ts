@@ -1,0 +1,48 @@
+import { createHash } from 'node:crypto';
+import type { StreamName } from '@millrace/core/runtime';
+
+/** Names of slots have 63 characters at most, of `a-z0-9_`. */
+const longest = 63;
+const prefix = 'millrace_';
+/** An underscore and the 16 hex digits of where the stream began. */
+const originLength = 17;
+
+/**
+ * What the slots of a stream are called, up to where each began: `millrace_shop__changes`. Two streams never share a name: a part with
+ * other characters in it, or one that was cut, ends with a hash of the whole.
+ */
+export function slotPrefix({ pipeline, step }: StreamName): string {
+  const name = `${prefix}${plain(pipeline)}__${plain(step)}`;
+  const room = longest - originLength;
+  return name.length <= room ? name : `${name.slice(0, room - 9)}_${hash(`${pipeline}\0${step}`)}`;
+}
+
+/** The publication is named as the slots are, without where they began: it outlives them. */
+export const publicationName: (stream: StreamName) => string = slotPrefix;
+
+/**
+ * A slot's name holds the LSN at which it was asked for, since a server does not remember where a slot began. So a slot that we make anew is
+ * another one by its name, and no position of the old one can be taken for one of the new. A slot that somebody else drops and makes again
+ * under the same name is told by `confirmed_flush_lsn`: a new slot begins after everything written so far, so it is past every position that
+ * a sink can have, unless nothing was written in between; and then it holds all that comes after that position, as the old one did.
+ */
+export const slotName = (slots: string, originDigits: string): string => `${slots}_${originDigits.toLowerCase()}`;
+
+/** The digits that `slotName` put there; null for a slot of another stream. */
+export function originDigits(slots: string, slot: string): string | null {
+  const digits = slot.startsWith(`${slots}_`) ? slot.slice(slots.length + 1) : '';
+  return /^[0-9a-f]{16}$/.test(digits) ? digits.toUpperCase() : null;
+}
+
+function plain(text: string): string {
+  // No double underscores and none at the ends, so that the two parts cannot be read in two ways.
+  if (/^[a-z0-9]+(_[a-z0-9]+)*$/.test(text)) return text;
+  const kept = text
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '_')
+    .replace(/^_+|_+$/g, '')
+    .slice(0, 20);
+  return `${kept}_${hash(text)}`.replace(/^_/, '');
+}
+
+const hash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 8);
