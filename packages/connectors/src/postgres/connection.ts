@@ -1,6 +1,7 @@
 import {
   type CaptureConnection,
   type CaptureSource,
+  type ChangeTarget,
   type Columns,
   type Context,
   describeSetting,
@@ -16,6 +17,8 @@ import {
 } from '@millrace/core/runtime';
 import type { Kysely } from 'kysely';
 import type { SslSetting } from './address.ts';
+import { applyTarget } from './apply/apply-target.ts';
+import type { ApplyOptions } from './apply/settings.ts';
 import { type CapturedRows, type CaptureHome, captureSource } from './capture/capture.ts';
 import type { PostgresCaptureOptions } from './capture/options.ts';
 import { openSession } from './client.ts';
@@ -65,6 +68,8 @@ export interface PostgresConnection
   ): CaptureSource<CapturedRows<Tables>>;
   /** A table to load: `load(facts, mirror.table(orders, { mode: 'merge' }))`. */
   table<C extends Columns>(table: Table<C>, options: TableLoadOptions): Target<RowOf<Table<C>>, 'rows', 'table'>;
+  /** Tables that follow a stream of changes: `load(changes, mirror.apply({ schema: 'shop' }))`. */
+  apply(options?: ApplyOptions): ChangeTarget<unknown>;
 }
 
 /** A Postgres database. */
@@ -105,6 +110,21 @@ function connection(connector: 'postgres' | 'aurora', options: PostgresOptions):
     capture: <Tables extends Readonly<Record<string, Table>>>(tables: Tables, capturing?: PostgresCaptureOptions) =>
       captureSource(home(), tables, capturing),
     table: <C extends Columns>(table: Table<C>, loading: TableLoadOptions) => tableTarget(target(), table, loading),
+    apply: (applying: ApplyOptions = {}) =>
+      applyTarget(
+        {
+          connector,
+          label,
+          settings,
+          connection: self,
+          stored: (name, schema, where) => {
+            if (where === null) return selectionOf(home(), { kind: 'relation', name }, schema);
+            const columns = schema.columns.map((column) => quoteIdentifier(column.name)).join(', ');
+            return selectionOf(home(), { kind: 'query', name, text: `SELECT ${columns} FROM ${quoteName(name)} WHERE ${where}` }, schema);
+          },
+        },
+        applying,
+      ),
     sql: () => sqlRunner(open, postgresLedger),
     examine: (context: Context): Promise<readonly Finding[]> => examine(settings, label, context),
     introspect: (context: Context, wanted: { readonly schemas?: readonly string[]; readonly tables?: readonly string[] }) =>

@@ -66,6 +66,7 @@ export const codes = {
   STATE_VERSION: never(2, 'The state database was made by a newer version of Millrace than this one. Use that version, or another database.'),
   STATEMENT_FAILED: never(1, 'The database refused a statement: a syntax error, a missing function or column, or a rule of the database. The message is what the database says.'),
   TABLE_MISSING: never(1, 'The table, view or procedure does not exist, or this user cannot see it.'),
+  TARGET_NOT_EMPTY: never(2, 'A table that a stream is to fill has rows that did not come from it. Empty it if they are not needed, or let the stream go to another table or schema.'),
   TOO_MANY_BAD_ROWS: never(5, 'More rows were rejected than onBadRow allows, so the load was not committed. The rejected rows are in the quarantine.'),
   TYPE_MISMATCH: never(1, 'A value does not fit the type of its column. The message names column, row and value; see onBadRow to set such rows aside.'),
   UNSUPPORTED: never(2, 'This combination is not possible. The message says which part and what to use instead.'),

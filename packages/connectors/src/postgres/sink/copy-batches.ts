@@ -13,13 +13,13 @@ import { binaryEncoder } from '../binary/encode.ts';
 import { formOf } from '../binary/form.ts';
 import { type Copied, type CopyInto, copyText, type Rejecting, sameCount } from './copy-into.ts';
 
-/** Batches in one COPY: in binary form where every type has one that is the same on each server, else as CSV. */
+/** Batches in one COPY: in binary form where every type has one that is the same on each server, else (or if told so) as CSV. */
 export async function copyBatches(
   into: CopyInto,
   schema: RowSchema,
   batches: AsyncIterable<ColumnBatch> | Iterable<ColumnBatch>,
+  binary = schema.columns.every(({ type }) => formOf(type) === 'native'),
 ): Promise<Copied> {
-  const binary = schema.columns.every(({ type }) => formOf(type) === 'native');
   const copy = into.session.copyIn(copyText(into.table, schema, binary ? 'binary' : 'csv'), into.object);
   let sent = 0;
   let bytes = 0;

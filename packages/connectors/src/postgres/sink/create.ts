@@ -12,13 +12,17 @@ export interface Creation {
   readonly text: string;
 }
 
-/** Everything that must exist for the first load, in the order in which it is made. */
-export function creations(table: Table, history: HistoryColumns | null): Creation[] {
+/** Everything that must exist for the first load, in the order in which it is made. A history's rows are told apart by `primary`. */
+export function creations(
+  table: Table,
+  history: HistoryColumns | null,
+  primary: readonly string[] | undefined = table.key && [...table.key, ...(history ? [history.validFrom] : [])],
+): Creation[] {
   const { schema } = parseName(table.name);
   const made: Creation[] = [];
   if (schema !== null) made.push(schemaOf(schema));
   for (const column of table.columns) made.push(...types(column.type));
-  made.push({ of: 'table', name: quoteName(table.name), text: createTable(table, history) });
+  made.push({ of: 'table', name: quoteName(table.name), text: createTable(table, history, primary) });
   if (history && table.key) made.push(currentIndex(table, table.key, history));
   const seen = new Set<string>();
   return made.filter(({ of, name }) => !seen.has(`${of} ${name}`) && seen.add(`${of} ${name}`));
@@ -46,7 +50,7 @@ function types(type: ColumnType): Creation[] {
   return [...types(type.of), ...before, { of: 'type', name, text: `CREATE DOMAIN ${name} AS ${sqlType(type.of)}` }];
 }
 
-function createTable(table: Table, history: HistoryColumns | null): string {
+function createTable(table: Table, history: HistoryColumns | null, primary: readonly string[] | undefined): string {
   const lines = table.columns.map(({ name, type, nullable }) => `${quoteIdentifier(name)} ${sqlType(type)}${nullable ? '' : ' NOT NULL'}`);
   if (history) {
     lines.push(
@@ -55,8 +59,7 @@ function createTable(table: Table, history: HistoryColumns | null): string {
       `${quoteIdentifier(history.isCurrent)} bool NOT NULL`,
     );
   }
-  const key = table.key && [...table.key, ...(history ? [history.validFrom] : [])];
-  if (key) lines.push(`PRIMARY KEY (${key.map((name) => quoteIdentifier(name)).join(', ')})`);
+  if (primary?.length) lines.push(`PRIMARY KEY (${primary.map((name) => quoteIdentifier(name)).join(', ')})`);
   return `CREATE TABLE ${quoteName(table.name)} (\n  ${lines.join(',\n  ')}\n)`;
 }
 

@@ -98,7 +98,7 @@ function addedLabels(real: ColumnType, declared: ColumnType): string[] | null {
 }
 
 /** One error that names every difference. */
-export function driftError(table: Table, found: readonly Difference[], evolving: boolean): MillraceError {
+export function driftError(table: Pick<Table, 'name'>, found: readonly Difference[], evolving: boolean): MillraceError {
   const shown = found.slice(0, 20).map(({ message }) => `  ${message}`);
   const more = found.length > shown.length ? [`  and ${found.length - shown.length} more`] : [];
   return new MillraceError('SCHEMA_DRIFT', {

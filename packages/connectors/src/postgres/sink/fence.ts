@@ -46,7 +46,7 @@ export async function holdFence(session: Session, fence: Fence): Promise<void> {
   if (row?.['epoch'] !== String(fence.epoch)) throw fenced(fence);
 }
 
-const fenced = (fence: Fence): MillraceError =>
+export const fenced = (fence: Fence): MillraceError =>
   new MillraceError('ATTEMPT_FENCED', {
     message: `Attempt ${fence.epoch} at ${fence.key} came too late: a newer one has taken over.`,
     remedy: 'Nothing to do: the newer attempt goes on.',

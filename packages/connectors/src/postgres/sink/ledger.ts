@@ -3,7 +3,8 @@ import { passing } from './failpoints.ts';
 
 /**
  * Millrace's own tables in a target database: who may write (fence), what has been written (applied, checkpoint) and what waits to be
- * (staged). They change only in the transaction of the load that they tell of.
+ * (staged); for change streams how far they are (stream, stream_table, stream_split) and what was set aside (dead_letter). They change only
+ * in the transaction of the data that they tell of.
  */
 const versions: readonly string[] = [
   `CREATE TABLE _millrace.fence (
@@ -41,6 +42,53 @@ const versions: readonly string[] = [
      PRIMARY KEY (load_id, split, epoch)
    );
    COMMENT ON SCHEMA _millrace IS 'Millrace: what has been loaded here, and how far. Loads need it; do not change it by hand.'`,
+  `CREATE TABLE _millrace.stream (
+     pipeline text NOT NULL,
+     step text NOT NULL,
+     epoch int8 NOT NULL,
+     identity json,
+     position text COLLATE "C",
+     begun_at timestamptz NOT NULL DEFAULT now(),
+     moved_at timestamptz,
+     PRIMARY KEY (pipeline, step)
+   );
+   CREATE TABLE _millrace.stream_table (
+     pipeline text NOT NULL,
+     step text NOT NULL,
+     table_name text NOT NULL,
+     target text NOT NULL,
+     made bool NOT NULL,
+     begun bool NOT NULL DEFAULT false,
+     copied text COLLATE "C",
+     shadow text,
+     PRIMARY KEY (pipeline, step, table_name)
+   );
+   CREATE TABLE _millrace.stream_split (
+     pipeline text NOT NULL,
+     step text NOT NULL,
+     table_name text NOT NULL,
+     split text NOT NULL,
+     rows int8 NOT NULL,
+     bytes int8 NOT NULL,
+     PRIMARY KEY (pipeline, step, table_name, split)
+   );
+   CREATE TABLE _millrace.dead_letter (
+     id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+     pipeline text NOT NULL,
+     step text NOT NULL,
+     table_name text NOT NULL,
+     kind text NOT NULL,
+     key json,
+     position text COLLATE "C" NOT NULL,
+     ordinal int8 NOT NULL,
+     row json NOT NULL,
+     error text NOT NULL,
+     set_aside_at timestamptz NOT NULL DEFAULT now(),
+     replayed_at timestamptz
+   );
+   CREATE INDEX dead_letter_stream ON _millrace.dead_letter (pipeline, step, id);
+   COMMENT ON TABLE _millrace.stream IS 'How far change streams have come here. It changes with the data, in one transaction.';
+   COMMENT ON TABLE _millrace.dead_letter IS 'Changes that were set aside since a table refused them.'`,
 ];
 
 /** Any number will do, as long as every Millrace takes the same. */

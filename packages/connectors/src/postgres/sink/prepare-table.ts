@@ -10,7 +10,7 @@ import { readTable } from './read-table.ts';
 import type { RealTable } from './table-columns.ts';
 
 /** Keeps two loads from making or altering the same things at once. */
-const tablesLock = 7_262_114_004;
+export const tablesLock = 7_262_114_004;
 const lockWait = '60s';
 
 /**
@@ -60,7 +60,7 @@ async function create(session: Session, settings: TableSettings): Promise<RealTa
   return existing(await readTable(session, settings.table.name), settings);
 }
 
-async function exists(session: Session, { of, name }: Creation): Promise<boolean> {
+export async function exists(session: Session, { of, name }: Creation): Promise<boolean> {
   const look = { schema: 'to_regnamespace', type: 'to_regtype', table: 'to_regclass', index: 'to_regclass' }[of];
   const [row] = await session.query(`SELECT ${look}($1) IS NOT NULL AS there`, [name]);
   return row?.['there'] === 't';
