@@ -1,9 +1,10 @@
 import { MillraceError } from '@millrace/core';
+import { cdc } from './cdc.ts';
 import { copy } from './copy.ts';
 import { printResult, type Result } from './report.ts';
 
 /** A file for each case; `npm run bench -- copy --json --rows 10000000 --rounds 3`. */
-const cases: Readonly<Record<string, (options: Options) => AsyncIterable<Result>>> = { copy };
+const cases: Readonly<Record<string, (options: Options) => AsyncIterable<Result>>> = { copy, cdc };
 
 export interface Options {
   readonly rows: number;

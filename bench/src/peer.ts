@@ -2,15 +2,26 @@ import { spawn } from 'node:child_process';
 import { MillraceError } from '@millrace/core';
 
 /** Seconds that `psql COPY (FORMAT binary) | psql COPY` takes from `source` to `target`. The rows are counted by the caller. */
-export async function psqlPipe(url: string, source: string, target: string): Promise<number> {
+export async function psqlPipe(url: string, source: string, target: string, to = url): Promise<number> {
   const started = performance.now();
   await shell(
-    'set -o pipefail; psql -qXd "$URL" -c "copy $SOURCE to stdout (format binary)" | psql -qXd "$URL" -c "copy $TARGET from stdin (format binary)"',
+    'set -o pipefail; psql -qXd "$URL" -c "copy $SOURCE to stdout (format binary)" | psql -qXd "$TO" -c "copy $TARGET from stdin (format binary)"',
     {
       URL: url,
+      TO: to,
       SOURCE: source,
       TARGET: target,
     },
+  );
+  return (performance.now() - started) / 1000;
+}
+
+/** Seconds that pg_recvlogical takes to read all changes of a slot up to `end`, which it throws away. */
+export async function receiveLogical(url: string, slot: string, publication: string, end: string): Promise<number> {
+  const started = performance.now();
+  await shell(
+    'pg_recvlogical -d "$URL" --slot "$SLOT" --start --no-loop --endpos "$END" -o proto_version=1 -o publication_names="$PUBLICATION" -o binary=true -f /dev/null',
+    { URL: url, SLOT: slot, PUBLICATION: publication, END: end },
   );
   return (performance.now() - started) / 1000;
 }

@@ -12,6 +12,9 @@ export interface Result {
   /** Resident memory of all our processes together, sampled every 20 ms; the highest of all rounds. */
   readonly peakRssMb: number;
   readonly rounds: number;
+  /** Where the case is about time: ours, and the peer's. `target` is then in milliseconds. */
+  readonly milliseconds?: number;
+  readonly peerMilliseconds?: number;
 }
 
 const widths = [10, 12, 12, 12, 8, 8, 10] as const;
