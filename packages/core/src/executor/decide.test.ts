@@ -13,7 +13,7 @@ import {
   type StageOutput,
   type StoredEvent,
 } from '../state/index.ts';
-import { type Command, decide, isDone, lossesAllowed } from './decide.ts';
+import { type Command, decide, isDone, lossesAllowed, streamLossesAllowed } from './decide.ts';
 import { downstream } from './downstream.ts';
 
 const output: StageOutput = { kind: 'execute', alreadyDone: false, rowsAffected: [1], notices: [], checks: [] };
@@ -222,6 +222,71 @@ describe('a run', () => {
     run.do({ type: 'reopen', from: ['b'] });
     expect(run.now.stages.get('a')?.state.at).toBe('succeeded');
     expect(run.now.stages.get('b')).toMatchObject({ redone: 1, epoch: 2, state: { at: 'waiting' } });
+  });
+});
+
+describe('a stage that follows changes', () => {
+  const retry = { attempts: 3, delayMs: 1000, maxDelayMs: 60_000 };
+  const stream = () => {
+    const run = runOf([stage('a', [], { kind: 'changes', retry })]);
+    run.admit();
+    return run;
+  };
+  const claimAt = (run: ReturnType<typeof stream>, at: Date) => run.do({ type: 'claim', stage: 'a', worker: 'w' }, at);
+  const failAt = (run: ReturnType<typeof stream>, at: Date) =>
+    run.do({ type: 'fail', stage: 'a', epoch: run.now.stages.get('a')?.epoch ?? 0, error: busy, random: 0.5 }, at);
+
+  it('begins to count anew after an attempt that had run well for a minute', () => {
+    const run = stream();
+    run.claim('a');
+    failAt(run, start);
+    run.do({ type: 'wake' }, later(1));
+    claimAt(run, later(1));
+    failAt(run, later(1));
+    expect(run.now.stages.get('a')).toMatchObject({ attempts: 2, state: { at: 'retrying', attempt: 2, next: '2026-03-29T00:01:01.000Z' } });
+    for (let week = 0; week < 5; week++) {
+      run.do({ type: 'wake' }, later(10_080 * week + 2));
+      claimAt(run, later(10_080 * week + 2));
+      failAt(run, later(10_080 * week + 10_000));
+      expect(run.now.stages.get('a')).toMatchObject({ attempts: 1, state: { at: 'retrying', attempt: 1 } });
+    }
+    expect(evolve(run.first, run.log)).toEqual(run.now);
+  });
+
+  it('gives up after the attempts of its plan in a row', () => {
+    const run = stream();
+    for (let i = 0; i < retry.attempts; i++) {
+      run.do({ type: 'wake' }, later(i));
+      claimAt(run, later(i));
+      failAt(run, later(i));
+    }
+    expect(run.now.state).toMatchObject({ at: 'failed', error: busy });
+  });
+
+  it('outlasts many losses of its worker, and forgets them once it has run well', () => {
+    const run = stream();
+    const loseAt = (at: Date) => run.do({ type: 'lose', stage: 'a', epoch: run.now.stages.get('a')?.epoch ?? 0 }, at);
+    for (let i = 1; i < streamLossesAllowed; i++) {
+      claimAt(run, start);
+      loseAt(start);
+    }
+    expect(run.now.stages.get('a')).toMatchObject({ attempts: 0, losses: streamLossesAllowed - 1, state: { at: 'ready' } });
+    claimAt(run, start);
+    loseAt(later(2));
+    expect(run.now.stages.get('a')).toMatchObject({ losses: 1, state: { at: 'ready' } });
+    for (let i = 1; i < streamLossesAllowed; i++) {
+      claimAt(run, later(3));
+      loseAt(later(3));
+    }
+    expect(run.now.state).toMatchObject({ at: 'failed', error: { code: 'STAGE_CRASHED' } });
+    expect(evolve(run.first, run.log)).toEqual(run.now);
+  });
+
+  it('ends where another run has fenced it off, since that one will not give way', () => {
+    const run = stream();
+    run.claim('a');
+    run.fail('a', { ...broken, code: 'ATTEMPT_FENCED' });
+    expect(run.now.state).toMatchObject({ at: 'failed', error: { code: 'ATTEMPT_FENCED' } });
   });
 });
 

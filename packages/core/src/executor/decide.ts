@@ -24,6 +24,10 @@ export type Command =
 
 /** A stage that kills its process each time would go round for ever. */
 export const lossesAllowed = 5;
+/** A stream goes on for months, through restarts of everything below it. */
+export const streamLossesAllowed = 100;
+/** Milliseconds after which an attempt at a stream counts as a fresh start: what went wrong before it is over. */
+export const streamRunsWell = 60_000;
 
 /**
  * What follows from a command: the rules of runs, all of them. Pure: it gets the run and the time and returns events, none
@@ -111,26 +115,38 @@ function afterAttempt(
   switch (command.type) {
     case 'fail': {
       const { error } = command;
-      const verdict = judge(error, attempt, planStage(run, id).retry, command.random);
-      if (verdict.kind === 'give-up') return emit({ type: 'stage.failed', stage: id, attempt, error });
-      if (verdict.kind === 'lost') return lose(stage, attempt, emit);
+      const { kind, retry } = planStage(run, id);
+      const counted = afresh(run, stage, now) ? 1 : attempt;
+      const verdict = judge(error, counted, retry, command.random);
+      // Ours is the newest attempt of this run: whoever has fenced it off belongs to another one, and will not give way.
+      const taken = kind === 'changes' && error.code === 'ATTEMPT_FENCED';
+      if (verdict.kind === 'give-up' || taken) return emit({ type: 'stage.failed', stage: id, attempt, error });
+      if (verdict.kind === 'lost') return lose(run, stage, attempt, now, emit);
       const next = new Date(now.getTime() + verdict.delayMs).toISOString();
-      return emit({ type: 'stage.retrying', stage: id, attempt, next, error });
+      return emit({ type: 'stage.retrying', stage: id, attempt: counted, next, error });
     }
     case 'release':
       return emit({ type: 'stage.released', stage: id, epoch: stage.epoch, because: 'released' });
     case 'lose':
-      return lose(stage, attempt, emit);
+      return lose(run, stage, attempt, now, emit);
     default:
       return command satisfies never;
   }
 }
 
-function lose({ id, epoch, losses }: StageRecord, attempt: number, emit: (event: RunEvent) => void): void {
-  if (losses + 1 < lossesAllowed) return emit({ type: 'stage.released', stage: id, epoch, because: 'lost' });
+/** True for an attempt at a stream that had run well for a while. */
+function afresh(run: RunRecord, { id, state }: StageRecord, now: Date): boolean {
+  return planStage(run, id).kind === 'changes' && state.at === 'running' && now.getTime() - Date.parse(state.since) >= streamRunsWell;
+}
+
+function lose(run: RunRecord, stage: StageRecord, attempt: number, now: Date, emit: (event: RunEvent) => void): void {
+  const { id, epoch, losses } = stage;
+  const allowed = planStage(run, id).kind === 'changes' ? streamLossesAllowed : lossesAllowed;
+  if (afresh(run, stage, now)) return emit({ type: 'stage.released', stage: id, epoch, because: 'lost', afresh: true });
+  if (losses + 1 < allowed) return emit({ type: 'stage.released', stage: id, epoch, because: 'lost' });
   const error: StoredError = {
     code: 'STAGE_CRASHED',
-    message: `The worker of stage "${id}" has gone away without a word ${lossesAllowed} times in a row.`,
+    message: `The worker of stage "${id}" has gone away without a word ${allowed} times in a row.`,
     remedy: 'Look whether the machine ran out of memory; lower the concurrency or the memory of the environment, then retry the run.',
     facts: { stage: id },
   };

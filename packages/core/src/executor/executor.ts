@@ -20,9 +20,11 @@ export interface Executor {
    * Makes a run and begins to work on it. With an `idempotencyKey` that a run of the pipeline has already, answers that run.
    *
    * Without a key, a run of the same pipeline that was left unfinished by a process which is gone is taken up instead
-   * (`continued`), unless `unfinished` says otherwise.
+   * (`continued`), unless `unfinished` says otherwise. One that follows changes is ended instead, and a new one begins: where the
+   * stream is the targets know.
    *
    * @throws PLAN_CHANGED where the unfinished run was made from another version · PIPELINE_INVALID · CONFIG_INVALID
+   * @throws RUN_HELD where the pipeline follows changes and another process does so already
    */
   start(request: StartRequest): Promise<Started>;
   /** Goes on with a run that nobody works on: queued, running without a worker, failed, partial or cancelled. @throws RUN_NOT_FOUND, PLAN_CHANGED */
@@ -58,6 +60,8 @@ export interface StartRequest {
   /** The step from which on stages are run; those before it count as done. */
   readonly from?: string;
   readonly fullRefresh?: boolean;
+  /** `caught-up`: a stream ends when it has everything that was there when it began. */
+  readonly until?: 'caught-up';
   readonly idempotencyKey?: string;
   /** What to do where an unfinished run of the pipeline was left behind: go on with that one (default), or make a new one that waits. */
   readonly unfinished?: 'continue' | 'queue';

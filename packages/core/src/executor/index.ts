@@ -1,3 +1,3 @@
-export { type Command, decide, isDone, lossesAllowed } from './decide.ts';
+export { type Command, decide, isDone, lossesAllowed, streamLossesAllowed, streamRunsWell } from './decide.ts';
 export { downstream, stagesById } from './downstream.ts';
 export type { Executor, RunDetail, StageDetail, Started, StartRequest, WatchEvent } from './executor.ts';

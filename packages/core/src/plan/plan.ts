@@ -56,6 +56,9 @@ export interface PlanStage {
   readonly onFailure: 'stop' | 'continue';
 }
 
+/** True for pipelines that run until somebody stops them. */
+export const followsChanges = ({ stages }: Pick<Plan, 'stages'>): boolean => stages.some(({ kind }) => kind === 'changes');
+
 /** How rows travel through a stage, cheapest first. */
 export type Lane = 'server' | 'bytes' | 'duckdb' | 'columns' | 'rows';
 

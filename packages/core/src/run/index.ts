@@ -7,4 +7,4 @@ export { rejectedSchema } from './reject-spool.ts';
 export { judge, type Verdict } from './retry.ts';
 export { batchesOf } from './route.ts';
 export { runStage, stageTimeout } from './run-stage.ts';
-export type { AttemptProgress, StageJob, StagePorts, StreamRequest } from './stage-job.ts';
+export type { AttemptProgress, StageJob, StagePorts } from './stage-job.ts';

@@ -40,7 +40,8 @@ export async function runStage(job: StageJob, pipeline: Pipeline, ports: StagePo
     return output;
   } catch (error) {
     // A call that was broken off may reject with anything; the reason is why.
-    throw signal.aborted ? signal.reason : error;
+    if (signal.aborted) throw signal.reason;
+    throw job.stage.kind === 'changes' && ports.ending?.aborted ? ports.ending.reason : error;
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Context, FilesRef, Log, ReadPlan, RunFacts, StagedPart } from '../connector/index.ts';
 import type { StoredError } from '../error/index.ts';
 import type { PlanStage } from '../plan/index.ts';
-import type { EarlierAttempt, StageProgress } from '../state/index.ts';
+import type { EarlierAttempt, StageProgress, StreamRequest } from '../state/index.ts';
 
 /** One attempt at a stage, as plain data: it goes to the process that runs it. */
 export interface StageJob {
@@ -28,6 +28,11 @@ export interface StageJob {
 export interface StagePorts extends Pick<Context, 'secret' | 'now' | 'spool'> {
   /** Aborts on cancel, shutdown and a lost lease, with a MillraceError as the reason. */
   readonly signal: AbortSignal;
+  /**
+   * Aborts before `signal` where there is time to come to a good end: a stage that follows changes then makes durable what it has
+   * applied, and rejects with the reason. Other stages take no notice.
+   */
+  readonly ending?: AbortSignal;
   readonly log: Log;
   /** Called as often as something moves; whoever listens takes what it needs. */
   progress(state: AttemptProgress): void;
@@ -41,13 +46,6 @@ export interface StagePorts extends Pick<Context, 'secret' | 'now' | 'spool'> {
   streamRequests?(): Promise<readonly StreamRequest[]>;
   /** The request was done, or why not. */
   answerRequest?(id: string, error: StoredError | null): Promise<void>;
-}
-
-/** `millrace resync <pipeline> --table t`: copies tables again while the stream goes on. */
-export interface StreamRequest {
-  readonly id: string;
-  readonly kind: 'resync';
-  readonly tables: readonly string[];
 }
 
 export type AttemptProgress = Pick<StageProgress, 'phase' | 'rows' | 'bytes' | 'splits' | 'estimate' | 'stream'>;

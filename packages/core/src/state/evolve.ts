@@ -86,11 +86,16 @@ function afterStageEvent(stage: StageRecord, event: StageEvent, at: string): Sta
       return { ...stage, epoch, attempts: stage.attempts + 1, state: { at: 'running', attempt, epoch, worker, since: at } };
     }
     case 'stage.released': {
-      const losses = event.because === 'lost' ? stage.losses + 1 : 0;
+      const losses = event.because === 'lost' ? (event.afresh ? 0 : stage.losses) + 1 : 0;
       return { ...stage, attempts: stage.attempts - 1, losses, state: { at: 'ready', since: at } };
     }
     case 'stage.retrying':
-      return { ...stage, losses: 0, state: { at: 'retrying', attempt: event.attempt, next: event.next, error: event.error } };
+      return {
+        ...stage,
+        attempts: event.attempt,
+        losses: 0,
+        state: { at: 'retrying', attempt: event.attempt, next: event.next, error: event.error },
+      };
     case 'stage.succeeded':
       return { ...stage, losses: 0, state: { at: 'succeeded', since: at, attempt: event.attempt, output: event.output } };
     case 'stage.failed':

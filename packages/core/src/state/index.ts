@@ -35,4 +35,5 @@ export {
   type WorkerHold,
   type WorkerInfo,
 } from './store.ts';
+export type { StoredStream, StoredStreamRequest, StreamKey, StreamRequest } from './stream-request.ts';
 export { type AttemptDetail, attemptResult, type RunFilter, type RunSummary, summarise } from './summary.ts';

@@ -17,6 +17,7 @@ import {
   type WakeUp,
   type WorkerInfo,
 } from './store.ts';
+import type { StoredStream, StoredStreamRequest } from './stream-request.ts';
 import { type AttemptDetail, attemptResult, summarise } from './summary.ts';
 
 /** A store that forgets, for `runLocal` and tests: the same promises as the one in Postgres, for one process. */
@@ -25,6 +26,8 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
   const workers = new Map<string, WorkerInfo>();
   const listeners = new Set<(run: RunId) => void>();
   const logs: LogLine[] = [];
+  const streams = new Map<string, StoredStream>();
+  const requests = new Map<string, StoredStreamRequest>();
 
   const kept = (id: RunId): Kept => {
     const found = runs.get(id);
@@ -181,6 +184,24 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
     },
     attempts: async (id) => kept(id).attempts,
     progress: async (id) => [...kept(id).progress.values()],
+    streams: async (pipeline) => [...streams.values()].filter((stream) => pipeline === undefined || stream.pipeline === pipeline),
+    async requestStream({ pipeline, step }, { kind, tables }) {
+      const id = `request-${requests.size + 1}`;
+      const request = { id, pipeline, step, kind, tables, requestedAt: now().toISOString(), answeredAt: null, error: null };
+      requests.set(id, request);
+      return request;
+    },
+    openRequests: async ({ pipeline, step }) =>
+      [...requests.values()].flatMap((request) =>
+        request.pipeline === pipeline && request.step === step && request.answeredAt === null
+          ? [{ id: request.id, kind: request.kind, tables: request.tables }]
+          : [],
+      ),
+    async answerRequest(id, error) {
+      const request = requests.get(id);
+      if (request?.answeredAt === null) requests.set(id, { ...request, answeredAt: now().toISOString(), error });
+    },
+    streamRequest: async (id) => requests.get(id) ?? null,
     leases: async (id) => leasesOf(kept(id)).map((lease) => ({ ...lease, workerGone: gone(lease.worker) })),
     async lastOutput(pipeline, stage) {
       const states = [...runs.values()]
@@ -198,11 +219,17 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
     },
   };
 
+  function keepStream({ record }: Kept, progress: StageProgress): void {
+    const { pipeline } = record.request;
+    streams.set(JSON.stringify([pipeline, progress.stage]), { pipeline, step: progress.stage, at: now().toISOString(), progress });
+  }
+
   function renew(run: Kept, worker: string, { stage, epoch, progress }: HeldLease): RenewedLease {
     const renewed = { run: run.record.id, stage, epoch };
     if (!holds(run, { ...renewed, worker })) return { ...renewed, fate: 'lost' };
     run.leases.set(stage, { worker, until: now().getTime() + (workers.get(worker)?.leaseMs ?? 60_000) });
     if (progress) run.progress.set(stage, progress);
+    if (progress?.stream) keepStream(run, progress);
     return { ...renewed, fate: run.record.cancelRequestedAt === null ? 'held' : 'cancel-requested' };
   }
 }

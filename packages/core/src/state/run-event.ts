@@ -17,12 +17,22 @@ export type RunEvent =
   | {
       readonly type: 'stage.retrying';
       readonly stage: string;
+      /** Of a stream that had run well for a while it is 1 again: the next one counts from there. */
       readonly attempt: number;
       readonly next: string;
       readonly error: StoredError;
     }
-  /** Back to ready without an attempt spent: the worker shuts down (`released`) or has not been heard of (`lost`). */
-  | { readonly type: 'stage.released'; readonly stage: string; readonly epoch: number; readonly because: 'released' | 'lost' }
+  /**
+   * Back to ready without an attempt spent: the worker shuts down (`released`) or has not been heard of (`lost`). `afresh`: a stream that
+   * had run well for a while, so that earlier losses do not count any more.
+   */
+  | {
+      readonly type: 'stage.released';
+      readonly stage: string;
+      readonly epoch: number;
+      readonly because: 'released' | 'lost';
+      readonly afresh?: true;
+    }
   | { readonly type: 'stage.succeeded'; readonly stage: string; readonly attempt: number; readonly output: StageOutput }
   | { readonly type: 'stage.failed'; readonly stage: string; readonly attempt: number; readonly error: StoredError }
   | { readonly type: 'stage.cancelled'; readonly stage: string }

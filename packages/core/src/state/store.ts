@@ -1,9 +1,10 @@
 import type { ReadPlan, StagedPart } from '../connector/index.ts';
-import { MillraceError } from '../error/index.ts';
+import { MillraceError, type StoredError } from '../error/index.ts';
 import type { Plan } from '../plan/index.ts';
 import type { LogLine, StageProgress } from './progress.ts';
 import type { RunEvent, StoredEvent } from './run-event.ts';
 import type { RunId, RunRecord, RunRequest, StageOutput } from './run-state.ts';
+import type { StoredStream, StoredStreamRequest, StreamKey, StreamRequest } from './stream-request.ts';
 import type { AttemptDetail, RunFilter, RunSummary } from './summary.ts';
 
 /**
@@ -81,6 +82,15 @@ export interface RunStore extends AsyncDisposable {
   attempts(run: RunId): Promise<(AttemptDetail & { readonly stage: string })[]>;
   /** The last stored progress of the stages that run. */
   progress(run: RunId): Promise<StageProgress[]>;
+  /** The last progress of every stage that follows changes, of all pipelines or of one: it outlives the attempt, and the run. */
+  streams(pipeline?: string): Promise<StoredStream[]>;
+  /** Asks something of a stream; whoever follows it finds it within a second or so, or when it is followed again. */
+  requestStream(stream: StreamKey, request: Omit<StreamRequest, 'id'>): Promise<StoredStreamRequest>;
+  /** What was asked of a stream and not answered, oldest first. */
+  openRequests(stream: StreamKey): Promise<StreamRequest[]>;
+  /** The first answer counts. */
+  answerRequest(id: string, error: StoredError | null): Promise<void>;
+  streamRequest(id: string): Promise<StoredStreamRequest | null>;
   /** When the lease of each running stage is over, and whether its worker is gone. */
   leases(run: RunId): Promise<LeaseState[]>;
   /** What a stage did in the newest run of the pipeline in which it succeeded. */

@@ -14,6 +14,7 @@ import {
   type RunRecord,
   type RunStore,
   type StageOutput,
+  type StageProgress,
   type WorkerHold,
 } from '../state/index.ts';
 import { planOf, requestFor, stageOf } from './plans.ts';
@@ -296,6 +297,55 @@ export function runStoreConformance(test: Test, fresh: () => Promise<{ readonly 
     assert.equal(attempts[0]?.error?.message, 'away');
   });
 
+  withStore('where a stream was last outlives its attempt, its run and the process', async ({ store, open, create, obey, started }) => {
+    const run = await create({ pipeline: 'streams' });
+    const lease = await started(run.id, 'a');
+    assert.deepEqual(await store.streams(), []);
+    const progress = streaming(run.id, 'a', 'first');
+    await store.renew('w1', [{ ...lease, progress }]);
+    await store.renew('w1', [{ ...lease, progress: null }]);
+    const [kept] = await store.streams('streams');
+    assert.deepEqual({ ...kept, at: '' }, { pipeline: 'streams', step: 'a', at: '', progress });
+    await obey(run.id, { type: 'lose', stage: 'a', epoch: 1 });
+    const again = await started(run.id, 'a', 'w2');
+    // Whoever has lost the lease does not tell where the stream is.
+    await store.renew('w1', [{ ...lease, progress: streaming(run.id, 'a', 'late') }]);
+    await store.renew('w2', [{ ...again, progress: streaming(run.id, 'a', 'second') }]);
+    await obey(run.id, { type: 'succeed', stage: 'a', epoch: 2, output });
+    await using other = await open();
+    const all = await other.streams();
+    assert.deepEqual(
+      all.map(({ progress: last }) => last.stream?.position),
+      ['second'],
+    );
+    assert.deepEqual(await other.streams('nothing'), []);
+  });
+
+  withStore('what is asked of a stream is open until it is answered, once', async ({ store }) => {
+    const stream = { pipeline: 'streams', step: 'changes' };
+    const first = await store.requestStream(stream, { kind: 'resync', tables: ['orders', 'we"ird'] });
+    const second = await store.requestStream(stream, { kind: 'resync', tables: ['customers'] });
+    await store.requestStream({ ...stream, step: 'other' }, { kind: 'resync', tables: ['x'] });
+    assert.deepEqual(
+      (await store.openRequests(stream)).map(({ id, kind, tables }) => ({ id, kind, tables })),
+      [
+        { id: first.id, kind: 'resync', tables: ['orders', 'we"ird'] },
+        { id: second.id, kind: 'resync', tables: ['customers'] },
+      ],
+    );
+    await store.answerRequest(first.id, away);
+    await store.answerRequest(first.id, null);
+    const answered = await store.streamRequest(first.id);
+    assert.equal(answered?.error?.code, away.code);
+    assert.ok(answered?.answeredAt !== null);
+    assert.deepEqual({ ...answered, answeredAt: null, error: null }, first);
+    assert.deepEqual(
+      (await store.openRequests(stream)).map(({ id }) => id),
+      [second.id],
+    );
+    assert.equal(await store.streamRequest('nope'), null);
+  });
+
   withStore('logs come in order and in pages', async ({ store, create }) => {
     const run = await create();
     const lines = Array.from({ length: 5 }, (_, i) => ({
@@ -366,6 +416,34 @@ export function runStoreConformance(test: Test, fresh: () => Promise<{ readonly 
     stop();
     assert.ok(heard.size > 0);
   });
+}
+
+function streaming(run: RunId, stage: string, position: string): StageProgress {
+  return {
+    run,
+    stage,
+    epoch: 1,
+    phase: 'streaming',
+    rows: 5,
+    bytes: 6,
+    splits: { done: 0, total: 0 },
+    estimate: { rows: null, bytes: null },
+    stream: {
+      source: 'secret(SHOP_URL)',
+      slot: 'millrace_streams_a',
+      tables: { orders: { at: 'ready' }, customers: { at: 'copying', splits: { done: 1, total: 3 } } },
+      sinks: [{ name: 'mirrored', object: 'shop', position, deadLetters: 0 }],
+      position,
+      transactions: 3,
+      changes: 5,
+      changesPerSecond: 2,
+      lagMs: 14,
+      health: null,
+      at: '2026-03-29T00:00:00.000Z',
+    },
+    memory: 1,
+    elapsedMs: 2,
+  };
 }
 
 interface World {

@@ -1,12 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   decide,
+  followsChanges,
   isEnded,
   MillraceError,
   makeRunId,
   type Plan,
+  type Rival,
   type RunDetail,
   type RunId,
   type RunRecord,
@@ -15,6 +18,10 @@ import {
   type StageProgress,
   type Started,
   type StartRequest,
+  type StoredStream,
+  type StoredStreamRequest,
+  type StreamKey,
+  type StreamRequest,
 } from '@millrace/core/runtime';
 import { inlineDispatch } from '../dispatch/inline.ts';
 import { redactor } from '../secrets/redact.ts';
@@ -58,21 +65,72 @@ class Local implements LocalExecutor {
     const worker = await this.#working();
     const plan = request.plan ?? (await worker.processes.plan(this.#spec(file)));
     worker.processes.warm(this.#spec(file), plan.fingerprint);
+    if (followsChanges(plan) && request.idempotencyKey === undefined)
+      return { run: await this.#startStream({ ...request, file }, plan), continued: false };
     if (request.unfinished !== 'queue' && request.idempotencyKey === undefined) {
       const left = await this.#leftBehind(plan);
       if (left) return { run: left, continued: true };
     }
+    const made = await this.#create({ ...request, file }, plan);
+    if (made.created) worker.nudge();
+    else await this.#takeUp(made.run.id); // where nobody works on it
+    return { run: made.run, continued: !made.created };
+  }
+
+  async #create(request: StartRequest, plan: Plan): ReturnType<RunStore['create']> {
     const id = makeRunId(new Date(), Math.random);
     const made = await this.#store.create({
       id,
-      request: await runRequest({ ...request, file }, plan, this.#store, new Date()),
+      request: await runRequest(request, plan, this.#store, new Date()),
       plan,
       queue: this.#queue,
     });
     passing('worker.run.created');
-    if (made.created) worker.nudge();
-    else await this.#takeUp(made.run.id); // where nobody works on it
-    return { run: made.run, continued: !made.created };
+    return made;
+  }
+
+  /**
+   * A run that follows changes begins at once or not at all. One that was left behind is ended: all that it knew is at the targets.
+   *
+   * @throws RUN_HELD
+   */
+  async #startStream(request: StartRequest, plan: Plan): Promise<RunRecord> {
+    await this.#endLeftBehind(plan.pipeline);
+    const { run } = await this.#create(request, plan);
+    for (;;) {
+      const rival = await this.#admitAlone(run.id);
+      if (rival === undefined) break;
+      if (!rival.abandoned) {
+        await this.cancel(run.id);
+        throw streamHeld(plan.pipeline, rival.run);
+      }
+      await this.#endLeftBehind(plan.pipeline);
+      await sleep(100); // its stage may have to be lost first
+    }
+    if (request.fullRefresh) await this.#answerAll(plan);
+    await this.#working().then((worker) => worker.nudge());
+    return this.#store.read(run.id);
+  }
+
+  async #endLeftBehind(pipeline: string): Promise<void> {
+    const open = await this.#store.list({ pipeline, states: ['queued', 'running'], limit: 1000 });
+    for (const { id, abandoned } of open) if (abandoned) await this.cancel(id);
+  }
+
+  /** Admits the run, or answers which one stands in its way. */
+  async #admitAlone(id: RunId): Promise<Rival | undefined> {
+    let rival: Rival | undefined;
+    await this.#store.admission(id, (record, now, rivals) => {
+      rival = record.state.at === 'queued' ? (rivals.find(({ abandoned }) => !abandoned) ?? rivals[0]) : undefined;
+      return decide(record, { type: 'admit', rivals, limit: 1 }, now);
+    });
+    return rival;
+  }
+
+  /** What was asked of the stream while nobody followed it: everything is copied again anyway. */
+  async #answerAll({ pipeline, stages }: Plan): Promise<void> {
+    for (const { id: step } of stages.filter(({ kind }) => kind === 'changes'))
+      for (const { id } of await this.#store.openRequests({ pipeline, step })) await this.#store.answerRequest(id, null);
   }
 
   /** The oldest unfinished run of the pipeline that nobody works on; ours from here on. */
@@ -175,6 +233,18 @@ class Local implements LocalExecutor {
     return { run, abandoned, stages, waits: whyRunWaits(run, abandoned) };
   }
 
+  streams(pipeline?: string): Promise<StoredStream[]> {
+    return this.#store.streams(pipeline);
+  }
+
+  requestStream(stream: StreamKey, request: Omit<StreamRequest, 'id'>): Promise<StoredStreamRequest> {
+    return this.#store.requestStream(stream, request);
+  }
+
+  streamRequest(id: string): Promise<StoredStreamRequest | null> {
+    return patiently(() => this.#store.streamRequest(id));
+  }
+
   logs(run: RunId, options: { readonly stage?: string; readonly follow?: boolean; readonly signal?: AbortSignal } = {}) {
     return logLines(this.#store, this.#live, run, options);
   }
@@ -260,6 +330,14 @@ function planChanged(run: RunRecord): MillraceError {
     message: `Run ${run.id} of "${run.request.pipeline}" is unfinished, and the pipeline file is another version than the one it was made from.`,
     remedy: `Check out that version to go on with it, or give it up: millrace runs cancel ${run.id}`,
     facts: { run: run.id, fingerprint: run.plan.fingerprint },
+  });
+}
+
+function streamHeld(pipeline: string, run: RunId): MillraceError {
+  return new MillraceError('RUN_HELD', {
+    message: `"${pipeline}" runs already: run ${run} follows its changes.`,
+    remedy: `Look at it with "millrace status ${pipeline}", or end it with "millrace runs cancel ${run}".`,
+    facts: { pipeline, run },
   });
 }
 

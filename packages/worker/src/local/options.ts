@@ -1,4 +1,13 @@
-import type { Environment, Executor, RunId, RunRecord } from '@millrace/core/runtime';
+import type {
+  Environment,
+  Executor,
+  RunId,
+  RunRecord,
+  StoredStream,
+  StoredStreamRequest,
+  StreamKey,
+  StreamRequest,
+} from '@millrace/core/runtime';
 
 export interface LocalOptions {
   /** URL of the Postgres database that keeps runs. Its schema `millrace` is made and kept up to date. */
@@ -20,6 +29,11 @@ export interface LocalOptions {
 export interface LocalExecutor extends Executor, AsyncDisposable {
   /** The run as it has ended. Rejects with the signal's reason where that aborts first. */
   finished(run: RunId, options?: { readonly signal?: AbortSignal }): Promise<RunRecord>;
+  /** What was last heard of the streams of a pipeline, or of all pipelines: also of those that nobody follows now. */
+  streams(pipeline?: string): Promise<StoredStream[]>;
+  /** Asks a stream to copy tables again while it goes on. `streamRequest` tells when it is done. */
+  requestStream(stream: StreamKey, request: Omit<StreamRequest, 'id'>): Promise<StoredStreamRequest>;
+  streamRequest(id: string): Promise<StoredStreamRequest | null>;
   /** What disposing does; for SIGTERM and SIGINT. A second call kills at once. */
   drain(): Promise<void>;
 }

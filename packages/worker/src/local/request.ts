@@ -21,6 +21,7 @@ export async function runRequest(request: StartRequest, plan: Plan, store: RunSt
       : null,
     params: paramsOf(plan, request.params ?? {}),
     fullRefresh: request.fullRefresh ?? false,
+    ...(request.until && { until: request.until }),
     omitted: await omittedStages(request, plan, store),
     file: request.file,
     idempotencyKey: request.idempotencyKey ?? null,

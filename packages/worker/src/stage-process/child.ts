@@ -4,8 +4,10 @@ import {
   plainJson,
   restoreError,
   runStage,
+  type StageJob,
   type StageOutput,
   type StoredError,
+  type StreamRequest,
   storeFailure,
 } from '@millrace/core/runtime';
 import { type LoadedPipeline, loadPipeline } from '../load/load.ts';
@@ -22,8 +24,8 @@ import { throttled } from './throttle.ts';
 const send = (message: FromProcess): void => void process.send?.(message);
 
 let loading: { readonly pipeline: Promise<LoadedPipeline>; readonly secrets: Secrets } | undefined;
-let stop: AbortController | undefined;
-const waiting = new Map<number, { readonly resolve: () => void; readonly reject: (error: Error) => void }>();
+let running: Running | undefined;
+const waiting = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }>();
 
 process.on('message', (message: ToProcess) => {
   switch (message.type) {
@@ -39,11 +41,11 @@ process.on('message', (message: ToProcess) => {
     case 'run':
       return void run(message);
     case 'stop':
-      return stop?.abort(restoreError(message.reason));
+      return running?.end(message);
     case 'stored': {
       const request = waiting.get(message.id);
       waiting.delete(message.id);
-      return message.error ? request?.reject(restoreError(message.error)) : request?.resolve();
+      return message.error ? request?.reject(restoreError(message.error)) : request?.resolve(message.value);
     }
     default:
       message satisfies never;
@@ -68,7 +70,8 @@ async function tellPlan(): Promise<void> {
 async function run({ job, fingerprint, spool }: Extract<ToProcess, { type: 'run' }>): Promise<void> {
   const { pipeline, secrets } = loading as NonNullable<typeof loading>;
   const started = performance.now();
-  stop = new AbortController();
+  const own = new Running(job);
+  running = own;
   const progress = throttled((state: Extract<FromProcess, { type: 'progress' }>['progress']) =>
     send({ type: 'progress', progress: state, memory: process.memoryUsage.rss(), elapsedMs: Math.round(performance.now() - started) }),
   );
@@ -78,7 +81,8 @@ async function run({ job, fingerprint, spool }: Extract<ToProcess, { type: 'run'
     const plan = compile(loaded.pipeline);
     if (plan.fingerprint !== fingerprint) throw planChanged(loaded, fingerprint);
     const output: StageOutput = await runStage(job, loaded.pipeline, {
-      signal: stop.signal,
+      signal: own.signal,
+      ending: own.ending,
       secret: async (ref) => {
         const value = await secrets.get(ref);
         send({ type: 'secret', value });
@@ -91,17 +95,56 @@ async function run({ job, fingerprint, spool }: Extract<ToProcess, { type: 'run'
         warn: (message, facts) => log(secrets, 'warn', message, facts),
       },
       progress: progress.tell,
-      storePlan: (read) => ask({ type: 'plan', plan: plain(read) }),
-      storePart: (part) => ask({ type: 'part', part: plain(part) }),
-      forgetParts: () => ask({ type: 'forget-parts' }),
+      storePlan: async (read) => void (await ask({ type: 'plan', plan: plain(read) })),
+      storePart: async (part) => void (await ask({ type: 'part', part: plain(part) })),
+      forgetParts: async () => void (await ask({ type: 'forget-parts' })),
+      streamRequests: async () => (await ask({ type: 'stream-requests' })) as readonly StreamRequest[],
+      answerRequest: async (id, error) => void (await ask({ type: 'answer-request', id, error: error && redactError(error, secrets) })),
     });
     outcome = { type: 'succeeded', output: plain(output) };
   } catch (error) {
     outcome = { type: 'failed', error: failure(error) };
   }
-  stop = undefined;
+  own[Symbol.dispose]();
+  running = undefined;
   progress.flush();
   send(outcome);
+}
+
+/** Of the grace period, what a stage has for a good end before it is broken off, and can still close its connections. */
+const gentleShare = 0.7;
+
+/** The stage that runs, and how it is asked to end. */
+class Running implements Disposable {
+  readonly #stop = new AbortController();
+  readonly #ending = new AbortController();
+  readonly #gentle: boolean;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor({ stage }: StageJob) {
+    this.#gentle = stage.kind === 'changes';
+  }
+
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  get ending(): AbortSignal {
+    return this.#ending.signal;
+  }
+
+  /** A stream that nobody else has taken over has time to make durable what it has applied. */
+  end({ reason, graceMs }: Extract<ToProcess, { type: 'stop' }>): void {
+    const error = restoreError(reason);
+    this.#ending.abort(error);
+    const gently = this.#gentle && (reason.code === 'SHUTDOWN' || reason.code === 'RUN_CANCELLED');
+    if (gently) this.#timer ??= setTimeout(() => this.#stop.abort(error), graceMs * gentleShare);
+    else this.#stop.abort(error);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
 }
 
 /** As it will come back from the store: a schema may be a live table with functions in it. */
@@ -111,7 +154,7 @@ let asked = 0;
 let logsUnderway = 0;
 const mostLogsUnderway = 5_000;
 
-function ask(what: StoreRequest): Promise<void> {
+function ask(what: StoreRequest): Promise<unknown> {
   const id = ++asked;
   return new Promise((resolve, reject) => {
     waiting.set(id, { resolve, reject });

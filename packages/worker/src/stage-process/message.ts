@@ -17,7 +17,7 @@ import type {
  *   worker ──plan──▶ process ──plan | failed──▶ worker     what the file compiles to
  *   worker ──run───▶ process      one stage at a time
  *   worker ──stop──▶ process      end the stage; whoever does not within the grace period is killed
- *   process ──store──▶ worker ──stored──▶ process     the state store is the worker's
+ *   process ──store──▶ worker ──stored──▶ process     the state store is the worker's; it answers with a value where one was asked for
  *   process ──progress, log, secret──▶ worker
  *   process ──succeeded | failed──▶ worker            the outcome of `run`
  *
@@ -28,8 +28,8 @@ export type ToProcess =
   | { readonly type: 'load'; readonly file: string; readonly directory: string; readonly sources: NonNullable<Environment['secrets']> }
   | { readonly type: 'plan' }
   | { readonly type: 'run'; readonly job: StageJob; readonly fingerprint: string; readonly spool: string }
-  | { readonly type: 'stop'; readonly reason: StoredError }
-  | { readonly type: 'stored'; readonly id: number; readonly error: StoredError | null };
+  | { readonly type: 'stop'; readonly reason: StoredError; readonly graceMs: number }
+  | { readonly type: 'stored'; readonly id: number; readonly error: StoredError | null; readonly value?: unknown };
 
 export type FromProcess =
   | { readonly type: 'plan'; readonly plan: Plan }
@@ -44,4 +44,7 @@ export type FromProcess =
 export type StoreRequest =
   | { readonly type: 'plan'; readonly plan: ReadPlan }
   | { readonly type: 'part'; readonly part: StagedPart }
-  | { readonly type: 'forget-parts' };
+  | { readonly type: 'forget-parts' }
+  /** Answered with `StreamRequest[]`. */
+  | { readonly type: 'stream-requests' }
+  | { readonly type: 'answer-request'; readonly id: string; readonly error: StoredError | null };

@@ -24,7 +24,7 @@ export interface StageListener {
   progress(message: Extract<FromProcess, { type: 'progress' }>): void;
   log(line: Extract<FromProcess, { type: 'log' }>['line']): void;
   secret(value: string): void;
-  store(request: StoreRequest): Promise<void>;
+  store(request: StoreRequest): Promise<unknown>;
   redact(text: string): string;
 }
 
@@ -115,7 +115,7 @@ export class StageProcess {
     if (!this.#finish || (this.#stopping && graceMs > 0)) return;
     clearTimeout(this.#stopping?.timer);
     this.#stopping = { reason, timer: setTimeout(() => this.kill(), graceMs) };
-    this.#send({ type: 'stop', reason });
+    this.#send({ type: 'stop', reason, graceMs });
   }
 
   kill(): void {
@@ -153,11 +153,11 @@ export class StageProcess {
   }
 
   async #store(id: number, what: StoreRequest): Promise<void> {
-    const error = await this.#listener?.store(what).then(
-      () => null,
-      (failure: unknown) => storeError(failure),
-    );
-    this.#send({ type: 'stored', id, error: error ?? null });
+    try {
+      this.#send({ type: 'stored', id, error: null, value: await this.#listener?.store(what) });
+    } catch (error) {
+      this.#send({ type: 'stored', id, error: storeError(error) });
+    }
   }
 
   #ended(how: string): void {

@@ -13,16 +13,22 @@ import type { StateDatabase } from './schema.ts';
 
 type Db = Kysely<StateDatabase>;
 
-/** All leases of a worker in one statement, and the sign that it lives. */
+/** All leases of a worker in one statement, and the sign that it lives. Where a stream is stays known when its stage has ended. */
 export async function renew(db: Db, worker: string, held: readonly HeldLease[]): Promise<RenewedLease[]> {
   await db.updateTable('worker').set({ seen_at: sql<Date>`clock_timestamp()` }).where('id', '=', worker).execute();
   if (held.length === 0) return [];
   const { rows } = await sql<{ run: string; stage: string; epoch: number; cancelled: boolean }>`
-    update millrace.stage s set progress = coalesce(h.progress, s.progress),
-      lease_until = clock_timestamp() + coalesce((select lease_ms from millrace.worker w where w.id = ${worker}), 60000) * interval '1 ms'
-    from json_to_recordset(${json(held)}::json) as h(run text, stage text, epoch int, progress json), millrace.run r
-    where s.run = h.run and s.id = h.stage and s.epoch = h.epoch and s.worker = ${worker} and s.at = 'running' and r.id = s.run
-    returning s.run, s.id as stage, s.epoch, r.cancel_requested_at is not null as cancelled`.execute(db);
+    with renewed as (
+        update millrace.stage s set progress = coalesce(h.progress, s.progress),
+          lease_until = clock_timestamp() + coalesce((select lease_ms from millrace.worker w where w.id = ${worker}), 60000) * interval '1 ms'
+        from json_to_recordset(${json(held)}::json) as h(run text, stage text, epoch int, progress json), millrace.run r
+        where s.run = h.run and s.id = h.stage and s.epoch = h.epoch and s.worker = ${worker} and s.at = 'running' and r.id = s.run
+        returning s.run, s.id as stage, s.epoch, r.cancel_requested_at is not null as cancelled, r.pipeline, h.progress as news),
+      kept as (
+        insert into millrace.stream (pipeline, step, at, progress)
+        select pipeline, stage, clock_timestamp(), news from renewed where news -> 'stream' is not null
+        on conflict (pipeline, step) do update set at = excluded.at, progress = excluded.progress)
+    select run, stage, epoch, cancelled from renewed`.execute(db);
   return held.map(({ run, stage, epoch }) => {
     const found = rows.find((row) => row.run === run && row.stage === stage && row.epoch === epoch);
     return { run, stage, epoch, fate: found === undefined ? 'lost' : found.cancelled ? 'cancel-requested' : 'held' };

@@ -19,6 +19,7 @@ import { recordOf, runColumns, stageColumns } from './record.ts';
 import * as reports from './reports.ts';
 import type { StateDatabase } from './schema.ts';
 import { StateSession } from './session.ts';
+import * as streams from './streams.ts';
 import { transit } from './transition.ts';
 import * as work from './work.ts';
 
@@ -140,6 +141,11 @@ export async function postgresStore(url: string): Promise<RunStore> {
     abandoned: (run) => guard((db) => reports.abandoned(db, run)),
     attempts: (run) => guard((db) => reports.attempts(db, run)),
     progress: (run) => guard((db) => reports.progress(db, run)),
+    streams: (pipeline) => guard((db) => streams.streams(db, pipeline)),
+    requestStream: (stream, request) => guard((db) => streams.requestStream(db, stream, request)),
+    openRequests: (stream) => guard((db) => streams.openRequests(db, stream)),
+    answerRequest: (id, error) => guard((db) => streams.answerRequest(db, id, error)),
+    streamRequest: (id) => guard((db) => streams.streamRequest(db, id)),
     leases: (run) => guard((db) => reports.leases(db, run)),
     lastOutput: (pipeline, stage) => guard((db) => reports.lastOutput(db, pipeline, stage)),
     subscribe(listener) {

@@ -12,6 +12,8 @@ export interface StateDatabase {
   outbox: OutboxTable;
   worker: WorkerTable;
   log: LogTable;
+  stream: StreamTable;
+  stream_request: StreamRequestTable;
   migration: MigrationTable;
 }
 
@@ -114,6 +116,26 @@ interface LogTable {
   level: string;
   message: string;
   facts: Json<Record<string, unknown>>;
+}
+
+interface StreamTable {
+  pipeline: string;
+  /** The capture. */
+  step: string;
+  at: Time;
+  progress: Json<StageProgress>;
+}
+
+export interface StreamRequestTable {
+  id: Generated<string>;
+  ordinal: Generated<string>;
+  pipeline: string;
+  step: string;
+  kind: 'resync';
+  tables: Json<readonly string[]>;
+  requested_at: Generated<Date>;
+  answered_at: Time | null;
+  error: Json<StoredError> | null;
 }
 
 interface MigrationTable {

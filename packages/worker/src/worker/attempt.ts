@@ -50,13 +50,17 @@ export class Attempt {
   /** Settles when the outcome is stored, or is nobody's business any more. */
   readonly done: Promise<void>;
   readonly #setting: AttemptSetting;
+  readonly #pipeline: string;
   #process: StageProcess | undefined;
   #stopped: StoredError | undefined;
   #progress: StageProgress | null = null;
   #progressStored = true;
+  /** Requests of the stream that are done, and the answers on their way to the store. */
+  readonly #answered = new Map<string, Promise<void>>();
 
   constructor(lease: Lease, run: RunRecord, setting: AttemptSetting) {
     this.lease = lease;
+    this.#pipeline = run.request.pipeline;
     this.#setting = setting;
     this.done = this.#work(run);
   }
@@ -78,6 +82,7 @@ export class Attempt {
   async #work(run: RunRecord): Promise<void> {
     const outcome = await this.#outcome(run).catch((error: unknown): Outcome => ({ type: 'failed', error: storeError(error) }));
     await this.#setting.logs.flush();
+    await this.#lastWords();
     passing('worker.outcome.known');
     await this.#report(outcome);
     passing('worker.outcome.stored');
@@ -106,6 +111,12 @@ export class Attempt {
       this.#process = undefined;
       await rm(spool, { recursive: true, force: true, maxRetries: 3 }).catch(() => {}); // swept when a worker starts
     }
+  }
+
+  /** Where its stream was at the end, for those who ask while nobody follows it. */
+  async #lastWords(): Promise<void> {
+    await Promise.allSettled(this.#answered.values());
+    if (this.#progress?.stream) await this.#setting.store.renew(this.lease.worker, [this.held()]).catch(() => {});
   }
 
   /** Until the store has it: after an outage the epoch tells whether anybody still wants to know. */
@@ -155,8 +166,9 @@ export class Attempt {
     return this.#setting.redactor.redact(text);
   }
 
-  store(request: StoreRequest): Promise<void> {
+  async store(request: StoreRequest): Promise<unknown> {
     const { store } = this.#setting;
+    const stream = { pipeline: this.#pipeline, step: this.lease.stage };
     switch (request.type) {
       case 'plan':
         return this.#patiently(() => store.storePlan(this.lease, request.plan));
@@ -164,6 +176,18 @@ export class Attempt {
         return this.#patiently(() => store.storePart(this.lease, request.part));
       case 'forget-parts':
         return this.#patiently(() => store.forgetParts(this.lease));
+      case 'stream-requests': {
+        // The stream does not stop because the state store is away.
+        const open = await store.openRequests(stream).catch(() => []);
+        return open.filter(({ id }) => !this.#answered.has(id));
+      }
+      case 'answer-request': {
+        const { id, error } = request;
+        const answer = this.#patiently(() => store.answerRequest(id, error));
+        answer.catch(() => {}); // asked again by whoever follows the stream next
+        this.#answered.set(id, answer);
+        return undefined;
+      }
       default:
         return request satisfies never;
     }
@@ -171,12 +195,13 @@ export class Attempt {
 }
 
 async function jobOf(run: RunRecord, lease: Lease, stage: PlanStage, store: RunStore, setting: AttemptSetting): Promise<StageJob> {
-  const { pipeline, logicalTime, date, window, params, fullRefresh } = run.request;
+  const { pipeline, logicalTime, date, window, params, fullRefresh, until } = run.request;
   const facts: RunFacts = { id: run.id, pipeline, logicalTime, date, window, params };
   return {
     run: facts,
     runAt: run.createdAt,
     fullRefresh,
+    ...(until && { until }),
     stage,
     epoch: lease.epoch,
     redone: run.stages.get(stage.id)?.redone ?? 0,

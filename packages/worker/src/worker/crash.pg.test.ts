@@ -50,7 +50,7 @@ function start(file: string, failpoint = '') {
 }
 
 const points = [...workerFailpoints, ...engineFailpoints].filter(
-  (point) => point !== 'worker.run.created' && point !== 'engine.execute.done',
+  (point) => point !== 'worker.run.created' && point !== 'engine.execute.done' && !point.startsWith('engine.stream.'),
 );
 
 /** Those between an act and the note of it. */

@@ -1,7 +1,8 @@
 import type { ChangeGroup, ChangeSink, ChangeSource, Position } from '../../connector/index.ts';
 import { MillraceError, storeError } from '../../error/index.ts';
+import type { StreamRequest } from '../../state/index.ts';
 import { Held } from '../held.ts';
-import type { StagePorts, StreamRequest } from '../stage-job.ts';
+import type { StagePorts } from '../stage-job.ts';
 import type { Branch } from './branches.ts';
 import { type CopySetting, type CopyWork, copyTables, type StagedCopy } from './copy.ts';
 import { tee } from './tee.ts';
@@ -149,16 +150,16 @@ interface CatchingUp extends StagedCopy {
 }
 
 async function applyTo(copies: readonly CatchingUp[], group: ChangeGroup, goal: Position | undefined): Promise<void> {
-  const parts = tee(group.parts, copies.length);
+  const readers = tee(group.parts, copies.length);
   const outcomes = await Promise.allSettled(
     copies.map(async ({ copy, table, transforms }, place) => {
-      const own: ChangeGroup = {
-        transactions: group.transactions,
-        size: group.size,
-        position: () => group.position(),
-        parts: parts[place] as ChangeGroup['parts'],
-      };
-      await copy.apply(transforms.through(before(own, table, goal)));
+      const { items: parts, leave } = readers[place] as (typeof readers)[number];
+      const own: ChangeGroup = { transactions: group.transactions, size: group.size, position: () => group.position(), parts };
+      try {
+        await copy.apply(transforms.through(before(own, table, goal)));
+      } finally {
+        await leave();
+      }
     }),
   );
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;

@@ -7,6 +7,7 @@ import {
   earliest,
   type Position,
   type SinkState,
+  type StagedPart,
   type StreamIdentity,
   type StreamName,
   type TableSnapshot,
@@ -47,6 +48,10 @@ export async function runChanges(
 ): Promise<StageOutput> {
   const chain = changeChain(pipeline, job.stage);
   const stop = new AbortController();
+  // Until the stream flows there is nothing to bring to a good end.
+  const early = (): void => stop.abort(ports.ending?.reason);
+  if (ports.ending?.aborted) early();
+  ports.ending?.addEventListener('abort', early, { once: true });
   const inner: Context = { ...context, signal: manyListeners(AbortSignal.any([context.signal, stop.signal])), progress: meter.counter() };
   const tables = Object.keys(chain.capture.source.tables);
   const streamMeter = new StreamMeter(meter, context.now, chain.capture.source.description.connection, tables);
@@ -69,7 +74,8 @@ export async function runChanges(
   };
   try {
     meter.enter('copying');
-    await begin(job, chain, followers, source, setting);
+    await begin(job, chain, followers, source, ports, setting);
+    ports.ending?.removeEventListener('abort', early);
     for (const table of tables) streamMeter.table(table, { at: 'catching-up' });
     meter.enter('streaming');
     await follow({ job, followers, source, ports, context: inner, meter: streamMeter, setting, tables });
@@ -149,12 +155,15 @@ async function begin(
   chain: ChangeChain,
   followers: readonly Following[],
   source: ChangeSource,
+  ports: StagePorts,
   setting: CopySetting,
 ): Promise<void> {
   const { pipeline } = job.run;
   const tables = Object.keys(chain.capture.source.tables);
-  const status = job.fullRefresh ? null : await source.stream();
-  const start = job.fullRefresh
+  const refreshed = refreshOf(job);
+  const anew = job.fullRefresh && !refreshed;
+  const status = anew ? null : await source.stream();
+  const start = anew
     ? ({ kind: 'new' } as const)
     : beginOf(
         pipeline,
@@ -169,6 +178,7 @@ async function begin(
     setting.meter.slot(identity.slot);
     const before = new Map(followers.map((following) => [following, new Set(following.copied.keys())]));
     for (const following of followers) await join(following, identity, snapshot.position);
+    if (job.fullRefresh) await ports.storePart(refreshPart(followers.map((one) => [one.branch.name, before.get(one) as Set<string>])));
     if (!copies) return;
     // Readers may rely on what an earlier stream has left.
     const works = followers.flatMap((following): CopyWork[] => {
@@ -198,13 +208,34 @@ async function begin(
   if (missing.length === 0 && joining.length === 0) return;
   await using snapshot = await source.snapshot(missing.length > 0 ? missing : tables);
   for (const following of joining) await join(following, identity, snapshot.position);
-  const works = followers.map((following): CopyWork => ({ ...following, tables: missingOf(following), how: 'fresh' }));
+  const works = followers.flatMap((following): CopyWork[] => {
+    const { branch, sink } = following;
+    const own = missingOf(following);
+    const reliedOn = (table: string): boolean => refreshed?.[branch.name]?.includes(table) ?? false;
+    return [
+      { branch, sink, tables: own.filter((table) => !reliedOn(table)), how: 'fresh' },
+      { branch, sink, tables: own.filter(reliedOn), how: 'beside' },
+    ];
+  });
   await firstCopies(
     snapshot,
     works.filter((work) => work.tables.length > 0),
     setting,
   );
   for (const following of followers) for (const table of missingOf(following)) following.copied.set(table, snapshot.position);
+}
+
+/** A run asked for everything anew begins anew once, and not with each of its attempts: the note of it, with the tables readers relied on. */
+const refreshSplit = 'full-refresh';
+
+function refreshPart(reliedOn: readonly (readonly [string, ReadonlySet<string>])[]): StagedPart {
+  const tables = Object.fromEntries(reliedOn.map(([sink, names]) => [sink, [...names]]));
+  return { split: refreshSplit, rows: 0, bytes: 0, detail: { tables } };
+}
+
+function refreshOf({ earlier }: StageJob): Readonly<Record<string, readonly string[]>> | undefined {
+  const part = earlier.parts.find(({ split }) => split === refreshSplit);
+  return part?.detail['tables'] as Readonly<Record<string, readonly string[]>> | undefined;
 }
 
 /** Each table is complete on its own: after a crash only the others are copied again, from a later snapshot. */
@@ -242,7 +273,8 @@ async function follow(stream: Stream): Promise<void> {
   await using _requests = letGo(requests, 'what was asked of the stream', context.log);
   using _health = every(healthEvery, async () => meter.health(await source.health()), context);
   const after = earliest(followers.map(({ position }) => position as Position));
-  for await (const group of source.read(after, { signal: context.signal, ...(until && { until }) })) {
+  const signal = ports.ending ? manyListeners(AbortSignal.any([context.signal, ports.ending])) : context.signal;
+  for await (const group of source.read(after, { signal, ...(until && { until }) })) {
     await apply(group, stream);
     const durable = earliest(followers.map((following) => following.durable as Position));
     source.release(durable);
@@ -254,23 +286,26 @@ async function follow(stream: Stream): Promise<void> {
   context.signal.throwIfAborted();
   for (const following of followers) following.durable = await following.sink.flush();
   source.release(earliest(followers.map((following) => following.durable as Position)));
+  ports.ending?.throwIfAborted();
   for (const table of stream.tables) meter.table(table, { at: 'ready' });
 }
 
 /** One group to all sinks, each without what it has already. When one fails the others are let to end, and the stage ends. */
 async function apply(group: ChangeGroup, { followers, meter, context }: Stream): Promise<void> {
-  const parts = tee(group.parts, followers.length);
+  const readers = tee(group.parts, followers.length);
   const outcomes = await Promise.allSettled(
     followers.map(async (following, place) => {
-      const own: ChangeGroup = {
-        transactions: group.transactions,
-        size: group.size,
-        position: () => group.position(),
-        parts: parts[place] as ChangeGroup['parts'],
-      };
+      const { items: parts, leave } = readers[place] as (typeof readers)[number];
+      const own: ChangeGroup = { transactions: group.transactions, size: group.size, position: () => group.position(), parts };
       const fresh = trim(own, { position: following.position as Position, copied: following.copied });
-      following.durable = await following.sink.apply(following.transforms.through(fresh));
-      following.position = group.position();
+      try {
+        following.durable = await following.sink.apply(following.transforms.through(fresh));
+      } finally {
+        // A sink that has the group already, or fails, does not read it to its end.
+        await leave();
+      }
+      // A sink that was ahead of the others stays there: what comes until then it has.
+      if (group.position() > (following.position as Position)) following.position = group.position();
       meter.reached(following.branch.name, following.durable);
     }),
   );

@@ -1,4 +1,5 @@
 import { runs } from './0001-runs.ts';
+import { streams } from './0002-streams.ts';
 
 /** In order. A migration that has been released is never changed, and only ever adds: older versions go on working beside it. */
-export const migrations: readonly { readonly name: string; readonly sql: string }[] = [runs];
+export const migrations: readonly { readonly name: string; readonly sql: string }[] = [runs, streams];
