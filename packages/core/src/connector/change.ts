@@ -204,8 +204,11 @@ export interface SchemaChange {
 }
 
 export type ColumnChange =
-  /** `fill` is the SQL-free text of a constant default that existing rows have got; null for NULL. */
-  | { readonly change: 'add'; readonly column: ColumnSchema; readonly fill: string | null }
+  /**
+   * `fill` is the SQL-free text of a constant default that existing rows have got; null for NULL. `computed`: each of them has got a value
+   * of its own (a sequence, a random number), which the stream does not bring, so that the table must be copied again to have them.
+   */
+  | { readonly change: 'add'; readonly column: ColumnSchema; readonly fill: string | null; readonly computed?: boolean }
   | { readonly change: 'drop'; readonly name: string }
   | { readonly change: 'rename'; readonly from: string; readonly to: string }
   | { readonly change: 'retype'; readonly name: string; readonly from: ColumnSchema; readonly to: ColumnSchema };
@@ -259,8 +262,9 @@ export interface ChangeSink extends AsyncDisposable {
   /**
    * A first copy of one table, or another one beside what is there. What was copied by an attempt that died is thrown away first.
    * `fresh`: nobody relies on the table yet. `beside`: the stream goes on changing it meanwhile, and readers see it until `finish`.
+   * `at` is the snapshot's position, where it is not the one that the sink is at: the copy has what was committed before it.
    */
-  copy(table: string, how: 'fresh' | 'beside'): Promise<TableCopy>;
+  copy(table: string, how: 'fresh' | 'beside', at?: Position): Promise<TableCopy>;
   /**
    * Records which stream is followed and from where: before the first copies, and again where everything is copied anew. Following
    * another stream than before forgets which tables are copied. One atomic act.

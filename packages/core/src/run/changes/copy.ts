@@ -2,6 +2,7 @@ import type {
   ChangeSink,
   Channel,
   Context,
+  Position,
   ReadPlan,
   RowSource,
   Split,
@@ -83,7 +84,7 @@ export async function copyTables(
     sideBySideWidth(queue.length, setting.concurrency, setting.memoryBudget),
     async ({ job, split }) => {
       signal.throwIfAborted();
-      job.copy ??= openCopy(job, held, context);
+      job.copy ??= openCopy(job, snapshot.position, held, context);
       const copy = await job.copy;
       if (split) {
         await copy.stage(split, await channelFor(job, split, setting));
@@ -116,8 +117,8 @@ interface Job {
   copy: Promise<TableCopy> | undefined;
 }
 
-async function openCopy({ work, table }: Job, held: Held, context: Context): Promise<TableCopy> {
-  const copy = await work.sink.copy(table, work.how);
+async function openCopy({ work, table }: Job, at: Position, held: Held, context: Context): Promise<TableCopy> {
+  const copy = await work.sink.copy(table, work.how, at);
   held.hold(letGo(copy, `the copy of ${table}`, context.log));
   return copy;
 }
