@@ -3,6 +3,7 @@ import { MillraceError } from '@millrace/core/runtime';
 import type { Session } from '../client.ts';
 import { cut } from './fields.ts';
 import { frames } from './frames.ts';
+import { type GatheringSocket, gathering } from './gather.ts';
 import { replicationError } from './refusal.ts';
 import { copyDone, keepalive, keepaliveBytes, sentAt, standbyStatus, xlogData, xlogHeaderBytes } from './status.ts';
 
@@ -195,13 +196,15 @@ export class ReplicationStream {
         if (bytes.length > 0) parse(bytes);
       },
     });
+    const afterRead = gathering(socket);
     const onChunk = (chunk: Buffer): void => {
       this.#heardAt = performance.now();
       try {
         split(chunk);
       } catch (error) {
-        this.#break(error);
+        return this.#break(error);
       }
+      afterRead(chunk.length, this.#heardAt);
     };
     for (const parser of parsers) socket.off('data', parser);
     socket.on('data', onChunk);
@@ -273,8 +276,7 @@ interface StreamConnection extends EventEmitter {
   query(text: string): void;
 }
 
-interface StreamSocket extends EventEmitter {
-  readonly destroyed: boolean;
+interface StreamSocket extends EventEmitter, GatheringSocket {
   write(bytes: Buffer): boolean;
   pause(): void;
   resume(): void;
