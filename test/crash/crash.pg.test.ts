@@ -3,13 +3,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { postgresFailpoints } from '../../packages/connectors/src/postgres/sink/failpoints.ts';
 import { redshiftFailpoints } from '../../packages/connectors/src/redshift/failpoints.ts';
 import { s3Failpoints } from '../../packages/connectors/src/s3/failpoints.ts';
+import { bundled } from '../bundle.ts';
 import { disturb } from './disturb.ts';
-import { attemptProgram } from './program.ts';
 import { ways } from './ways.ts';
 
-let program: Awaited<ReturnType<typeof attemptProgram>>;
+let program: Awaited<ReturnType<typeof bundled>>;
 beforeAll(async () => {
-  program = await attemptProgram();
+  program = await bundled(new URL('./attempt.ts', import.meta.url));
 });
 afterAll(() => program?.[Symbol.asyncDispose]());
 

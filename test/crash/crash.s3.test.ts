@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { s3Failpoints } from '../../packages/connectors/src/s3/failpoints.ts';
+import { bundled } from '../bundle.ts';
 import { testBucket } from '../s3.ts';
 import { disturb } from './disturb.ts';
-import { attemptProgram } from './program.ts';
 import type { Stage } from './scene.ts';
 import { fileWays } from './ways.ts';
 
-let program: Awaited<ReturnType<typeof attemptProgram>>;
+let program: Awaited<ReturnType<typeof bundled>>;
 beforeAll(async () => {
-  program = await attemptProgram();
+  program = await bundled(new URL('./attempt.ts', import.meta.url));
 });
 afterAll(() => program?.[Symbol.asyncDispose]());
 

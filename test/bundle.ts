@@ -6,14 +6,16 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build, type Plugin } from 'esbuild';
 
 /**
- * `attempt.ts` with all that it imports, and the program of DuckDB's process, each as one file of JavaScript: they start in a fifth
- * of the time that the sources take, and the crash tests start hundreds.
+ * A program of a test with all that it imports, and that of DuckDB's process, each as one file of JavaScript: they start in a fifth of the
+ * time that the sources take, and tests that kill processes start hundreds. `entry` is its address: `new URL('./attempt.ts', import.meta.url)`.
  */
-export async function attemptProgram(): Promise<{ readonly file: string } & AsyncDisposable> {
-  const directory = await mkdtemp(path.join(tmpdir(), 'millrace-crash-'));
-  const at = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+export async function bundled(entry: URL): Promise<{ readonly file: string } & AsyncDisposable> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'millrace-program-'));
   await build({
-    entryPoints: { attempt: at('./attempt.ts'), child: at('../../packages/connectors/src/duckdb/child.ts') },
+    entryPoints: {
+      program: fileURLToPath(entry),
+      child: fileURLToPath(new URL('../packages/connectors/src/duckdb/child.ts', import.meta.url)),
+    },
     bundle: true,
     platform: 'node',
     format: 'esm',
@@ -25,10 +27,10 @@ export async function attemptProgram(): Promise<{ readonly file: string } & Asyn
     logLevel: 'error',
   });
   await writeFile(path.join(directory, 'package.json'), '{"type":"module"}');
-  return { file: path.join(directory, 'attempt.js'), [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) };
+  return { file: path.join(directory, 'program.js'), [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) };
 }
 
-const fromConnectors = createRequire(new URL('../../packages/connectors/package.json', import.meta.url));
+const fromConnectors = createRequire(new URL('../packages/connectors/package.json', import.meta.url));
 
 /** What has native parts or is large stays where it is installed; the bundle lies elsewhere, so it names them by their place. */
 const installed: Plugin = {

@@ -1,0 +1,14 @@
+// npm run chaos -- --seeds N: random faults over a bank under load, from seeds; see test/chaos/.
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { root, setup } from './setup.mjs';
+
+setup();
+const flags = ['--no-warnings', '--conditions=millrace-source', '--import', 'tsx'];
+const chaos = spawn(process.execPath, [...flags, join(root, 'test/chaos/main.ts'), ...process.argv.slice(2)], {
+  cwd: root,
+  stdio: 'inherit',
+});
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => chaos.kill('SIGTERM'));
+chaos.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 1)));

@@ -1,0 +1,87 @@
+import type pg from 'pg';
+
+/**
+ * What pgbench does to a bank, on tables small enough to be compared often: every transaction moves a sum on an account, a teller and a
+ * branch, and writes it down. So at every commit the four sums are equal, at the source and at whoever follows it.
+ */
+export const bankSql = `
+  create table branches (bid int primary key, bbalance bigint not null, filler text);
+  create table tellers (tid int primary key, bid int not null references branches, tbalance bigint not null, filler text);
+  create table accounts (aid int primary key, bid int not null references branches, abalance bigint not null, filler text);
+  create table history (id bigserial primary key, tid int not null, bid int not null, aid int not null, delta bigint not null, mtime timestamptz not null, filler text);
+  alter table tellers replica identity full;
+  insert into branches select n, 0, null from generate_series(1, 5) n;
+  insert into tellers select n, 1 + n % 5, 0, null from generate_series(1, 50) n;
+  insert into accounts select n, 1 + n % 5, 0, repeat('account ', 10 * (n % 40)) from generate_series(1, 3000) n;
+  alter table accounts alter filler set storage external;`;
+
+/** pgbench's own script, and now and then a transaction of thousands of rows, one that is given up, and one of savepoints. */
+export const bankScripts: Readonly<Record<string, string>> = {
+  'transfer.sql@60': `
+\\set aid random(1, 3000)
+\\set bid random(1, 5)
+\\set tid random(1, 50)
+\\set delta random(-5000, 5000)
+BEGIN;
+UPDATE accounts SET abalance = abalance + :delta WHERE aid = :aid;
+UPDATE tellers SET tbalance = tbalance + :delta WHERE tid = :tid;
+UPDATE branches SET bbalance = bbalance + :delta WHERE bid = :bid;
+INSERT INTO history (tid, bid, aid, delta, mtime, filler) VALUES (:tid, :bid, :aid, :delta, now(), 'x');
+END;
+`,
+  'given-up.sql@8': `
+\\set aid random(1, 3000)
+BEGIN;
+UPDATE accounts SET abalance = abalance + 1 WHERE aid = :aid;
+INSERT INTO history (tid, bid, aid, delta, mtime, filler) VALUES (1, 1, :aid, 1, now(), 'never');
+ROLLBACK;
+`,
+  'savepoint.sql@8': `
+\\set aid random(1, 3000)
+\\set delta random(-5000, 5000)
+BEGIN;
+UPDATE accounts SET abalance = abalance + :delta, filler = repeat('new ', 700) WHERE aid = :aid;
+SAVEPOINT a;
+UPDATE accounts SET abalance = 0 WHERE aid = :aid;
+DELETE FROM history;
+ROLLBACK TO a;
+UPDATE tellers SET tbalance = tbalance + :delta WHERE tid = 1;
+UPDATE branches SET bbalance = bbalance + :delta WHERE bid = 1;
+INSERT INTO history (tid, bid, aid, delta, mtime, filler) VALUES (1, 1, :aid, :delta, now(), null);
+END;
+`,
+  'many.sql@1': `
+BEGIN;
+UPDATE accounts SET abalance = abalance + 1;
+UPDATE tellers SET tbalance = tbalance + 3000 WHERE tid = 2;
+UPDATE branches SET bbalance = bbalance + 3000 WHERE bid = 2;
+INSERT INTO history (tid, bid, aid, delta, mtime, filler) SELECT 2, 2, n, 1, now(), 'all' FROM generate_series(1, 3000) n;
+END;
+`,
+  'moved.sql@3': `
+\\set aid random(1, 3000)
+BEGIN;
+UPDATE accounts SET aid = -aid WHERE aid = :aid AND NOT EXISTS (SELECT FROM accounts WHERE aid = -:aid);
+UPDATE accounts SET aid = -aid WHERE aid = -:aid;
+END;
+`,
+};
+
+export const bankTables = ['branches', 'tellers', 'accounts', 'history'] as const;
+
+/** The four sums in one look; they must agree whenever anybody looks. */
+export const sumsSql = (schema: string): string => `
+  select (select coalesce(sum(abalance), 0) from ${schema}.accounts)::text as accounts, (select coalesce(sum(tbalance), 0) from ${schema}.tellers)::text as tellers,
+    (select coalesce(sum(bbalance), 0) from ${schema}.branches)::text as branches, (select coalesce(sum(delta), 0) from ${schema}.history)::text as history`;
+
+/** Count and checksum of every table, the same for the same rows in whatever order. */
+export async function contents(client: pg.Client, schema: string): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const table of bankTables) {
+    const { rows } = await client.query<{ sum: string }>(
+      `select count(*) || '/' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) as sum from ${schema}.${table} t`,
+    );
+    found[table] = rows[0]?.sum ?? '';
+  }
+  return found;
+}
