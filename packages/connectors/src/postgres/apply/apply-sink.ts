@@ -15,6 +15,7 @@ import { actAsReplica, applySession } from './apply-session.ts';
 import { passing } from './failpoints.ts';
 import { freshCopy } from './fresh-copy.ts';
 import { GroupWriter } from './group-writer.ts';
+import { modes } from './modes.ts';
 import { prepareTargets } from './prepare-targets.ts';
 import { SessionLanes } from './session-lanes.ts';
 import type { ApplySettings } from './settings.ts';
@@ -76,7 +77,7 @@ export function openApplySink(settings: ApplySettings, context: Context): Change
         const targets = await prepareTargets(session, settings, stream.owner, stream.tables);
         const lanes = new SessionLanes(() => laneSession(settings, context, fence), Math.max(1, settings.connection.maxConnections ?? 4));
         const applying: Applying = { settings, context, stream, hold, targets, lanes, asReplica };
-        begun = { applying, session, writer: new GroupWriter(applying, session) };
+        begun = { applying, session, writer: new GroupWriter({ ...applying, session, mode: modes[settings.mode] }) };
         const state = await readState(session, stream.owner);
         position = state.position;
         return state;

@@ -1,5 +1,6 @@
 import { type Channel, MillraceError, type Position, type Split, type StagedPart, type TableCopy } from '@millrace/core/runtime';
 import type { Session } from '../client.ts';
+import { showName } from '../identifier.ts';
 import { expectEnd } from '../sink/copy-part.ts';
 import { transaction } from '../sink/ledger.ts';
 import type { Applying } from './apply-sink.ts';
@@ -29,8 +30,7 @@ export async function freshCopy(applying: Applying, table: string): Promise<Tabl
         }),
       );
       passing('postgres.apply.copy.finished');
-      const name = target.real;
-      targets.set(table, (await lanes.use((session) => readTarget(session, table, nameText(name), target.key))) ?? target);
+      targets.set(table, (await lanes.use((session) => readTarget(session, table, showName(target.real), target.key))) ?? target);
     },
     async [Symbol.asyncDispose]() {},
   };
@@ -115,9 +115,6 @@ export async function recordCopied(session: Session, { hold }: Applying, table: 
   await session.execute(`DELETE FROM _millrace.stream_split WHERE ${ofTable(hold, table)}`);
   await session.query(`UPDATE _millrace.stream_table SET copied = $1, shadow = NULL WHERE ${ofTable(hold, table)}`, [position]);
 }
-
-const nameText = ({ schema, name }: { readonly schema: string; readonly name: string }): string =>
-  [schema, name].map((part) => `"${part.replaceAll('"', '""')}"`).join('.');
 
 async function dropKey(session: Session, target: TargetTable): Promise<void> {
   void session;

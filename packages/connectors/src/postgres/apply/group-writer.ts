@@ -1,65 +1,152 @@
-import { type ChangeGroup, type ChangePart, MillraceError, type Position } from '@millrace/core/runtime';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type ChangeGroup,
+  type ChangePart,
+  isMillraceError,
+  MillraceError,
+  type Position,
+  type SourceTransaction,
+  type TableTruncate,
+} from '@millrace/core/runtime';
 import type { Session } from '../client.ts';
 import type { Applying } from './apply-sink.ts';
-import { compact } from './compact.ts';
 import { passing } from './failpoints.ts';
+import { applyInOrder, isRowFault } from './in-order.ts';
+import type { Mode } from './modes.ts';
+import type { OneChange } from './one-change.ts';
+import { applySchemaChange } from './schema-change.ts';
 import { type Segment, segmentsOf } from './segments.ts';
 import { beginMove, move } from './stream-state.ts';
 import { referredFirst } from './table-order.ts';
-import { columnsOf } from './target-table.ts';
-import { type TableWork, writeMirror } from './write-mirror.ts';
+import { columnsOf, type TargetTable } from './target-table.ts';
+import type { TableParts } from './write-mirror.ts';
 
-/** Writes groups, each in one transaction with its position. */
+/** How often a group is begun again that another session stood in the way of (a deadlock, a lock). */
+const conflictAttempts = 4;
+
+/** What a writer writes to, and how. */
+export interface Writing extends Pick<Applying, 'settings' | 'stream' | 'hold' | 'lanes' | 'asReplica'> {
+  readonly session: Session;
+  readonly mode: Mode;
+  /** As they are now: a change of schema puts another one in a table's place. */
+  readonly targets: Map<string, TargetTable>;
+}
+
+/**
+ * Writes groups, each in one transaction with its position. A group is compacted first; where that fails on a row, it is done again between
+ * savepoints, and changes that could not be compacted are applied one by one.
+ */
 export class GroupWriter {
-  readonly #applying: Applying;
-  readonly #session: Session;
+  readonly #writing: Writing;
 
-  constructor(applying: Applying, session: Session) {
-    this.#applying = applying;
-    this.#session = session;
+  constructor(writing: Writing) {
+    this.#writing = writing;
   }
 
   async write(group: ChangeGroup): Promise<Position> {
-    const session = this.#session;
-    const { hold } = this.#applying;
+    // A giant comes as it is read, and only once.
+    if (group.size === null) return this.#attempt(group, group.parts, true);
+    const parts: ChangePart[] = [];
+    for await (const part of group.parts) parts.push(part);
+    let carefully = false;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#attempt(group, parts, carefully);
+      } catch (error) {
+        if (!carefully && isRowFault(error)) carefully = true;
+        else if (attempt >= conflictAttempts || !isMillraceError(error) || error.code !== 'LOAD_CONFLICT') throw error;
+        else await sleep(50 * 2 ** attempt);
+      }
+    }
+  }
+
+  async #attempt(group: ChangeGroup, parts: AsyncIterable<ChangePart> | ChangePart[], carefully: boolean): Promise<Position> {
+    const { session, hold, targets } = this.#writing;
     const early = group.size === null ? null : group.position();
-    const parts: AsyncIterable<ChangePart> | ChangePart[] = group.size === null ? group.parts : await listOf(group.parts);
+    const before = new Map(targets);
     try {
       await beginMove(session, hold, early);
       passing('postgres.apply.begun');
-      for await (const part of segmentsOf(parts)) {
-        if (part.kind === 'segment') await this.#writeSegment(part);
-        else throw new MillraceError('UNSUPPORTED', { message: 'Not yet.', remedy: '' });
-      }
+      await this.writeParts(parts, group.transactions, carefully);
       passing('postgres.apply.written');
       const position = early ?? group.position();
       if (early === null) await move(session, hold, position);
       passing('postgres.apply.positioned');
-      await session.execute('COMMIT');
+      const { command } = await session.execute('COMMIT');
+      if (command !== 'COMMIT') throw rolledBack();
       passing('postgres.apply.committed');
       return position;
     } catch (error) {
       await session.execute('ROLLBACK').catch(() => {});
+      for (const [table, target] of before) targets.set(table, target);
       throw error;
     }
   }
 
-  async #writeSegment({ changes }: Segment): Promise<void> {
-    const { targets } = this.#applying;
-    const works: TableWork[] = [];
-    for (const target of referredFirst([...targets.values()])) {
-      const parts = changes.get(target.table);
-      if (!parts?.[0]) continue;
-      const compacted = compact(parts, target.key);
-      if (!compacted) throw new MillraceError('UNSUPPORTED', { message: 'Not yet.', remedy: '' });
-      works.push({ target, compacted, columns: columnsOf(target, parts[0].rows.schema, false) });
+  /** Within a transaction. */
+  async writeParts(
+    parts: AsyncIterable<ChangePart> | Iterable<ChangePart>,
+    transactions: readonly SourceTransaction[],
+    carefully: boolean,
+  ): Promise<void> {
+    const { session, asReplica } = this.#writing;
+    if (!asReplica && !carefully) await session.execute('SET CONSTRAINTS ALL DEFERRED');
+    for await (const part of segmentsOf(parts)) {
+      if (part.kind === 'segment') await this.#writeSegment(part, transactions, carefully);
+      else if (part.kind === 'truncate') await this.#truncate(part, transactions);
+      else await applySchemaChange(this.#writing, part);
     }
-    await writeMirror(this.#session, works);
+    // Found here, a row that breaks a deferred constraint can still be looked for; found by COMMIT it could not.
+    if (!asReplica && !carefully) await session.execute('SET CONSTRAINTS ALL IMMEDIATE');
+  }
+
+  async #writeSegment(segment: Segment, transactions: readonly SourceTransaction[], carefully: boolean): Promise<void> {
+    const { session, mode, targets, stream } = this.#writing;
+    const tables: TableParts[] = [];
+    for (const target of referredFirst([...targets.values()])) {
+      const parts = segment.changes.get(target.table);
+      if (parts?.[0]) tables.push({ target, parts, columns: columnsOf(target, parts[0].rows.schema, stream.policy.add === 'ignore') });
+    }
+    if (!carefully) {
+      if (!(await mode.together(session, tables, transactions))) await this.#inOrder(tables, transactions);
+      return;
+    }
+    await session.execute('SAVEPOINT segment');
+    try {
+      if (!(await mode.together(session, tables, transactions))) await this.#inOrder(tables, transactions);
+    } catch (error) {
+      if (!isRowFault(error)) throw error;
+      await session.execute('ROLLBACK TO SAVEPOINT segment');
+      await this.#inOrder(tables, transactions);
+    }
+    await session.execute('RELEASE SAVEPOINT segment');
+  }
+
+  async #inOrder(tables: readonly TableParts[], transactions: readonly SourceTransaction[]): Promise<void> {
+    const { session, hold, settings, mode } = this.#writing;
+    const changes: (OneChange & { readonly place: number })[] = [];
+    for (const { target, columns, parts } of tables) {
+      for (const part of parts) {
+        for (let row = 0; row < part.kinds.length; row++) {
+          const transaction = transactions[part.transactions[row]!]!;
+          const place = part.ordinals[row]!;
+          changes.push({ target, columns, part, row, transaction, place, ordinal: place - transaction.firstOrdinal });
+        }
+      }
+    }
+    changes.sort((a, b) => a.place - b.place);
+    await applyInOrder({ session, hold, poison: settings.poison, acts: mode.acts }, changes);
+  }
+
+  async #truncate({ tables, transaction }: TableTruncate, transactions: readonly SourceTransaction[]): Promise<void> {
+    const { session, mode, targets } = this.#writing;
+    const named = tables.flatMap((table) => targets.get(table) ?? []);
+    await mode.truncate(session, named, transactions[transaction]!);
   }
 }
 
-async function listOf(parts: AsyncIterable<ChangePart>): Promise<ChangePart[]> {
-  const list: ChangePart[] = [];
-  for await (const part of parts) list.push(part);
-  return list;
-}
+const rolledBack = (): MillraceError =>
+  new MillraceError('LOAD_CONFLICT', {
+    message: 'The database rolled the changes back where it was told to commit.',
+    remedy: 'Nothing to do: they are applied again.',
+  });

@@ -1,22 +1,37 @@
-import { type ColumnBatch, MillraceError, type RowSchema, takeRows } from '@millrace/core/runtime';
+import {
+  type ColumnBatch,
+  changeKinds,
+  MillraceError,
+  positionOf,
+  type RowSchema,
+  type SourceTransaction,
+  type TableChanges,
+  takeRows,
+} from '@millrace/core/runtime';
 import { formOf } from '../binary/form.ts';
 import type { Session } from '../client.ts';
 import { copyBatches } from '../sink/copy-batches.ts';
 import { fitsOnTheWire } from '../sink/landing.ts';
 import { arrayForm, arrayParameter } from './array-parameter.ts';
-import type { Compacted, UpdatedRows } from './compact.ts';
+import { type Compacted, compact, type UpdatedRows } from './compact.ts';
+import { applyOne } from './in-order.ts';
+import { mirrorActs } from './mirror-acts.ts';
 import { deleteSql, type IncomingColumn, insertSql, updateSql } from './mirror-sql.ts';
 import { chunksOf, type Piece, rowCount, vectorOf } from './pieces.ts';
 import { statement } from './statement.ts';
 import type { TargetColumn, TargetTable } from './target-table.ts';
 import { Turns } from './turns.ts';
 
-/** What becomes of one table. */
-export interface TableWork {
+/** Changes of one table, for one go. */
+export interface TableParts {
   readonly target: TargetTable;
-  readonly compacted: Compacted;
   /** For each column of the incoming rows where it goes, or null. */
   readonly columns: readonly (TargetColumn | null)[];
+  readonly parts: readonly TableChanges[];
+}
+
+export interface TableWork extends Omit<TableParts, 'parts'> {
+  readonly compacted: Compacted;
 }
 
 /** From so many rows on a COPY costs less than a statement with parameters. */
@@ -24,16 +39,54 @@ const copyFrom = 500;
 /** Rows in the parameters of one statement: enough that its round trip costs nothing, few enough to be made while the one before runs. */
 const statementRows = 4_096;
 
-/** Deletes, then updates and inserts: tables that others refer to first, and for the deletes last. */
-export async function writeMirror(session: Session, works: readonly TableWork[]): Promise<void> {
+/**
+ * Deletes, then updates and inserts: tables that others refer to first, and for the deletes last. False, and nothing done, where the changes
+ * must be applied one by one.
+ */
+export async function writeMirror(session: Session, tables: readonly TableParts[]): Promise<boolean> {
+  const works: TableWork[] = [];
+  const keyless: TableParts[] = [];
+  for (const table of tables) {
+    if (table.target.key.length === 0) keyless.push(table);
+    else {
+      const compacted = compact(table.parts, table.target.key);
+      if (!compacted) return false;
+      works.push({ ...table, compacted });
+    }
+  }
   const turns = new Turns();
   for (const work of works.toReversed()) await deletes(session, turns, work);
   for (const work of works) {
     for (const rows of work.compacted.updates) await updates(session, turns, work, rows);
-    await inserts(session, turns, work);
+    await inserts(session, turns, work, work.compacted.inserts);
   }
+  for (const table of keyless) await writeKeyless(session, turns, table);
   await turns.end();
+  return true;
 }
+
+/** In their order, since nothing tells which changes are of one row. Inserts that follow one another go together. */
+async function writeKeyless(session: Session, turns: Turns, table: TableParts): Promise<void> {
+  for (const part of table.parts) {
+    for (let from = 0; from < part.kinds.length; ) {
+      let to = from + 1;
+      if (part.kinds[from] === changeKinds.insert) {
+        while (to < part.kinds.length && part.kinds[to] === changeKinds.insert) to++;
+        const all = { batch: part.rows, rows: null, transactions: part.transactions };
+        const rows = from === 0 && to === part.kinds.length ? all : { ...all, rows: range(from, to) };
+        await inserts(session, turns, table, [rows]);
+      } else {
+        const change = { ...table, part, row: from, transaction: nowhere, ordinal: 0 };
+        await turns.next(() => applyOne({ session, acts: mirrorActs }, change));
+      }
+      from = to;
+    }
+  }
+}
+
+const range = (from: number, to: number): Int32Array => Int32Array.from({ length: to - from }, (_, at) => from + at);
+/** Of a change that is not told of. */
+const nowhere: SourceTransaction = { commit: positionOf('0'), committedAt: '', xid: '', firstOrdinal: 0 };
 
 async function deletes(session: Session, turns: Turns, { target, compacted }: TableWork): Promise<void> {
   for (const pieces of chunksOf(compacted.deletes, statementRows)) {
@@ -67,9 +120,10 @@ const missingRows = (target: TargetTable, count: number): MillraceError =>
     remedy: 'Copy the table again with "millrace resync".',
   });
 
-async function inserts(session: Session, turns: Turns, work: TableWork): Promise<void> {
-  const { target, compacted } = work;
-  const pieces = compacted.inserts;
+type Writable = Pick<TableWork, 'target' | 'columns'>;
+
+async function inserts(session: Session, turns: Turns, work: Writable, pieces: readonly Piece[]): Promise<void> {
+  const { target } = work;
   if (rowCount(pieces) >= copyFrom) {
     await turns.next(() => copyPieces(session, work, pieces));
     return;
@@ -81,18 +135,14 @@ async function inserts(session: Session, turns: Turns, work: TableWork): Promise
   }
 }
 
-export function incoming({ columns }: Pick<TableWork, 'columns'>, pieces: readonly Piece[], unknown: readonly string[]): IncomingColumn[] {
+export function incoming({ columns }: Writable, pieces: readonly Piece[], unknown: readonly string[]): IncomingColumn[] {
   return columns.flatMap((column) =>
     column === null || unknown.includes(column.name) ? [] : [{ column, form: arrayForm(pieces, column.name) }],
   );
 }
 
 /** Bytes of text go as they are, in CSV; everything else in binary form, which the server reads with less effort. */
-export async function copyPieces(
-  session: Session,
-  { target, columns }: Omit<TableWork, 'compacted'>,
-  pieces: readonly Piece[],
-): Promise<void> {
+export async function copyPieces(session: Session, { target, columns }: Writable, pieces: readonly Piece[]): Promise<void> {
   const [first] = pieces;
   if (!first) return;
   const kept = columns.flatMap((column, place) => (column === null ? [] : [{ column, place }]));

@@ -86,7 +86,7 @@ type Clock = Extract<ColumnType, { kind: 'time' | 'timetz' | 'timestamp' | 'time
 const isClock = (type: ColumnType): type is Clock => ['time', 'timetz', 'timestamp', 'timestamptz'].includes(type.kind);
 
 /** ALTER TYPE … ADD VALUE for each label that the table's enum lacks, where the order of those it has is kept. */
-function addedLabels(real: ColumnType, declared: ColumnType): string[] | null {
+export function addedLabels(real: ColumnType, declared: ColumnType): string[] | null {
   if (real.kind !== 'enum' || declared.kind !== 'enum' || fidelity(real, declared) === 'lossy') return null;
   return declared.labels.flatMap((label, at) => {
     if (real.labels.includes(label)) return [];

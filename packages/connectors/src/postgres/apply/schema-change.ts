@@ -1,0 +1,137 @@
+import {
+  type ColumnChange,
+  type ColumnSchema,
+  fidelity,
+  MillraceError,
+  type SchemaChange,
+  sameType,
+  type Table,
+  typeName,
+} from '@millrace/core/runtime';
+import { quoteIdentifier, showName } from '../identifier.ts';
+import { literal } from '../literal.ts';
+import { creations } from '../sink/create.ts';
+import { addedLabels } from '../sink/drift.ts';
+import { exists } from '../sink/prepare-table.ts';
+import { sqlType } from '../sink/sql-type.ts';
+import type { Writing } from './group-writer.ts';
+import { readTarget, type TargetTable } from './target-table.ts';
+
+const lockWait = '60s';
+
+/**
+ * Makes the table what it has become at the source, as far as the pipeline's policy goes, in the transaction of the changes around it. What
+ * is so already is left alone.
+ *
+ * @throws SCHEMA_CHANGED for what the policy does not let through
+ */
+export async function applySchemaChange(writing: Writing, { table, schema, changes }: SchemaChange): Promise<void> {
+  const { session, targets } = writing;
+  const target = targets.get(table);
+  if (!target) return;
+  await session.execute(`SET LOCAL lock_timeout = '${lockWait}'`);
+  let now = target;
+  for (const change of changes) {
+    for (const statement of await statements(writing, now, change)) await session.execute(statement, [], target.shown);
+    now = (await readTarget(session, table, showName(target.real), schema.key ?? [])) ?? now;
+  }
+  const lost = now.key.find((name) => !now.columns.has(name));
+  if (lost !== undefined || (schema.key ?? []).length !== target.key.length) throw changed(target, 'has another key now', 'resync');
+  targets.set(table, now);
+}
+
+async function statements(writing: Writing, target: TargetTable, change: ColumnChange): Promise<string[]> {
+  const { policy } = writing.stream;
+  switch (change.change) {
+    case 'add': {
+      const { column } = change;
+      if (target.columns.has(column.name) || target.computed.has(column.name) || policy.add === 'ignore') return [];
+      if (policy.add === 'pause') throw changed(target, `has a new column "${column.name}" (${typeName(column.type)})`, 'add');
+      return [...(await missingTypes(writing, column)), ...addColumn(target, column, change.fill)];
+    }
+    case 'drop': {
+      const column = target.columns.get(change.name);
+      if (!column) return [];
+      if (policy.drop === 'pause' || target.key.includes(change.name))
+        throw changed(target, `no longer has the column "${change.name}"`, 'drop');
+      if (policy.drop === 'apply') return [`ALTER TABLE ${target.quoted} DROP COLUMN ${column.quoted}`];
+      return column.notNull ? [`ALTER TABLE ${target.quoted} ALTER COLUMN ${column.quoted} DROP NOT NULL`] : [];
+    }
+    case 'rename': {
+      const column = target.columns.get(change.from);
+      if (!column || target.columns.has(change.to)) return [];
+      if (policy.rename === 'pause') throw changed(target, `calls its column "${change.from}" "${change.to}" now`, 'rename');
+      return [`ALTER TABLE ${target.quoted} RENAME COLUMN ${column.quoted} TO ${quoteIdentifier(change.to)}`];
+    }
+    case 'retype':
+      return retype(writing, target, change);
+    default:
+      return change satisfies never;
+  }
+}
+
+/** Rows that are there get what they have got at the source; rows to come bring their own. */
+function addColumn(target: TargetTable, column: ColumnSchema, fill: string | null): string[] {
+  const name = quoteIdentifier(column.name);
+  const type = sqlType(column.type);
+  if (fill === null) return [`ALTER TABLE ${target.quoted} ADD COLUMN ${name} ${type}`];
+  return [
+    `ALTER TABLE ${target.quoted} ADD COLUMN ${name} ${type} DEFAULT ${literal(fill)}${column.nullable ? '' : ' NOT NULL'}`,
+    `ALTER TABLE ${target.quoted} ALTER COLUMN ${name} DROP DEFAULT`,
+  ];
+}
+
+async function missingTypes({ session }: Writing, column: ColumnSchema): Promise<string[]> {
+  const table = { kind: 'table', name: 'unused', columns: [column] } as unknown as Table;
+  const found: string[] = [];
+  for (const creation of creations(table, null)) {
+    if ((creation.of === 'type' || creation.of === 'schema') && !(await exists(session, creation))) found.push(creation.text);
+  }
+  return found;
+}
+
+async function retype(writing: Writing, target: TargetTable, change: Extract<ColumnChange, { change: 'retype' }>): Promise<string[]> {
+  const { policy } = writing.stream;
+  const { name, from, to } = change;
+  const column = target.columns.get(name);
+  if (!column) return [];
+  const needed: string[] = [];
+  if (to.nullable && column.notNull && !target.key.includes(name))
+    needed.push(`ALTER TABLE ${target.quoted} ALTER COLUMN ${column.quoted} DROP NOT NULL`);
+  // A wider type takes what comes.
+  if (sameType(to.type, column.type) || (sameType(from.type, to.type) ? true : fidelity(to.type, column.type) !== 'lossy')) return needed;
+  const told = `has changed "${name}" from ${typeName(from.type)} to ${typeName(to.type)}`;
+  const labels = addedLabels(column.type, to.type);
+  if (policy.retype === 'pause') throw changed(target, told, 'retype');
+  if (policy.retype === 'resync') throw changed(target, told, 'resync');
+  if (labels) {
+    // A label cannot be used in the transaction that adds it, and one that nobody uses harms nobody.
+    await writing.lanes.use(async (session) => {
+      for (const statement of labels) await session.execute(statement, [], target.shown);
+    });
+    return needed;
+  }
+  if (policy.retype === 'widen' && fidelity(from.type, to.type) === 'lossy') throw changed(target, told, 'retype');
+  const type = sqlType(to.type);
+  return [
+    ...needed,
+    ...(await missingTypes(writing, to)),
+    `ALTER TABLE ${target.quoted} ALTER COLUMN ${column.quoted} TYPE ${type} USING ${column.quoted}::${type}`,
+  ];
+}
+
+const remedies = {
+  add: () => `Set schemaChanges.add of the capture to "apply" or "ignore", or add the column by hand, and start again.`,
+  drop: (target: TargetTable) =>
+    `Set schemaChanges.drop of the capture to "apply" (the target loses the column) or "ignore" (it stays, NULL from here on), or drop it by hand: ALTER TABLE ${target.quoted} DROP COLUMN …; then start again.`,
+  rename: () => `Set schemaChanges.rename of the capture to "apply", or rename the column by hand, and start again.`,
+  retype: () => `Set schemaChanges.retype of the capture to "apply", or change the column's type by hand, and start again.`,
+  resync: (target: TargetTable) => `Copy the table again: millrace resync <pipeline> --table ${target.table}`,
+} as const;
+
+const changed = (target: TargetTable, what: string, how: keyof typeof remedies): MillraceError =>
+  new MillraceError('SCHEMA_CHANGED', {
+    message: `The table "${target.table}" ${what} at the source; ${target.shown} has not been changed.`,
+    remedy: remedies[how](target),
+    facts: { table: target.shown },
+  });
