@@ -1,6 +1,7 @@
 import type { Pipeline } from '../../author/index.ts';
 import {
   type ChangeGroup,
+  type ChangePart,
   type ChangeSink,
   type ChangeSource,
   type Context,
@@ -22,8 +23,10 @@ import type { Meter } from '../meter.ts';
 import type { StageJob, StagePorts } from '../stage-job.ts';
 import { type Branch, type ChangeChain, changeChain } from './branches.ts';
 import { type CopySetting, type CopyWork, copyTables } from './copy.ts';
+import { every } from './every.ts';
 import { StreamMeter } from './progress.ts';
 import { Requests } from './requests.ts';
+import type { ResyncSetting } from './resync.ts';
 import { beginOf } from './start.ts';
 import { tee } from './tee.ts';
 import { ChangeTransforms } from './transform.ts';
@@ -61,12 +64,13 @@ export async function runChanges(
   for (const branch of chain.branches) followers.push(await takeOver(branch, job, chain, inner, held, streamMeter));
   const name: StreamName = { pipeline: pipeline.name, step: chain.capture.name };
   await preflight(chain, name, inner);
-  const source = held.hold(await chain.capture.source.open(inner, name));
+  const source = await chain.capture.source.open(inner, name);
   held.hold(letGo(source, 'the stream', context.log));
   passing('engine.load.begun');
 
-  const setting: CopySetting = {
+  const setting: ResyncSetting = {
     context: inner,
+    declared: sourceTables(chain),
     pipeline: pipeline.name,
     concurrency: job.concurrency,
     memoryBudget: job.memoryBudget,
@@ -78,7 +82,7 @@ export async function runChanges(
     ports.ending?.removeEventListener('abort', early);
     for (const table of tables) streamMeter.table(table, { at: 'catching-up' });
     meter.enter('streaming');
-    await follow({ job, followers, source, ports, context: inner, meter: streamMeter, setting, tables });
+    await follow({ job, followers, source, ports, context: inner, meter: streamMeter, setting, tables, stop: (reason) => stop.abort(reason) });
     return { kind: 'changes', stream: streamMeter.progress, checks: [] };
   } catch (error) {
     stop.abort(error);
@@ -262,74 +266,125 @@ interface Stream {
   readonly ports: StagePorts;
   readonly context: Context;
   readonly meter: StreamMeter;
-  readonly setting: CopySetting;
+  readonly setting: ResyncSetting;
   readonly tables: readonly string[];
+  stop(reason: unknown): void;
 }
 
 async function follow(stream: Stream): Promise<void> {
-  const { job, followers, source, ports, context, meter } = stream;
-  const until = job.until === 'caught-up' ? (await source.stream())?.end : undefined;
-  const requests = new Requests(ports, source, stream.setting);
-  await using _requests = letGo(requests, 'what was asked of the stream', context.log);
-  using _health = every(healthEvery, async () => meter.health(await source.health()), context);
+  const { job, followers, source, ports, context, meter, setting, tables } = stream;
   const after = earliest(followers.map(({ position }) => position as Position));
+  // What is there now: with that the tables have caught up.
+  const end = (await source.stream())?.end ?? after;
+  const until = job.until === 'caught-up' ? end : undefined;
+  const requests = new Requests(ports, source, followers, { position: after, committedAt: null }, setting);
+  await using _requests = letGo(requests, 'what was asked of the stream', context.log);
+  using _health = every(healthEvery, 'looking at the slot', async () => meter.health(await source.health()), context);
   const signal = ports.ending ? manyListeners(AbortSignal.any([context.signal, ports.ending])) : context.signal;
-  for await (const group of source.read(after, { signal, ...(until && { until }) })) {
-    await apply(group, stream);
-    const durable = earliest(followers.map((following) => following.durable as Position));
-    source.release(durable);
-    passing('engine.stream.released');
-    const caughtUp = meter.progress.lagMs === 0 || group.transactions.length === 0;
-    if (caughtUp) for (const table of stream.tables) if (meter.stateOf(table)?.at === 'catching-up') meter.table(table, { at: 'ready' });
-    await requests.between(followers, group.position());
+  let reached = after;
+  try {
+    const ready = once(() => {
+      for (const table of tables) if (meter.stateOf(table)?.at === 'catching-up') meter.table(table, { at: 'ready' });
+    });
+    if (reached >= end) ready();
+    for await (const group of until && reached >= until ? [] : source.read(after, { signal, ...(until && { until }) })) {
+      await apply(group, stream);
+      const durable = earliest(followers.map((following) => following.durable as Position));
+      source.release(durable);
+      passing('engine.stream.released');
+      reached = group.position();
+      if (reached >= end) ready();
+      await requests.between({ position: reached, committedAt: group.transactions.at(-1)?.committedAt ?? null });
+    }
+    if (!signal.aborted && (until === undefined || reached < until)) throw endedEarly(reached);
+  } catch (error) {
+    // Whatever else is under way need not be waited for.
+    stream.stop(error);
+    throw error;
   }
   context.signal.throwIfAborted();
   for (const following of followers) following.durable = await following.sink.flush();
   source.release(earliest(followers.map((following) => following.durable as Position)));
   ports.ending?.throwIfAborted();
-  for (const table of stream.tables) meter.table(table, { at: 'ready' });
+  for (const table of tables) meter.table(table, { at: 'ready' });
+}
+
+const endedEarly = (reached: Position): MillraceError =>
+  new MillraceError('CONNECTION_FAILED', {
+    message: `The stream ended at ${reached}, and nobody had asked it to.`,
+    remedy: 'It is read again from there.',
+    facts: { reached },
+  });
+
+function once(work: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) work();
+    done = true;
+  };
 }
 
 /** One group to all sinks, each without what it has already. When one fails the others are let to end, and the stage ends. */
 async function apply(group: ChangeGroup, { followers, meter, context }: Stream): Promise<void> {
-  const readers = tee(group.parts, followers.length);
-  const outcomes = await Promise.allSettled(
-    followers.map(async (following, place) => {
-      const { items: parts, leave } = readers[place] as (typeof readers)[number];
-      const own: ChangeGroup = { transactions: group.transactions, size: group.size, position: () => group.position(), parts };
-      const fresh = trim(own, { position: following.position as Position, copied: following.copied });
+  const last = group.transactions.at(-1);
+  const lacking = followers.filter(({ position }) => last !== undefined && last.commit >= (position as Position));
+  const counted = { rows: 0 };
+  const parts = whole(group, context, counted);
+  if (lacking.length === 0) for await (const _ of parts) continue;
+  const readers = tee(parts, lacking.length);
+  await settled(
+    lacking.map(async (following, place) => {
+      const reader = readers[place] as (typeof readers)[number];
+      const own: ChangeGroup = { transactions: group.transactions, size: group.size, position: () => group.position(), parts: reader };
       try {
-        following.durable = await following.sink.apply(following.transforms.through(fresh));
+        const fresh = trim(own, { position: following.position as Position, copied: following.copied });
+        await applyTo(following, following.transforms.through(fresh), meter);
       } finally {
-        // A sink that has the group already, or fails, does not read it to its end.
-        await leave();
+        // A sink that fails does not read the group to its end.
+        reader.leave();
       }
-      // A sink that was ahead of the others stays there: what comes until then it has.
-      if (group.position() > (following.position as Position)) following.position = group.position();
-      meter.reached(following.branch.name, following.durable);
     }),
   );
   passing('engine.stream.applied');
+  // The others have its changes; only a position that is news to them matters. A sink ahead of the others must not be set back.
+  const position = group.position();
+  const moved = followers.filter((following) => (following.position as Position) < position);
+  await settled(moved.map((following) => applyTo(following, nothingUpTo(position), meter)));
   context.signal.throwIfAborted();
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-  const last = group.transactions.at(-1);
-  meter.applied(group.transactions.length, group.size?.rows ?? 0, last?.committedAt ?? null);
-  context.progress({ rows: group.size?.rows ?? 0, bytes: group.size?.bytes ?? 0 });
+  meter.applied(group.transactions.length, counted.rows, last?.committedAt ?? null);
 }
 
-/** Again and again, one at a time. What fails is logged: whoever reads the stream will hear of it. */
-function every(milliseconds: number, work: () => Promise<void>, { signal, log }: Context): Disposable {
-  let running = false;
-  const timer = setInterval(async () => {
-    if (running || signal.aborted) return;
-    running = true;
-    try {
-      await work();
-    } catch (error) {
-      if (!signal.aborted) log.warn(`looking at the slot failed: ${error instanceof Error ? error.message : String(error)}`);
-    }
-    running = false;
-  }, milliseconds);
-  timer.unref();
-  return { [Symbol.dispose]: () => clearInterval(timer) };
+async function applyTo(following: Following, group: ChangeGroup, meter: StreamMeter): Promise<void> {
+  following.durable = await following.sink.apply(group);
+  following.position = group.position();
+  meter.reached(following.branch.name, following.durable);
 }
+
+async function settled(work: readonly Promise<void>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(work)) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+/** Counts what goes by. A source that was broken off must not look like the end of a group, or half of a transaction would be committed. */
+async function* whole(
+  group: ChangeGroup,
+  { signal, progress }: Context,
+  counted: { rows: number },
+): AsyncGenerator<ChangePart, void, undefined> {
+  for await (const part of group.parts) {
+    const rows = part.kind === 'changes' ? part.kinds.length : 0;
+    counted.rows += rows;
+    progress({ rows });
+    yield part;
+  }
+  signal.throwIfAborted();
+  group.position(); // throws where it has not come to its end
+}
+
+async function* noParts(): AsyncGenerator<ChangePart, void, undefined> {}
+
+const nothingUpTo = (position: Position): ChangeGroup => ({
+  transactions: [],
+  parts: noParts(),
+  size: { rows: 0, bytes: 0 },
+  position: () => position,
+});
