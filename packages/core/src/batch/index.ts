@@ -8,6 +8,7 @@ export { csvEncoder, encodeCsv } from './csv-encode.ts';
 export { significant } from './float-value.ts';
 export { intervalMicros } from './interval-value.ts';
 export { inColumn, mismatch, shown } from './mismatch.ts';
+export { pickVector } from './pick.ts';
 export { batchOfRows, rowsOf } from './plain-rows.ts';
 export { rowJson } from './row-json.ts';
 export { BatchRows, type Row, RowReader } from './row-reader.ts';

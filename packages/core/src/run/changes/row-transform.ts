@@ -192,8 +192,7 @@ function known(input: RowSchema, declared: RowSchema, isFilter: boolean): RowSch
 
 const placeOf = (schema: RowSchema, name: string): number => schema.columns.findIndex((column) => column.name === name);
 
-const rowsAfter = ({ kinds }: TableChanges): Int32Array =>
-  Int32Array.from(kinds.keys()).filter((row) => kinds[row] !== changeKinds.delete);
+const rowsAfter = ({ kinds }: TableChanges): Int32Array => Int32Array.from(kinds.keys()).filter((row) => kinds[row] !== changeKinds.delete);
 
 const rowsOf = (batch: ColumnBatch, rows: Int32Array): ColumnBatch =>
   withoutOrigins(rows.length === batch.rowCount ? batch : takeRows(batch, rows));

@@ -1,4 +1,4 @@
-import type { Position, SinkState, StreamStatus } from '../../connector/index.ts';
+import type { Position, SinkState, StreamIdentity, StreamStatus } from '../../connector/index.ts';
 import { MillraceError } from '../../error/index.ts';
 
 /** What is to be done before the stream is read, as it follows from what the sinks and the source remember. */
@@ -58,3 +58,6 @@ export function beginOf(pipeline: string, followers: readonly Follower[], stream
   }
   return { kind: 'resume', joining: followers.filter(({ state }) => state.identity === null).map(({ name }) => name) };
 }
+
+export const sameStream = (a: StreamIdentity | null, b: StreamIdentity): boolean =>
+  a !== null && a.source === b.source && a.slot === b.slot && a.origin === b.origin;
