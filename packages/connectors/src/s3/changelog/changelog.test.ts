@@ -1,19 +1,23 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
-import { int8, table, text } from '@millrace/core';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { date, int8, numeric, table, text } from '@millrace/core';
 import {
+  type ChangeGroup,
   type ChangeSink,
   type ChangeTarget,
   type Context,
+  changeKinds,
   isMillraceError,
   type SchemaPolicy,
   type SinkStream,
 } from '@millrace/core/runtime';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { groupOf, positionAt, streamOf } from '../../../test/changes.ts';
+import { type Change, groupOf, positionAt, streamOf } from '../../../test/hand-made.ts';
 import { batches, split, testContext } from '../../../test/load.ts';
+import { readAll } from '../../../test/read.ts';
+import { readLog } from '../../../test/read-log.ts';
 import { changesOf, listManifests, openDataset, s3 } from '../index.ts';
 
 const orders = table('public.orders', { id: int8(), note: text().orNull() }, { key: ['id'] });
@@ -29,68 +33,58 @@ beforeAll(() => {
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 let made = 0;
 const place = () => `${home}/lake${++made}`;
-const context = (more: Partial<Context> = {}) =>
+const contextOf = (more: Partial<Context> = {}) =>
   testContext(undefined, { spool: mkdtempSync(join(home, 'spool-')), memoryBudget: 256 * 1024 * 1024, ...more });
-const open = async (target: ChangeTarget<never>, more: Partial<Context> = {}): Promise<ChangeSink> => target.open(context(more));
 const fence = (epoch: number) => ({ key: 'shop/log', epoch });
 
-function linesOf(directory: string): Record<string, unknown>[] {
-  return readdirSync(directory)
-    .sort()
-    .flatMap((name) =>
-      gunzipSync(readFileSync(join(directory, name)))
-        .toString()
-        .trim()
-        .split('\n'),
-    )
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
+async function following(target: ChangeTarget<never>, more: Partial<Context> = {}, of: SinkStream = stream): Promise<ChangeSink> {
+  const sink = await target.open(contextOf(more));
+  await sink.begin(of, fence(1));
+  await sink.follow(streamOf(), positionAt(16));
+  return sink;
 }
+
+const code = (work: Promise<unknown>) =>
+  work.then(
+    () => 'nothing was thrown',
+    (error: unknown) => (isMillraceError(error) ? error.code : String(error)),
+  );
+const inserted = (id: bigint, note: string | null = null): Change => ({ op: 'insert', table: 'orders', row: { id, note } });
+const manifests = async (url: string) => listManifests(await openDataset(url, {}, contextOf()));
 
 test('a change log holds first copies and every change, and how far it has come', async () => {
   const url = place();
-  const lake = s3({ url: `file:${url}` });
-  await using sink = await open(lake.changelog({ prefix: 'changes/' }));
+  const target = s3({ url: `file:${url}` }).changelog({ prefix: 'changes/' });
+  await using sink = await target.open(contextOf());
   expect(await sink.begin(stream, fence(1))).toEqual({ identity: null, position: null, copied: {}, deadLetters: 0 });
   await sink.follow(streamOf(), positionAt(16));
   await using copy = await sink.copy('orders', 'fresh', positionAt(16));
-  await copy.stage(
-    split(0),
-    batches(orders, [
-      { id: 1n, note: 'one' },
-      { id: 2n, note: null },
-    ]),
-  );
+  const read = [
+    { id: 1n, note: 'one' },
+    { id: 2n, note: null },
+  ];
+  await copy.stage(split(0), batches(orders, read));
   await copy.finish(positionAt(16));
-  const before = { id: 3n, note: 'three' };
-  const durable = await sink.apply(
-    groupOf(tables, [
-      {
-        at: 17,
-        changes: [
-          { op: 'insert', table: 'orders', row: before },
-          { op: 'insert', table: 'customers', row: { id: 1n, name: 'Ann' } },
-        ],
-      },
-      {
-        at: 20,
-        changes: [
-          { op: 'update', table: 'orders', row: { id: 4n }, old: { id: 3n }, unchanged: ['note'] },
-          { op: 'delete', table: 'orders', old: { id: 1n } },
-          { op: 'truncate', tables: ['customers'] },
-        ],
-      },
-    ]),
-  );
-  expect(durable).toBe(positionAt(16));
+  const changes: Change[] = [
+    { op: 'update', table: 'orders', row: { id: 4n }, old: { id: 3n }, unchanged: ['note'] },
+    { op: 'delete', table: 'orders', old: { id: 1n } },
+    { op: 'truncate', tables: ['customers'] },
+  ];
+  const first: Change[] = [inserted(3n, 'three'), { op: 'insert', table: 'customers', row: { id: 1n, name: 'Ann' } }];
+  const group = groupOf(tables, [
+    { at: 17, changes: first },
+    { at: 20, changes },
+  ]);
+  expect(await sink.apply(group)).toBe(positionAt(16));
   expect(await sink.flush()).toBe(positionAt(21));
-  const lines = linesOf(`${url}/changes/orders`);
-  expect(lines).toMatchInlineSnapshot(`
+  const log = await readLog(`file:${url}/changes/`);
+  expect(log['orders']).toMatchInlineSnapshot(`
     [
       {
         "_before": null,
         "_committed_at": null,
         "_op": "read",
-        "_ordinal": 1000010000000001,
+        "_ordinal": -8999989999999999,
         "_position": "0000000000000010",
         "_unchanged": null,
         "_xid": null,
@@ -101,7 +95,7 @@ test('a change log holds first copies and every change, and how far it has come'
         "_before": null,
         "_committed_at": null,
         "_op": "read",
-        "_ordinal": 1000010000000002,
+        "_ordinal": -8999989999999998,
         "_position": "0000000000000010",
         "_unchanged": null,
         "_xid": null,
@@ -143,12 +137,352 @@ test('a change log holds first copies and every change, and how far it has come'
       },
     ]
   `);
-  expect(linesOf(`${url}/changes/customers`)).toHaveLength(2);
-  await using next = await open(lake.changelog({ prefix: 'changes/' }));
+  expect(log['customers']).toMatchInlineSnapshot(`
+    [
+      {
+        "_before": null,
+        "_committed_at": "2026-01-01 00:00:17.000123+00",
+        "_op": "insert",
+        "_ordinal": 1,
+        "_position": "0000000000000011",
+        "_unchanged": null,
+        "_xid": "717",
+        "id": 1,
+        "name": "Ann",
+      },
+      {
+        "_before": null,
+        "_committed_at": "2026-01-01 00:00:20.000123+00",
+        "_op": "truncate",
+        "_ordinal": 2,
+        "_position": "0000000000000014",
+        "_unchanged": null,
+        "_xid": "720",
+        "id": null,
+        "name": null,
+      },
+    ]
+  `);
+  expect(readdirSync(`${url}/changes/orders`).sort()).toEqual([
+    '0000000000000010-0000000000000010-1-2.jsonl.gz',
+    '0000000000000011-0000000000000014-1-3.jsonl.gz',
+  ]);
+  await using next = await target.open(contextOf());
   expect(await next.begin(stream, fence(2))).toEqual({
     identity: streamOf(),
     position: positionAt(21),
     copied: { orders: positionAt(16) },
     deadLetters: 0,
   });
+});
+
+test.for(['jsonl', 'csv', 'parquet'] as const)(
+  'a table of a change log is read by its manifests, also where columns came later (%s)',
+  async (format) => {
+    const url = place();
+    const lake = s3({ url: `file:${url}` });
+    await using sink = await following(lake.changelog({ prefix: 'log', format }));
+    await sink.apply(groupOf(tables, [{ at: 20, changes: [inserted(1n, 'a "note",\nin two lines'), inserted(2n)] }]));
+    await sink.flush();
+    const wider = table('public.orders', { ...orders.declared, extra: text().orNull() }, { key: ['id'] });
+    const extra = { name: 'extra', type: { kind: 'text' }, nullable: true } as const;
+    const added: Change = { op: 'schema', table: 'orders', schema: wider, changes: [{ change: 'add', column: extra, fill: null }] };
+    const row = { id: 3n, note: 'three', extra: 'more' };
+    await sink.apply(groupOf(tables, [{ at: 22, changes: [inserted(9n), added, { op: 'insert', table: 'orders', row }] }]));
+    await sink.flush();
+    const { rows } = await readAll(lake.dataset('log', changesOf(wider), { table: 'orders' }), {}, contextOf());
+    expect(rows.map(({ _op, _ordinal, id, note, extra: more }) => [_op, _ordinal, id, note, more])).toEqual([
+      ['insert', 0n, 1n, 'a "note",\nin two lines', null],
+      ['insert', 1n, 2n, null, null],
+      ['insert', 0n, 9n, null, null],
+      ['insert', 2n, 3n, 'three', 'more'],
+    ]);
+    expect(await readAll(lake.dataset('log', changesOf(customers), { table: 'customers' }), {}, contextOf())).toMatchObject({ rows: [] });
+    expect(await code(readAll(lake.dataset('log', orders), {}, contextOf()))).toBe('UNSUPPORTED');
+    const schemas = (await manifests(`file:${url}/log`)).flatMap(({ files, schemas = [] }) =>
+      files.map(({ log }) => schemas[log!.schema]?.columns.map(({ name }) => name).filter((name) => !name.startsWith('_'))),
+    );
+    expect(schemas).toEqual([
+      ['id', 'note'],
+      ['id', 'note'],
+      ['id', 'note', 'extra'],
+    ]);
+  },
+);
+
+test('changes roll by time, also where nothing follows them, and a position alone rolls seldom', async () => {
+  const url = place();
+  let now = Date.parse('2026-03-01T00:00:00Z');
+  const target = s3({ url: `file:${url}` }).changelog({ prefix: 'log', roll: { every: '10s' } });
+  await using sink = await following(target, { now: () => new Date(now) });
+  const count = async () => (await manifests(`file:${url}/log`)).length;
+  const before = await count();
+  expect(await sink.apply(groupOf(tables, [{ at: 20, changes: [inserted(1n)] }]))).toBe(positionAt(16));
+  now += 9_000;
+  expect(await sink.apply(groupOf(tables, [{ at: 22, changes: [inserted(2n)] }]))).toBe(positionAt(16));
+  expect(await count()).toBe(before);
+  now += 1_000;
+  await expect.poll(count, { timeout: 10_000 }).toBe(before + 1);
+  expect(await sink.apply(groupOf(tables, [], 30))).toBe(positionAt(23));
+  now += 30_000;
+  expect(await sink.apply(groupOf(tables, [], 40))).toBe(positionAt(23));
+  now += 30_000;
+  expect(await sink.apply(groupOf(tables, [], 50))).toBe(positionAt(50));
+  const last = (await manifests(`file:${url}/log`)).at(-1)!;
+  expect(last.files).toEqual([]);
+  expect(await sink.flush()).toBe(positionAt(50));
+  expect(await count()).toBe(before + 2);
+});
+
+/** One transaction that is read as it is applied. */
+function giant(rows: number, each: number): ChangeGroup {
+  const row = { id: 0n, note: 'x'.repeat(200) };
+  return {
+    transactions: [{ commit: positionAt(100), committedAt: '2026-01-01T00:00:00.123456Z', xid: '5', firstOrdinal: 0 }],
+    size: null,
+    position: () => positionAt(101),
+    parts: (async function* () {
+      for (let at = 0; at < rows; at += each) {
+        const batch = (await batchOf(Array.from({ length: each }, (_, index) => ({ ...row, id: BigInt(at + index) }))))!;
+        yield {
+          kind: 'changes',
+          table: 'orders',
+          kinds: new Uint8Array(each).fill(changeKinds.insert),
+          ordinals: Float64Array.from({ length: each }, (_, index) => at + index),
+          transactions: new Int32Array(each),
+          rows: batch,
+          old: null,
+          before: new Uint8Array(each),
+        } as const;
+      }
+    })(),
+  };
+}
+
+async function batchOf(rows: { id: bigint; note: string }[]) {
+  const channel = batches(orders, rows, rows.length);
+  if (channel.format !== 'batches') return null;
+  for await (const batch of channel.batches) return batch;
+  return null;
+}
+
+test('a transaction larger than a file becomes several files of one manifest, and little of it is on this machine at a time', async () => {
+  const url = place();
+  const context = contextOf();
+  const target = s3({ url: `file:${url}` }).changelog({ prefix: 'log', roll: { every: '1h', size: '2MB' } });
+  await using sink = await target.open(context);
+  await sink.begin(stream, fence(1));
+  await sink.follow(streamOf(), positionAt(16));
+  let most = 0;
+  const { parts, ...group } = giant(40_000, 1_000);
+  const watched = (async function* () {
+    for await (const part of parts) {
+      most = Math.max(most, bytesUnder(context.spool));
+      yield part;
+    }
+  })();
+  const seen = (await manifests(`file:${url}/log`)).length;
+  expect(await sink.apply({ ...group, parts: watched })).toBe(positionAt(101));
+  const [manifest, ...more] = (await manifests(`file:${url}/log`)).slice(seen);
+  expect(more).toEqual([]);
+  expect(manifest!.files.length).toBeGreaterThan(3);
+  expect(manifest!.rows).toBe(40_000);
+  expect(most).toBeGreaterThan(1024 * 1024);
+  expect(most).toBeLessThan(4 * 1024 * 1024);
+  expect(readdirSync(join(context.spool, 'log'))).toEqual([]);
+  const { rows } = await readAll(s3({ url: `file:${url}` }).dataset('log', changesOf(orders), { table: 'orders' }), {}, context);
+  expect(rows.map(({ _ordinal }) => Number(_ordinal))).toEqual(Array.from({ length: 40_000 }, (_, index) => index));
+});
+
+const bytesUnder = (directory: string): number =>
+  readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+
+test('an update that a filter has made a delete takes the row away that was there before', async () => {
+  const url = place();
+  await using sink = await following(s3({ url: `file:${url}` }).changelog({ prefix: 'log' }));
+  const moved: Change = { op: 'update', table: 'orders', row: { id: 2n }, old: { id: 1n }, unchanged: ['note'] };
+  const { parts, ...group } = groupOf(tables, [{ at: 20, changes: [inserted(1n, 'one'), moved] }]);
+  const filtered = (async function* () {
+    for await (const part of parts)
+      yield part.kind === 'changes' ? { ...part, kinds: Uint8Array.of(changeKinds.insert, changeKinds.delete) } : part;
+  })();
+  await sink.apply({ ...group, parts: filtered });
+  await sink.flush();
+  const { orders: lines } = await readLog(`file:${url}/log`);
+  expect(lines?.map(({ _op, id, note, _unchanged }) => [_op, id, note, _unchanged])).toEqual([
+    ['insert', 1, 'one', null],
+    ['delete', 1, null, null],
+  ]);
+});
+
+test('two logs of one stream go their own pace', async () => {
+  const url = place();
+  const lake = s3({ url: `file:${url}` });
+  await using fast = await following(lake.changelog({ prefix: 'fast', roll: { every: '1h', size: 1024 } }));
+  await using slow = await following(lake.changelog({ prefix: 'slow', format: 'csv' }));
+  const group = () => groupOf(tables, [{ at: 20, changes: [inserted(1n, 'x'.repeat(2_000))] }]);
+  expect(await fast.apply(group())).toBe(positionAt(21));
+  expect(await slow.apply(group())).toBe(positionAt(16));
+});
+
+test('following another stream begins the log anew', async () => {
+  const url = place();
+  const target = s3({ url: `file:${url}` }).changelog({ prefix: 'log' });
+  await using sink = await following(target);
+  await sink.apply(groupOf(tables, [{ at: 20, changes: [inserted(1n, 'old')] }]));
+  await sink.follow(streamOf('slot', 8), positionAt(8));
+  await using copy = await sink.copy('orders', 'fresh', positionAt(8));
+  await copy.stage(split(0), batches(orders, [{ id: 1n, note: 'new' }]));
+  await copy.finish(positionAt(8));
+  const log = await readLog(`file:${url}/log`);
+  expect(log['orders']?.map(({ _op, note }) => [_op, note])).toEqual([['read', 'new']]);
+});
+
+test('an older attempt that wakes up can neither roll nor copy', async () => {
+  const url = place();
+  const target = s3({ url: `file:${url}` }).changelog({ prefix: 'log' });
+  await using older = await following(target);
+  const copy = await older.copy('orders', 'fresh', positionAt(16));
+  await copy.stage(split(0), batches(orders, [{ id: 7n, note: 'late' }]));
+  await older.apply(groupOf(tables, [{ at: 20, changes: [inserted(1n)] }]));
+  await using newer = await target.open(contextOf());
+  expect(await newer.begin(stream, fence(2))).toMatchObject({ position: positionAt(16) });
+  await newer.apply(groupOf(tables, [{ at: 20, changes: [inserted(1n)] }]));
+  expect(await code(older.flush())).toBe('ATTEMPT_FENCED');
+  expect(await code(copy.finish(positionAt(16)))).toBe('ATTEMPT_FENCED');
+  expect(await newer.flush()).toBe(positionAt(21));
+  expect(Object.values(await readLog(`file:${url}/log`)).flat()).toHaveLength(1);
+  await using oldest = await target.open(contextOf());
+  expect(await code(oldest.begin(stream, fence(1)))).toBe('ATTEMPT_FENCED');
+});
+
+test('files of attempts that died are deleted after a day; those of a copy that takes longer are not', async () => {
+  const url = place();
+  let now = Date.now();
+  const target = s3({ url: `file:${url}` }).changelog({ prefix: 'log' });
+  const dead = await following(target);
+  const lost = await dead.copy('orders', 'fresh', positionAt(16));
+  await lost.stage(split(0), batches(orders, [{ id: 1n, note: 'lost' }]));
+  await using sink = await target.open(contextOf({ now: () => new Date(now) }));
+  await sink.begin(stream, fence(2));
+  await using copy = await sink.copy('orders', 'fresh', positionAt(16));
+  await copy.stage(split(0), batches(orders, [{ id: 1n, note: 'kept' }]));
+  const notes = `${url}/log/_millrace/staged`;
+  for (const name of readdirSync(notes)) utimesSync(join(notes, name), new Date(now - 1), new Date(now - 1));
+  now += 48 * 3_600_000;
+  await sink.apply(groupOf(tables, [{ at: 20, changes: [{ op: 'insert', table: 'customers', row: { id: 1n, name: 'Ann' } }] }]));
+  await sink.flush();
+  expect(readdirSync(`${url}/log/orders`)).toEqual(['0000000000000010-0000000000000010-2-2.jsonl.gz']);
+  await copy.finish(positionAt(16));
+  expect((await readLog(`file:${url}/log`))['orders']?.map(({ note }) => note)).toEqual(['kept']);
+  expect(existsSync(notes)).toBe(false);
+});
+
+test('a new column waits for a person or stays out of the log where the policy says so, also after a restart', async () => {
+  const url = place();
+  const target = s3({ url: `file:${url}` }).changelog({ prefix: 'log' });
+  const ssn = { name: 'ssn', type: { kind: 'text' }, nullable: true } as const;
+  const schema = { columns: [...orders.columns, ssn], key: ['id'] };
+  const added: Change = { op: 'schema', table: 'orders', schema, changes: [{ change: 'add', column: ssn, fill: null }] };
+  const group = (at: number) =>
+    groupOf({ orders: schema }, [{ at, changes: [added, { op: 'insert', table: 'orders', row: { id: 1n, note: null, ssn: '1' } }] }]);
+  const sink = await following(target, {}, { ...stream, policy: { ...policy, add: 'pause' } });
+  expect(await code(sink.apply(group(20)))).toBe('SCHEMA_CHANGED');
+  const ignoring = { ...stream, policy: { ...policy, add: 'ignore' } as const };
+  await using second = await target.open(contextOf());
+  await second.begin(ignoring, fence(2));
+  await second.apply(group(20));
+  await second.flush();
+  await using third = await target.open(contextOf());
+  await third.begin(ignoring, fence(3));
+  const row = { id: 2n, note: null, ssn: '2' };
+  await third.apply(groupOf({ orders: schema }, [{ at: 22, changes: [{ op: 'insert', table: 'orders', row }] }]));
+  await third.flush();
+  expect(JSON.stringify(await readLog(`file:${url}/log`))).not.toContain('ssn');
+});
+
+test('what cannot be a change log is told before anything is written', async () => {
+  const url = place();
+  const lake = s3({ url: `file:${url}` });
+  expect(() => lake.changelog({ prefix: 'x', format: 'parquet', compression: 'gzip' })).toThrow('format "parquet" with compression "gzip"');
+  expect(() => lake.changelog({ prefix: 'x', roll: { every: '1ms' } })).toThrow('a file of every change');
+  const odd = table('odd', { id: int8(), _OP: text(), a: text(), A: text() });
+  expect(
+    lake
+      .changelog({ prefix: 'x' })
+      .problems({ odd })
+      .map(({ message }) => message),
+  ).toEqual([
+    'The column "_OP" of "odd" cannot be told from "_op", which the log writes itself.',
+    'The column "A" of "odd" cannot be told from "a".',
+  ]);
+  await using _sink = await following(lake.changelog({ prefix: 'log' }));
+  const other = await lake.changelog({ prefix: 'log' }).open(contextOf());
+  expect(await code(other.begin({ ...stream, owner: { pipeline: 'other', step: 'log' } }, { key: 'other', epoch: 9 }))).toBe(
+    'CONFIG_INVALID',
+  );
+  await other[Symbol.asyncDispose]();
+});
+
+/** `docs/cdc.md` has the same statement: the rows that a log leaves, for a key of one column whose large columns never move with it. */
+const currentRows = `
+  WITH log AS (
+    SELECT *, row(_position, _ordinal) AS place FROM read_json($1, format = 'newline_delimited', columns = {
+      _op: 'VARCHAR', _position: 'VARCHAR', _ordinal: 'BIGINT', _unchanged: 'VARCHAR', _before: 'VARCHAR', id: 'BIGINT', note: 'VARCHAR', total: 'DECIMAL(12,2)'})
+  ), emptied AS (
+    SELECT max(place) AS place FROM log WHERE _op = 'truncate'
+  ), changes AS (
+    SELECT id, _op, place, _unchanged, note, total FROM log WHERE _op <> 'truncate'
+    UNION ALL  -- a row that got another key is gone under the old one
+    SELECT (_before ->> 'id')::BIGINT, 'delete', place, NULL, NULL, NULL FROM log WHERE _op = 'update' AND (_before ->> 'id')::BIGINT <> id
+  )
+  SELECT id,
+    arg_max_null(note, place) FILTER (coalesce(NOT list_contains(from_json(_unchanged, '["VARCHAR"]'), 'note'), true)) AS note,
+    arg_max_null(total, place)::VARCHAR AS total
+  FROM changes
+  WHERE place > (SELECT coalesce(place, row('', -9223372036854775808)) FROM emptied)
+  GROUP BY id HAVING arg_max(_op, place) <> 'delete' ORDER BY id`;
+
+test('the rows as they are now come out of a log by one statement', async () => {
+  const url = place();
+  const sales = table('sales', { id: int8(), note: text().orNull(), total: numeric(12, 2), day: date() }, { key: ['id'] });
+  const target = s3({ url: `file:${url}` }).changelog({ prefix: 'log', compression: 'none' });
+  await using sink = await following(target, {}, { ...stream, tables: { sales } });
+  const row = (id: bigint, note: string | null, total = '1.00') => ({ id, note, total, day: '2026-01-01' });
+  await using copy = await sink.copy('sales', 'fresh', positionAt(16));
+  await copy.stage(split(0), batches(sales, [row(1n, 'one'), row(2n, 'two'), row(3n, 'three'), row(4n, null)]));
+  await copy.finish(positionAt(16));
+  const put = (id: bigint, note: string, total: string): Change => ({
+    op: 'update',
+    table: 'sales',
+    row: row(id, note, total),
+    unchanged: ['note'],
+  });
+  const changes: Change[] = [
+    put(1n, '', '2.00'),
+    put(1n, '', '3.00'),
+    { op: 'delete', table: 'sales', old: { id: 2n } },
+    { op: 'insert', table: 'sales', row: row(2n, null, '4.00') },
+    { op: 'update', table: 'sales', row: row(30n, 'thirty', '5.00'), old: { id: 3n } },
+    { op: 'delete', table: 'sales', old: { id: 4n } },
+  ];
+  await sink.apply(groupOf({ sales }, [{ at: 20, changes }]));
+  await sink.flush();
+  const database = await (await DuckDBInstance.create()).connect();
+  const now = async () => (await database.runAndReadAll(currentRows, [`${url}/log/sales/*.jsonl`])).getRowsJson();
+  expect(await now()).toEqual([
+    ['1', 'one', '3.00'],
+    ['2', null, '4.00'],
+    ['30', 'thirty', '5.00'],
+  ]);
+  const last: Change[] = [
+    { op: 'truncate', tables: ['sales'] },
+    { op: 'insert', table: 'sales', row: row(5n, 'five') },
+  ];
+  await sink.apply(groupOf({ sales }, [{ at: 22, changes: last }]));
+  await sink.flush();
+  expect(await now()).toEqual([['5', 'five', '1.00']]);
+  database.closeSync();
 });

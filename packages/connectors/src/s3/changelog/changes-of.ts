@@ -2,7 +2,8 @@ import { type Column, int8, json, table, text, timestamptz } from '@millrace/cor
 import type { Columns, Table } from '@millrace/core/runtime';
 import { commonSchema } from './columns.ts';
 
-interface LogColumns {
+/** Not an interface, which could gain columns elsewhere and so is no record of columns. */
+type LogColumns = {
   readonly _op: Column<string>;
   readonly _position: Column<string>;
   readonly _ordinal: Column<bigint>;
@@ -10,7 +11,7 @@ interface LogColumns {
   readonly _xid: Column<string | null>;
   readonly _unchanged: Column<string | null>;
   readonly _before: Column<string | null>;
-}
+};
 
 /** The log of a table as a table: its own columns, any of which may be NULL, and those that tell of the change. */
 export type Changes<C extends Columns> = Table<

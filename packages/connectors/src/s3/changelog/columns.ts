@@ -7,7 +7,7 @@ import type { ColumnSchema, RowSchema } from '@millrace/core/runtime';
  * |-----------------|-------------------------------------------------------------------------------------------------------------|
  * | `_op`           | `read` (a first copy), `insert`, `update`, `delete`, `truncate`: what came before it of the table is gone    |
  * | `_position`     | of the commit. Text order is the order of the stream; a copy has the position that it was made at           |
- * | `_ordinal`      | place within the transaction; of a copy, and of the `truncate` before it, above all transactions'           |
+ * | `_ordinal`      | place within the transaction; of a copy, and of the `truncate` before it, below zero                        |
  * | `_committed_at` | by the source's clock; NULL for a copy                                                                       |
  * | `_xid`          | of the source's transaction; NULL for a copy                                                                 |
  * | …               | the row after the change; for a delete what is known of the row before; for a truncate nothing              |
@@ -36,5 +36,5 @@ export const logSchema = ({ columns }: RowSchema): RowSchema => ({
   columns: [...before, ...columns.map(({ name, type }) => ({ name, type, nullable: true })), ...after],
 });
 
-/** Above every ordinal of a transaction, and exact in a double. */
-export const copyOrdinal = 1e15;
+/** Below every ordinal of a transaction, since a copy has what was committed before its position and not at it; exact in a double. */
+export const copyOrdinal = -9e15;

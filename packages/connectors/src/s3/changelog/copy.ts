@@ -1,21 +1,17 @@
-import { createReadStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import {
   type ChangeGroup,
   type ChangePart,
   type Channel,
   type ColumnBatch,
-  decodeCsv,
   MillraceError,
   type Position,
   type Split,
   type StagedPart,
   type TableCopy,
-  takeRows,
 } from '@millrace/core/runtime';
 import { csvOf } from '../sink.ts';
 import { countedBatches } from '../source.ts';
-import type { ChangeSpool, Segment } from './change-spool.ts';
+import type { ChangeSpool } from './change-spool.ts';
 import { copyOrdinal, logSchema } from './columns.ts';
 import { copiedRows, truncateRow } from './log-rows.ts';
 import { type Packed, type Packing, packChannel, packSegment } from './pack.ts';
@@ -26,22 +22,16 @@ export interface CopyHome {
   readonly table: string;
   /** Of the snapshot: where in the stream the rows stand. */
   readonly position: Position;
-  /** True where the log records the table's changes meanwhile. */
+  /** True where the log records the table's changes meanwhile, so that they must not come a second time. */
   readonly isFollowed: boolean;
   readonly leftOut: readonly string[];
   readonly packing: Packing;
   readonly spool: ChangeSpool;
   readonly append: (spool: ChangeSpool, group: ChangeGroup) => Promise<void>;
   readonly columns: () => Parameters<typeof truncateRow>[0];
-  /** One manifest with the files that `make` answers. */
-  readonly finish: (make: (log: LogAtFinish) => Promise<readonly Packed[]>, upTo: Position) => Promise<void>;
+  /** One manifest with the files that `make` answers; it is told whether the table has rows in the log. */
+  readonly finish: (make: (log: { readonly hasRows: boolean }) => Promise<readonly Packed[]>, upTo: Position) => Promise<void>;
   readonly tidy: (files: readonly Packed[]) => Promise<void>;
-}
-
-export interface LogAtFinish {
-  /** The table has rows in the log. */
-  readonly hasRows: boolean;
-  readonly position: Position;
 }
 
 /** Rows of one split have numbers from here on. */
@@ -84,16 +74,16 @@ export class LogCopy implements TableCopy {
   }
 
   async apply(group: ChangeGroup): Promise<void> {
-    const { table, spool, append } = this.#home;
-    await append(spool, { ...group, position: () => group.position(), parts: only(table, group.parts) });
+    const { table, spool, append, isFollowed } = this.#home;
+    if (!isFollowed) await append(spool, { ...group, position: () => group.position(), parts: only(table, group.parts) });
   }
 
   async finish(position: Position): Promise<void> {
     const { finish, tidy } = this.#home;
     this.#finishing = true;
     const files: Packed[] = [...this.#splits.values()].flat();
-    await finish(async (log) => {
-      files.push(...(await this.#rest(log)));
+    await finish(async ({ hasRows }) => {
+      files.push(...(await this.#rest(hasRows)));
       return files;
     }, position);
     await tidy(files);
@@ -113,16 +103,12 @@ export class LogCopy implements TableCopy {
   }
 
   /** What comes before the rows, and after. */
-  async #rest({ hasRows, position: reached }: LogAtFinish): Promise<Packed[]> {
-    const { table, position, isFollowed, packing, spool, columns } = this.#home;
+  async #rest(hasRows: boolean): Promise<Packed[]> {
+    const { table, position, packing, spool, columns } = this.#home;
     const later = spool.take();
     if (hasRows) await spool.append(table, truncateRow(columns(), { position, ordinal: copyOrdinal, of: null }), position, position);
-    const segments = [...spool.take(), ...later];
     const files: Packed[] = [];
-    for (const segment of segments) {
-      const missing = isFollowed && later.includes(segment) ? await since(reached, segment, spool) : [segment];
-      for (const one of missing) files.push(...(await packSegment(packing, one)));
-    }
+    for (const segment of [...spool.take(), ...later]) files.push(...(await packSegment(packing, segment)));
     return files;
   }
 }
@@ -139,20 +125,4 @@ async function* only(table: string, parts: AsyncIterable<ChangePart>): AsyncGene
       if (part.tables.includes(table)) yield { ...part, tables: [table] };
     } else if (part.table === table) yield part;
   }
-}
-
-/** What the log has not recorded itself: the changes of commits that it had not come to. */
-async function since(position: Position, segment: Segment, spool: ChangeSpool): Promise<Segment[]> {
-  if (segment.first >= position) return [segment];
-  if (segment.last >= position) {
-    const place = segment.schema.columns.findIndex(({ name }) => name === '_position');
-    for await (const batch of decodeCsv(segment.schema, createReadStream(segment.path))) {
-      const commits = batch.vectors[place]!;
-      const rows = Int32Array.from({ length: batch.rowCount }, (_, row) => row).filter((row) => String(commits.get(row)) >= position);
-      const { schema, rowCount, vectors } = takeRows(batch, rows);
-      await spool.append(segment.table, { schema, rowCount, vectors }, position, segment.last);
-    }
-  }
-  await rm(segment.path, { force: true });
-  return spool.take();
 }

@@ -10,12 +10,14 @@ import {
   type SourceTransaction,
   type TableChanges,
   textCodec,
+  unchangedVector,
   type Vector,
   valuesVector,
 } from '@millrace/core/runtime';
 import { copyOrdinal, logSchema } from './columns.ts';
 import { constantVector, countsVector, dictionaryVector } from './dictionary.ts';
 import { imagePrinter } from './image.ts';
+import { keyReader } from './row-key.ts';
 
 const text = { kind: 'text' } as const;
 const json = { kind: 'json' } as const;
@@ -31,7 +33,8 @@ function schemaOf(rows: RowSchema): RowSchema {
 }
 
 /** Changes of a table as rows of its log. */
-export function changeRows(part: TableChanges, transactions: readonly SourceTransaction[]): ColumnBatch {
+export function changeRows(changes: TableChanges, transactions: readonly SourceTransaction[]): ColumnBatch {
+  const part = withDeletedKeys(changes);
   const rowCount = part.kinds.length;
   const vectors = part.rows.vectors.map((vector, place) => withKnown(vector, part, place));
   return {
@@ -65,6 +68,28 @@ const operations = (Object.keys(changeKinds) as (keyof typeof changeKinds)[]).re
   },
   [null],
 );
+
+/**
+ * An update that a filter has made a delete comes with the row after it. What is gone is the row before: where the two have not the same key,
+ * deletes get what is known of that one.
+ */
+function withDeletedKeys(part: TableChanges): TableChanges {
+  const { rows, old, kinds, before } = part;
+  const { key } = rows.schema;
+  if (!old || !key) return part;
+  const [now, then] = [keyReader(rows, key), keyReader(old, key)];
+  const isFromOld = (row: number) => kinds[row] === changeKinds.delete && before[row] !== beforeKinds.none;
+  if (!kinds.some((_, row) => isFromOld(row) && now(row) !== then(row))) return part;
+  const vectors = rows.vectors.map((vector, place) => {
+    const earlier = old.vectors[place]!;
+    const isUnknown = (row: number) => isUnchanged(isFromOld(row) ? earlier : vector, row);
+    const values = Array.from(kinds, (_, row) => (isUnknown(row) ? null : (isFromOld(row) ? earlier : vector).get(row)));
+    const flags = new Uint8Array(Math.ceil(kinds.length / 8));
+    for (let row = 0; row < kinds.length; row++) if (!isFromOld(row) && isUnknown(row)) flags[row >> 3]! |= 1 << (row & 7);
+    return unchangedVector(valuesVector(vector.type, values), flags);
+  });
+  return { ...part, rows: { ...rows, vectors } };
+}
 
 interface Column {
   readonly vector: Vector;

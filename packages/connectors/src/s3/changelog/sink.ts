@@ -18,7 +18,7 @@ import {
 import type { StreamEntry } from '../manifest.ts';
 import type { Storage } from '../storage.ts';
 import { ChangeSpool } from './change-spool.ts';
-import { type LogAtFinish, LogCopy } from './copy.ts';
+import { type CopyHome, LogCopy } from './copy.ts';
 import { passing } from './failpoints.ts';
 import type { LogLayout } from './layout.ts';
 import { changeRows, truncateRow } from './log-rows.ts';
@@ -118,7 +118,9 @@ export class ChangeLogSink implements ChangeSink {
         this.#hasRows = true;
         if (this.#spool.bytes >= this.#layout.roll.bytes) await this.#pack();
       });
-      this.#next = { ...this.#next, position: group.position() };
+      const [before, position] = [this.#next.position, group.position()];
+      // Where other sinks are behind, groups come that this one has already.
+      if (before === null || position > before) this.#next = { ...this.#next, position };
       this.#since ??= this.#context.now().getTime();
       passing('s3.log.spooled');
       if (this.#isDue()) await this.#roll();
@@ -234,10 +236,10 @@ export class ChangeLogSink implements ChangeSink {
     await tidying.after(files);
   }
 
-  async #copied(table: string, make: (log: LogAtFinish) => Promise<readonly Packed[]>, upTo: Position): Promise<void> {
+  async #copied(table: string, make: Parameters<CopyHome['finish']>[0], upTo: Position): Promise<void> {
     await this.#roll();
     const { copied, logged } = this.#next;
-    const files = await make({ hasRows: logged.includes(table), position: this.#durable() });
+    const files = await make({ hasRows: logged.includes(table) });
     const entry = {
       ...this.#next,
       copied: { ...copied, [table]: upTo },
