@@ -47,7 +47,8 @@ function problemOf(declared: ColumnSchema, actual: CatalogColumn | undefined, { 
   return problems;
 }
 
-function readable(actual: ColumnType, declared: ColumnType): boolean {
+/** Whether every value of the actual type is one of the declared type. */
+export function readable(actual: ColumnType, declared: ColumnType): boolean {
   const a = baseType(actual);
   const b = baseType(declared);
   if ((a.kind === 'other' && b.kind === 'other') || (a.kind === 'range' && b.kind === 'range')) return bare(a.name) === bare(b.name);

@@ -60,6 +60,7 @@ export const codes = {
   SLOT_LIMIT: backoff(69, 'All replication slots of the server are in use. Drop those that nobody reads, for each keeps the log; or raise max_replication_slots.'),
   SLOT_WAITS: backoff(75, 'A new replication slot waits for every transaction that is open at the source, and one did not end in time. Tried again with backoff; the message names the processes.'),
   SNAPSHOT_LOST: backoff(1, 'The database session that held the snapshot ended (restart, failover, timeout). The stage starts again with a new snapshot.'),
+  SPOOL_FULL: backoff(1, 'Changes of transactions that are still open at the source could not be kept here: they are more than spoolBytes, or the directory for temporary files does not work. The stream goes on from where the targets are.'),
   STAGE_CRASHED: backoff(1, 'The process that ran the stage ended before the stage did: out of memory, process.exit() in a function, a crash of native code. Tried again; the message has its last words.'),
   STAGE_TIMEOUT: backoff(124, 'The stage ran longer than its timeout and was stopped. Nothing of it is visible at its target.'),
   STATE_UNAVAILABLE: backoff(69, 'The state database cannot be reached. Runs wait where they are; nothing is lost.'),

@@ -1,7 +1,8 @@
-import { type ColumnType, MillraceError } from '@millrace/core/runtime';
+import { MillraceError } from '@millrace/core/runtime';
 import { columnType, readTypes } from '../catalog-type.ts';
 import type { Session } from '../client.ts';
 import { parseName, quoteName, showName } from '../identifier.ts';
+import type { Fill, SourceColumn } from './stream-columns.ts';
 
 /** A captured table as the catalog has it now. */
 export interface CatalogTable {
@@ -12,13 +13,7 @@ export interface CatalogTable {
   readonly columns: readonly CatalogTableColumn[];
 }
 
-/** `number` is its attnum: it stays when the column is renamed, and is never used again. */
-export interface CatalogTableColumn {
-  readonly number: number;
-  readonly name: string;
-  readonly type: ColumnType;
-  readonly typeOid: number;
-  readonly notNull: boolean;
+export interface CatalogTableColumn extends SourceColumn {
   /** The type has a binary form at the server, so it comes in it where the stream is binary. */
   readonly canSend: boolean;
   readonly generated: boolean;
@@ -51,7 +46,8 @@ export async function readCatalogTable(session: Session, name: string): Promise<
 export async function readCatalogColumns(session: Session, oid: number): Promise<CatalogTableColumn[]> {
   const rows = await session.query(
     `select a.attnum as number, a.attname as name, a.atttypid::text as type, a.atttypmod as modifier,
-       format_type(a.atttypid, a.atttypmod) as printed, a.attnotnull as not_null, t.typsend <> 0 as can_send, a.attgenerated <> '' as generated
+       format_type(a.atttypid, a.atttypmod) as printed, a.attnotnull as not_null, t.typsend <> 0 as can_send, a.attgenerated <> '' as generated,
+       a.atthasdef or a.attidentity <> '' as has_default, a.atthasmissing as has_fill, (a.attmissingval::text::text[])[1] as fill
      from pg_attribute a join pg_type t on t.oid = a.atttypid
      where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped order by a.attnum`,
     [oid],
@@ -62,10 +58,25 @@ export async function readCatalogColumns(session: Session, oid: number): Promise
     name: row['name'] ?? '',
     type: columnType(types, row['type'] ?? '', Number(row['modifier']), row['printed'] ?? ''),
     typeOid: Number(row['type']),
+    modifier: Number(row['modifier']),
     notNull: row['not_null'] === 't',
+    fill: fillOf({ hasDefault: row['has_default'] === 't', hasFill: row['has_fill'] === 't', fill: row['fill'] ?? null }),
     canSend: row['can_send'] === 't',
     generated: row['generated'] === 't',
   }));
+}
+
+/** The server remembers a constant for the rows that were there; where it has a default and no such constant, it has written each row. */
+export function fillOf({
+  hasDefault,
+  hasFill,
+  fill,
+}: {
+  readonly hasDefault: boolean;
+  readonly hasFill: boolean;
+  readonly fill: string | null;
+}): Fill {
+  return hasFill ? { kind: 'constant', value: fill } : hasDefault ? { kind: 'computed' } : { kind: 'constant', value: null };
 }
 
 export const showTable = ({ schema, name }: Pick<CatalogTable, 'schema' | 'name'>): string => showName({ schema, name });

@@ -1,132 +1,354 @@
-import { type ChangeGroup, changeKinds, type Position, type ReadChanges } from '@millrace/core/runtime';
+import { type ChangeGroup, changeKinds, type Position, type ReadChanges, type SchemaChange } from '@millrace/core/runtime';
+import type { Session } from '../client.ts';
 import { isoInstant } from '../replication/clock.ts';
-import { type PgoutputHandler, pgoutputParser } from '../replication/pgoutput.ts';
+import { type Commit, type PgoutputHandler, type PgoutputParser, pgoutputParser } from '../replication/pgoutput.ts';
+import type { Relation } from '../replication/relation.ts';
 import type { ReplicationStream, StreamHandler } from '../replication/stream.ts';
 import type { ReplicationConnection } from '../replication/transport.ts';
+import type { Tuple } from '../replication/tuple.ts';
+import { readCatalogColumns } from './catalog-table.ts';
+import { announcedColumns, ddlPrefix, readAnnouncement } from './ddl-trigger.ts';
+import { type FollowedParts, FollowedTable, remade } from './followed-table.ts';
 import { GroupBuilder, groupLimits } from './group-builder.ts';
 import { GroupQueue } from './group-queue.ts';
-import { type FollowedTable, shapeOf } from './relations.ts';
-import type { TableShape } from './table-shape.ts';
+import { SourceTypes } from './source-types.ts';
+import { TransactionSpools } from './transaction-spool.ts';
 
 export interface ReadParts {
+  readonly pipeline: string;
   readonly connection: ReplicationConnection;
+  /** For looks at the catalog. */
+  readonly session: Session;
   readonly slot: string;
   readonly publication: string;
   readonly after: { readonly position: Position; readonly lsn: bigint };
   readonly toPosition: (lsn: bigint) => Position;
-  readonly tables: readonly FollowedTable[];
+  readonly tables: readonly FollowedParts[];
   readonly binary: boolean;
   readonly streaming: boolean;
   readonly memoryBytes: number;
-  /** Told of the stream once it runs, to release positions and to look at it. */
-  readonly onStart: (stream: ReplicationStream) => void;
+  readonly spoolBytes: number;
+  /** A directory for open transactions. */
+  readonly spool: string;
+  /** Told of the reader once it runs. */
+  readonly onStart: (reader: ChangeReader) => void;
 }
 
 /** Reads a slot as groups of whole transactions, until the signal aborts or `until` is reached. */
 export async function* readGroups(parts: ReadParts, { signal, until }: ReadChanges): AsyncGenerator<ChangeGroup, void, undefined> {
   if (signal.aborted) return;
-  const { connection, slot, publication, after, binary, streaming } = parts;
-  let stream: ReplicationStream | undefined;
-  let held = 0;
-  let isPaused = false;
-  const onBytes = (bytes: number): void => {
-    held += bytes;
-    if (!isPaused && held > parts.memoryBytes) {
-      isPaused = true;
-      stream?.pause();
-    } else if (isPaused && held < parts.memoryBytes / 2) {
-      isPaused = false;
-      stream?.resume();
-    }
-  };
-  const queue = new GroupQueue(after.position, (bytes) => onBytes(-bytes));
-  const builder = new GroupBuilder({ limits: groupLimits, onGroup: (group, bytes) => queue.add(group, bytes), onBytes });
-  queue.attach(builder);
-  const stop = () => queue.end();
+  const reader = new ChangeReader(parts);
+  const stop = () => reader.queue.end();
   signal.addEventListener('abort', stop, { once: true });
   try {
-    stream = await connection.start({
-      slot,
-      from: after.lsn,
-      options: { publications: [publication], binary, streaming, messages: true },
-      handler: changeHandler(parts, builder, queue),
-    });
-    if (isPaused) stream.pause();
-    parts.onStart(stream);
-    stream.done.catch((error: unknown) => queue.fail(error));
+    await reader.start();
+    parts.onStart(reader);
     for (;;) {
-      const group = await queue.next(until);
+      const group = await reader.queue.next(until);
       if (!group) return;
       yield group;
       if (until !== undefined && group.position() >= until) return;
     }
   } finally {
     signal.removeEventListener('abort', stop);
-    builder.fail(stopped);
-    await stream?.end();
+    await reader[Symbol.asyncDispose]();
   }
 }
 
-const stopped = new Error('The stream was ended.');
+/** Something that came while the reader was at work on what came before it. */
+type Waiting = { readonly bytes: Buffer; readonly start: number; readonly end: number } | { readonly walEnd: bigint };
 
-function changeHandler(parts: ReadParts, builder: GroupBuilder, queue: GroupQueue): StreamHandler {
-  const { after, toPosition, tables, binary } = parts;
-  const followed = new Map(tables.map((table) => [table.catalog.oid, table]));
-  const shapes = new Map<number, TableShape>();
+const letter = (text: string): number => text.charCodeAt(0);
+const [streamStart, streamStop] = [letter('S'), letter('E')];
+
+/**
+ * What the messages of one stream mean. They come from within the socket's own event and are dealt with at once; where that needs time (a look
+ * at the catalog, a file), the socket pauses and what has come already waits its turn.
+ *
+ * Transactions that come while they are open go to files as they are, and are read from there, through the same handler, when they commit.
+ */
+export class ChangeReader implements AsyncDisposable {
+  readonly queue: GroupQueue;
+  readonly #parts: ReadParts;
+  readonly #builder: GroupBuilder;
+  readonly #types: SourceTypes;
+  readonly #spools: TransactionSpools;
+  readonly #tables: ReadonlyMap<number, FollowedTable>;
+  readonly #names: ReadonlyMap<string, FollowedTable>;
+  readonly #parse: PgoutputParser;
+  #stream: ReplicationStream | undefined;
+  /** Bytes of changes in memory. */
+  #held = 0;
+  #room: () => void = () => {};
+  /** Work that has to be done before the next message. */
+  #work: (() => Promise<void>) | null = null;
+  #isWorking = false;
+  #waiting: Waiting[] = [];
+  #isPaused = false;
+  #isClosed = false;
   /** The transaction at work has been taken already. */
-  let isOld = false;
+  #isOld = false;
+  /** The open transaction whose piece is coming. */
+  #streamed: number | null = null;
+  /** The open transaction that is read from its file. */
+  #replayed: number | null = null;
+  #heardAt = performance.now();
 
-  const handler: PgoutputHandler = {
-    begin(xid, commitLsn, committedAt) {
-      isOld = commitLsn < after.lsn;
-      builder.begin({ commit: toPosition(commitLsn), committedAt: isoInstant(committedAt), xid: String(xid) });
-    },
-    commit({ end }) {
-      builder.commit(toPosition(end));
-      if (builder.hasWhole) queue.committed();
-      else queue.moved();
-    },
-    origin() {},
-    type() {},
-    relation(relation) {
-      const table = followed.get(relation.oid);
-      if (!table) return;
-      builder.reshape(table.table);
-      shapes.set(relation.oid, shapeOf(table, relation, binary));
-    },
-    insert(relation, row) {
-      const shape = shapes.get(relation);
-      if (shape && !isOld) builder.change(shape, changeKinds.insert, row, null, null);
-    },
-    update(relation, old, oldKind, row) {
-      const shape = shapes.get(relation);
-      if (shape && !isOld) builder.change(shape, changeKinds.update, row, old, oldKind);
-    },
-    delete(relation, old, oldKind) {
-      const shape = shapes.get(relation);
-      if (shape && !isOld) builder.change(shape, changeKinds.delete, null, old, oldKind);
-    },
-    truncate(relations) {
-      const names = relations.flatMap((relation) => followed.get(relation)?.table ?? []);
-      if (names.length > 0 && !isOld) builder.truncate(names);
-    },
-    message() {},
-    streamStart() {},
-    streamStop() {},
-    streamCommit() {},
-    streamAbort() {},
-    beginPrepare() {},
-    prepare() {},
-    commitPrepared() {},
-    rollbackPrepared() {},
-    streamPrepare() {},
-  };
-  return {
-    message: pgoutputParser(handler),
-    keepalive(walEnd) {
-      if (builder.isInTransaction || walEnd <= after.lsn) return;
-      builder.moveTo(toPosition(walEnd));
-      queue.moved();
-    },
-  };
+  constructor(parts: ReadParts) {
+    this.#parts = parts;
+    this.#types = new SourceTypes(parts.session);
+    this.#spools = new TransactionSpools(parts.spool, parts.spoolBytes);
+    this.queue = new GroupQueue(parts.after.position, (bytes) => this.#hold(-bytes));
+    this.#builder = new GroupBuilder({
+      limits: groupLimits,
+      onGroup: (group, bytes) => this.queue.add(group, bytes),
+      onBytes: (bytes) => this.#hold(bytes),
+    });
+    this.queue.attach(this.#builder);
+    const tables = parts.tables.map((table) => new FollowedTable(table, parts.binary));
+    this.#tables = new Map(tables.map((table) => [table.oid, table]));
+    this.#names = new Map(tables.map((table) => [table.name, table]));
+    this.#parse = pgoutputParser(this.#handler());
+  }
+
+  async start(): Promise<void> {
+    const { connection, slot, publication, after, binary, streaming, tables } = this.#parts;
+    await this.#types.learn([...new Set(tables.flatMap(({ catalog }) => catalog.columns.map(({ typeOid }) => typeOid)))]);
+    this.#stream = await connection.start({
+      slot,
+      from: after.lsn,
+      options: { publications: [publication], binary, streaming, messages: true },
+      handler: this.#streamHandler(),
+    });
+    this.#flow();
+    this.#stream.done.catch((error: unknown) => this.queue.fail(error));
+  }
+
+  release(lsn: bigint): void {
+    this.#stream?.release(lsn);
+  }
+
+  /** Bytes of open transactions in files. */
+  get spooledBytes(): number {
+    return this.#spools.bytes;
+  }
+
+  /** Milliseconds since a change has come. */
+  get quietMs(): number {
+    return performance.now() - this.#heardAt;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    this.#room();
+    this.#builder.fail(new Error('The stream was ended.'));
+    await this.#stream?.end();
+    await this.#spools[Symbol.asyncDispose]();
+  }
+
+  #streamHandler(): StreamHandler {
+    return {
+      message: (bytes, start, end) => {
+        if (this.#isWorking) this.#waiting.push({ bytes, start, end });
+        else {
+          this.#take(bytes, start, end);
+          if (this.#work) void this.#catchUp();
+        }
+      },
+      keepalive: (walEnd) => {
+        if (this.#isWorking) this.#waiting.push({ walEnd });
+        else this.#keepalive(walEnd);
+      },
+    };
+  }
+
+  #take(bytes: Buffer, start: number, end: number): void {
+    const tag = bytes[start];
+    if (this.#streamed === null || tag === streamStart || tag === streamStop) return this.#parse(bytes, start, end);
+    const xid = this.#streamed;
+    if (this.#spools.add(xid, bytes, start, end)) this.#work = () => this.#spools.flush(xid);
+  }
+
+  /** Everything before `walEnd` has been sent. What is open then commits after it. */
+  #keepalive(walEnd: bigint): void {
+    if (this.#builder.isInTransaction || walEnd <= this.#parts.after.lsn) return;
+    this.#builder.moveTo(this.#parts.toPosition(walEnd));
+    this.queue.moved();
+  }
+
+  /** Does what has to be done before the next message, and then takes what has come meanwhile. */
+  async #catchUp(): Promise<void> {
+    this.#isWorking = true;
+    this.#flow();
+    try {
+      await this.#doWork();
+      for (let at = 0; at < this.#waiting.length && !this.#isClosed; at++) {
+        const next = this.#waiting[at] as Waiting;
+        if ('walEnd' in next) this.#keepalive(next.walEnd);
+        else this.#take(next.bytes, next.start, next.end);
+        await this.#doWork();
+      }
+      this.#waiting = [];
+      this.#isWorking = false;
+      this.#flow();
+    } catch (error) {
+      // Nothing is taken any more: the reader ends with this error.
+      this.queue.fail(error);
+      void this.#stream?.destroy();
+    }
+  }
+
+  async #doWork(): Promise<void> {
+    while (this.#work) {
+      const work = this.#work;
+      this.#work = null;
+      await work();
+    }
+  }
+
+  #hold(bytes: number): void {
+    this.#held += bytes;
+    if (this.#held > this.#parts.memoryBytes) this.#flow();
+    else if (bytes < 0 && this.#held < this.#parts.memoryBytes / 2) {
+      this.#flow();
+      this.#room();
+    }
+  }
+
+  /** The socket is read while there is room and nothing else to do. */
+  #flow(): void {
+    const isPaused = this.#isWorking || (this.#isPaused ? this.#held >= this.#parts.memoryBytes / 2 : this.#held > this.#parts.memoryBytes);
+    if (isPaused === this.#isPaused || !this.#stream) return;
+    this.#isPaused = isPaused;
+    if (isPaused) this.#stream.pause();
+    else this.#stream.resume();
+  }
+
+  async #awaitRoom(): Promise<void> {
+    while (this.#held > this.#parts.memoryBytes && !this.#isClosed)
+      await new Promise<void>((resolve) => {
+        this.#room = resolve;
+      });
+  }
+
+  #handler(): PgoutputHandler {
+    return {
+      begin: (xid, commitLsn, committedAt) => this.#begin(xid, commitLsn, committedAt),
+      commit: ({ end }) => this.#commit(end),
+      relation: (relation) => this.#relation(relation),
+      insert: (relation, row, xid) => this.#change(relation, changeKinds.insert, row, null, null, xid),
+      update: (relation, old, oldKind, row, xid) => this.#change(relation, changeKinds.update, row, old, oldKind, xid),
+      delete: (relation, old, oldKind, xid) => this.#change(relation, changeKinds.delete, null, old, oldKind, xid),
+      truncate: (relations, _options, xid) => {
+        const names = relations.flatMap((relation) => this.#tables.get(relation)?.table ?? []);
+        if (names.length > 0 && !this.#isOld && !this.#isAborted(xid)) this.#builder.truncate(names);
+      },
+      message: (prefix, content, { transactional }, xid) => {
+        if (prefix === ddlPrefix && transactional && !this.#isAborted(xid)) this.#announcement(content);
+      },
+      streamStart: (xid) => {
+        if (this.#replayed === null) this.#streamed = xid;
+      },
+      streamStop: () => {
+        this.#streamed = null;
+      },
+      streamCommit: (xid, commit) => {
+        this.#work = () => this.#replay(xid, commit);
+      },
+      streamAbort: (xid, subxid) => {
+        if (xid === subxid) this.#work = () => this.#spools.drop(xid);
+        else this.#spools.abortPart(xid, subxid);
+      },
+      // Where a transaction came from before it came to the source is nothing to its followers.
+      origin() {},
+      // Types are looked up by their numbers.
+      type() {},
+      // Only where two_phase is asked for, which it is not: a prepared transaction comes when it commits.
+      beginPrepare() {},
+      prepare() {},
+      commitPrepared() {},
+      rollbackPrepared() {},
+      streamPrepare() {},
+    };
+  }
+
+  #begin(xid: number, commitLsn: bigint, committedAt: bigint): void {
+    const { after, toPosition } = this.#parts;
+    this.#isOld = commitLsn < after.lsn;
+    this.#builder.begin({ commit: toPosition(commitLsn), committedAt: isoInstant(committedAt), xid: String(xid) });
+  }
+
+  #commit(end: bigint): void {
+    this.#heardAt = performance.now();
+    if (this.#isOld) return this.#builder.skip();
+    this.#builder.commit(this.#parts.toPosition(end));
+    if (this.#builder.hasWhole) this.queue.committed();
+    else this.queue.moved();
+  }
+
+  #change(oid: number, kind: 1 | 2 | 3, row: Tuple | null, old: Tuple | null, oldKind: 'key' | 'row' | null, xid: number): void {
+    const shape = this.#tables.get(oid)?.shape;
+    if (shape && !this.#isOld && !this.#isAborted(xid)) this.#builder.change(shape, kind, row, old, oldKind);
+  }
+
+  #isAborted(xid: number): boolean {
+    return this.#replayed !== null && this.#spools.isAborted(this.#replayed, xid);
+  }
+
+  #relation(relation: Relation): void {
+    const table = this.#tables.get(relation.oid);
+    if (!table) {
+      const other = this.#names.get(`${relation.namespace}.${relation.name}`);
+      if (other) throw remade(other.table, other.name, this.#parts.pipeline);
+      return;
+    }
+    const take = (): void => this.#reshape(table, table.relation(this.#types.columns(relation)));
+    const oids = relation.columns.map(({ typeOid }) => typeOid);
+    if (this.#types.knows(oids) && table.knows(this.#types.columns(relation))) return take();
+    this.#work = async () => {
+      await this.#types.learn(oids);
+      // It may be ahead of the stream, and has another table by now; then it says less.
+      if (!table.knows(this.#types.columns(relation))) table.learn(await readCatalogColumns(this.#parts.session, relation.oid));
+      take();
+    };
+  }
+
+  #announcement(content: Buffer): void {
+    const announced = readAnnouncement(content);
+    const table = announced && this.#tables.get(announced.oid);
+    if (!table) return;
+    const take = (): void => this.#reshape(table, table.announce(announcedColumns(announced, this.#types)));
+    const oids = announced.columns.map(({ type }) => type);
+    if (this.#types.knows(oids)) return take();
+    this.#work = async () => {
+      await this.#types.learn(oids);
+      take();
+    };
+  }
+
+  #reshape(table: FollowedTable, change: Omit<SchemaChange, 'kind' | 'transaction' | 'ordinal'> | null): void {
+    if (change && !this.#isOld) this.#builder.schema(change);
+    this.#builder.reshape(table.table);
+  }
+
+  /** An open transaction has committed: what was kept of it goes the way of all changes. */
+  async #replay(xid: number, { lsn, end, at }: Commit): Promise<void> {
+    this.#begin(xid, lsn, at);
+    this.#replayed = xid;
+    // The parser has to know that messages carry their transaction.
+    const start = Buffer.alloc(6);
+    start[0] = streamStart;
+    start.writeUInt32BE(xid, 1);
+    this.#parse(start, 0, start.length);
+    for await (const message of this.#spools.read(xid)) {
+      this.#parse(message, 0, message.length);
+      await this.#doWork();
+      if (this.#held > this.#parts.memoryBytes) await this.#awaitRoom();
+      if (this.#isClosed) return;
+    }
+    this.#parse(Buffer.from([streamStop]), 0, 1);
+    this.#replayed = null;
+    await this.#spools.drop(xid);
+    this.#commit(end);
+  }
 }

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import {
   type CapturedTable,
   type ChangeGroup,
@@ -13,18 +15,23 @@ import {
   type TableSnapshot,
 } from '@millrace/core/runtime';
 import { openSession, type Session } from '../client.ts';
+import { literal } from '../literal.ts';
 import { lsnKey, parseLsn } from '../replication/lsn.ts';
-import type { ReplicationStream } from '../replication/stream.ts';
 import { openReplication, type ReplicationConnection } from '../replication/transport.ts';
 import type { SourceSettings } from '../source.ts';
-import { readCatalogTable } from './catalog-table.ts';
-import { readGroups } from './change-reader.ts';
+import { type CatalogTable, showTable } from './catalog-table.ts';
+import { type ChangeReader, type ReadParts, readGroups } from './change-reader.ts';
+import { forgetMemories } from './column-memory.ts';
+import { installTrigger } from './ddl-trigger.ts';
+import { canStreamBinary, type FollowedParts } from './followed-table.ts';
+import { startHeartbeat } from './heartbeat.ts';
 import type { CaptureSettings } from './options.ts';
 import { checkPublication, keepPublication } from './publication.ts';
-import { canStreamBinary, type FollowedTable } from './relations.ts';
+import { SlotWatch } from './slot-health.ts';
 import { publicationName, slotName, slotPrefix } from './slot-name.ts';
 import { checkReadable, readSlots, type SlotState } from './slot-state.ts';
 import { isOnHistory, placeOf, positions } from './stream-position.ts';
+import { followedTables, readTables, rememberTables } from './stream-tables.ts';
 import { readSystem, type SourceSystem } from './system.ts';
 import { PostgresTableSnapshot } from './table-snapshot.ts';
 
@@ -61,7 +68,8 @@ class PostgresChangeSource implements ChangeSource {
   readonly #replication: ReplicationConnection;
   readonly #system: SourceSystem;
   readonly #toPosition: (lsn: bigint) => Position;
-  #running: ReplicationStream | undefined;
+  readonly #watch = new SlotWatch();
+  #reader: ChangeReader | undefined;
   #released = 0n;
 
   constructor(parts: SourceParts, session: Session, replication: ReplicationConnection, system: SourceSystem) {
@@ -86,56 +94,37 @@ class PostgresChangeSource implements ChangeSource {
   }
 
   async create(): Promise<{ readonly identity: StreamIdentity; readonly snapshot: TableSnapshot }> {
-    const { stream, capture } = this.#parts;
+    const { stream, capture, tables } = this.#parts;
     const slots = slotPrefix(stream);
     // One at a time: of two that are made at once, one would be left behind and hold the log for ever.
     await this.#session.query('select pg_advisory_lock(hashtextextended($1, 0))', [slots]);
     try {
-      const tables = await this.#followed();
-      await this.#keepPublication(tables);
-      for (const { name } of await readSlots(this.#session, stream)) await this.#drop(name);
+      await this.#prepare();
+      const stale = (await readSlots(this.#session, stream)).map(({ name }) => name);
+      for (const name of stale) await this.#drop(name);
+      await forgetMemories(this.#session, stale);
       const [row] = await this.#session.query(
         'select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end as lsn',
       );
       const origin = parseLsn(row?.['lsn'] ?? '');
-      const connection = await openReplication(this.#parts.settings, this.#parts.context, { purpose: 'snapshot' });
-      try {
-        const slot = await connection.createSlot({ name: slotName(slots, lsnKey(origin)), snapshot: 'export', failover: capture.failover });
-        return {
-          identity: this.#identity(slot.name, origin),
-          snapshot: this.#snapshot(connection, slot.name, slot.consistentPoint, slot.snapshotName, tables),
-        };
-      } catch (error) {
-        await connection[Symbol.asyncDispose]();
-        throw error;
-      }
+      const name = slotName(slots, lsnKey(origin));
+      const snapshot = await this.#snapshot({ name, failover: capture.failover }, name, Object.keys(tables));
+      return { identity: this.#identity(name, origin), snapshot };
     } finally {
       await this.#session.query('select pg_advisory_unlock(hashtextextended($1, 0))', [slots]);
     }
   }
 
   async snapshot(tables: readonly string[]): Promise<TableSnapshot> {
-    const all = await this.#followed();
-    await this.#keepPublication(all);
-    const connection = await openReplication(this.#parts.settings, this.#parts.context, { purpose: 'snapshot' });
-    try {
-      // The server frees it with its connection; the process id keeps two of them apart.
-      const name = `${slotPrefix(this.#parts.stream).slice(0, 40)}_t${process.pid}_${Date.now().toString(36)}`;
-      const slot = await connection.createSlot({ name, temporary: true, snapshot: 'export' });
-      const wanted = all.filter(({ table }) => tables.includes(table));
-      return this.#snapshot(connection, name, slot.consistentPoint, slot.snapshotName, wanted);
-    } catch (error) {
-      await connection[Symbol.asyncDispose]();
-      throw error;
-    }
+    const slot = await this.#existing();
+    await this.#prepare();
+    // The server frees it with its connection. Its name only has to be nobody else's.
+    const name = `${slotPrefix(this.#parts.stream).slice(0, 40)}_${randomUUID().replaceAll('-', '').slice(0, 16)}`;
+    return this.#snapshot({ name, temporary: true }, slot.name, tables);
   }
 
   async *read(after: Position, options: ReadChanges): AsyncGenerator<ChangeGroup, void, undefined> {
-    const { stream } = this.#parts;
-    const tables = await this.#followed();
-    await this.#keepPublication(tables);
-    const slot = await this.#slot();
-    if (!slot) throw this.#resync(`there is no replication slot "${slotPrefix(stream)}_…"`, {});
+    const slot = await this.#existing();
     const place = placeOf(after);
     const facts = { slot: slot.name, position: after };
     if (!isOnHistory(place, this.#system.history))
@@ -148,14 +137,30 @@ class PostgresChangeSource implements ChangeSource {
         `the stream was read up to ${after}, and slot "${slot.name}" only has what came after ${this.#toPosition(slot.confirmed)}`,
         facts,
       );
+    await this.#prepare();
     await this.#idle(slot.name);
-    yield* readGroups(this.#readParts(this.#replication, slot.name, { position: after, lsn: place.lsn }, tables), options);
+    const { context, capture, tables } = this.#parts;
+    using _heartbeat =
+      capture.heartbeatMs === null || this.#system.isStandby
+        ? null
+        : startHeartbeat({
+            everyMs: capture.heartbeatMs,
+            quietMs: () => this.#reader?.quietMs ?? 0,
+            beat: () => this.nudge(),
+            log: context.log,
+          });
+    const onStart = (reader: ChangeReader): void => {
+      this.#reader = reader;
+      if (this.#released > 0n) reader.release(this.#released);
+    };
+    const parts = await this.#readParts(this.#replication, slot.name, slot.name, { position: after, lsn: place.lsn }, Object.keys(tables));
+    yield* readGroups({ ...parts, onStart }, options);
   }
 
   release(position: Position): void {
     const { lsn } = placeOf(position);
     if (lsn > this.#released) this.#released = lsn;
-    this.#running?.release(lsn);
+    this.#reader?.release(lsn);
   }
 
   async nudge(): Promise<void> {
@@ -165,18 +170,7 @@ class PostgresChangeSource implements ChangeSource {
   }
 
   async health(): Promise<StreamHealth> {
-    const slot = await this.#slot();
-    if (!slot) throw this.#resync('its replication slot is gone', {});
-    return {
-      slot: slot.name,
-      state: slot.status,
-      retainedBytes: slot.retained,
-      budgetBytes: slot.safeBytes === null ? null : slot.safeBytes + slot.retained,
-      lagBytes: 0,
-      growthPerSecond: 0,
-      spooledBytes: 0,
-      warnings: [],
-    };
+    return this.#watch.look(this.#session, await this.#existing(), this.#released, this.#reader?.spooledBytes ?? 0);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -201,26 +195,34 @@ class PostgresChangeSource implements ChangeSource {
     return { source: `postgres:${systemId}/${database}`, slot, origin: this.#toPosition(origin) };
   }
 
-  async #followed(): Promise<FollowedTable[]> {
-    const followed: FollowedTable[] = [];
-    for (const [table, { name, schema }] of Object.entries(this.#parts.tables))
-      followed.push({ table, declared: schema, catalog: await readCatalogTable(this.#session, name) });
-    return followed;
+  /** @throws RESYNC_REQUIRED where there is none, or it cannot be read any more */
+  async #existing(): Promise<SlotState> {
+    const slot = await this.#slot();
+    if (slot) return slot;
+    throw this.#resync(`there is no replication slot "${slotPrefix(this.#parts.stream)}_…"`, {});
   }
 
   get #publication(): string {
     return this.#parts.capture.publication ?? publicationName(this.#parts.stream);
   }
 
-  async #keepPublication(tables: readonly FollowedTable[]): Promise<void> {
-    const { publication } = this.#parts.capture;
-    const catalogs = tables.map(({ catalog }) => catalog);
-    if (publication === null && !this.#system.isStandby) return keepPublication(this.#session, this.#publication, catalogs);
-    await checkPublication(
-      this.#session,
-      this.#publication,
-      tables.map(({ catalog, declared }) => ({ table: catalog, columns: declared.columns.map(({ name }) => name) })),
-    );
+  /** What has to be at the source before a slot is made or read, since both look at it as it was at their own place. */
+  async #prepare(): Promise<void> {
+    const { capture, tables, context } = this.#parts;
+    const catalogs = await readTables(this.#session, tables);
+    if (capture.publication === null && !this.#system.isStandby)
+      await keepPublication(this.#session, this.#publication, [...catalogs.values()]);
+    else
+      await checkPublication(
+        this.#session,
+        this.#publication,
+        [...catalogs].map(([name, table]) => ({ table, columns: tables[name]?.schema.columns.map((column) => column.name) ?? [] })),
+      );
+    checkGenerated(this.#session.version, catalogs, tables);
+    if (capture.announceColumns && !this.#system.isStandby && !(await installTrigger(this.#session)))
+      context.log.info(
+        'ALTER TABLE is not announced by this source (no privilege for an event trigger): renamed columns may be told less exactly.',
+      );
   }
 
   /** @throws SLOT_BUSY */
@@ -246,47 +248,67 @@ class PostgresChangeSource implements ChangeSource {
     await this.#replication.dropSlot(name);
   }
 
-  #snapshot(
-    connection: ReplicationConnection,
-    slot: string,
-    point: bigint,
-    exported: string | null,
-    tables: readonly FollowedTable[],
-  ): TableSnapshot {
-    const { settings, context } = this.#parts;
-    const position = this.#toPosition(point);
-    return new PostgresTableSnapshot({
-      position,
-      connection,
-      settings,
-      context,
-      exported: exported ?? '',
-      tables: new Map(tables.map(({ table, declared }) => [table, { name: this.#parts.tables[table]?.name ?? '', schema: declared }])),
-      read: (options) => readGroups({ ...this.#readParts(connection, slot, { position, lsn: point }, tables), onStart: () => {} }, options),
-    });
+  /** A slot with its snapshot. `home` is the slot under which the tables are remembered. */
+  async #snapshot(
+    options: { readonly name: string; readonly temporary?: boolean; readonly failover?: boolean },
+    home: string,
+    tables: readonly string[],
+  ): Promise<TableSnapshot> {
+    const { settings, context, tables: captured } = this.#parts;
+    const connection = await openReplication(settings, context, { purpose: 'snapshot' });
+    try {
+      const slot = await connection.createSlot({ ...options, snapshot: 'export' });
+      const exported = slot.snapshotName ?? '';
+      {
+        await using looking = await openSession(settings, context, { purpose: 'snapshot' });
+        await looking.execute('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+        await looking.execute(`SET TRANSACTION SNAPSHOT ${literal(exported)}`);
+        await rememberTables(this.#session, looking, home, this.#publication, captured, tables);
+      }
+      const position = this.#toPosition(slot.consistentPoint);
+      const after = { position, lsn: slot.consistentPoint };
+      const read = async function* (this: PostgresChangeSource, changes: ReadChanges) {
+        yield* readGroups(await this.#readParts(connection, slot.name, home, after, tables), changes);
+      }.bind(this);
+      return new PostgresTableSnapshot({ position, connection, settings, context, exported, tables: pick(captured, tables), read });
+    } catch (error) {
+      await connection[Symbol.asyncDispose]();
+      if (!options.temporary) await this.#replication.dropSlot(options.name).catch(() => {});
+      throw error;
+    }
   }
 
-  #readParts(
+  async #readParts(
     connection: ReplicationConnection,
     slot: string,
-    after: { readonly position: Position; readonly lsn: bigint },
-    tables: readonly FollowedTable[],
-  ) {
-    const { capture } = this.#parts;
+    home: string,
+    after: ReadParts['after'],
+    wanted: readonly string[],
+  ): Promise<ReadParts> {
+    const { capture, context, stream, tables } = this.#parts;
+    const followed: FollowedParts[] = await followedTables(
+      this.#session,
+      home,
+      this.#publication,
+      pick(tables, wanted),
+      stream.pipeline,
+      context.log,
+    );
     return {
+      pipeline: stream.pipeline,
       connection,
+      session: this.#session,
       slot,
       publication: this.#publication,
       after,
       toPosition: this.#toPosition,
-      tables,
-      binary: connection.version >= 140_000 && canStreamBinary(tables),
+      tables: followed,
+      binary: connection.version >= 140_000 && canStreamBinary(followed),
       streaming: capture.streaming,
       memoryBytes: capture.memoryBytes,
-      onStart: (running: ReplicationStream) => {
-        this.#running = running;
-        if (this.#released > 0n) running.release(this.#released);
-      },
+      spoolBytes: capture.spoolBytes,
+      spool: join(context.spool, slot),
+      onStart: () => {},
     };
   }
 
@@ -296,6 +318,25 @@ class PostgresChangeSource implements ChangeSource {
       message: `${this.#session.place.label}: ${why}.`,
       remedy: `Run "millrace resync ${pipeline}" to copy the tables again. Nothing was skipped.`,
       facts: { pipeline, step, ...facts },
+    });
+  }
+}
+
+const pick = (tables: SourceParts['tables'], names: readonly string[]): SourceParts['tables'] =>
+  Object.fromEntries(Object.entries(tables).filter(([name]) => names.includes(name)));
+
+/** Before 18 the stream does not bring columns that the database computes. @throws UNSUPPORTED */
+function checkGenerated(version: number, catalogs: ReadonlyMap<string, CatalogTable>, tables: SourceParts['tables']): void {
+  if (version >= 180_000) return;
+  for (const [name, table] of catalogs) {
+    const generated = table.columns.filter(
+      (column) => column.generated && tables[name]?.schema.columns.some((one) => one.name === column.name),
+    );
+    if (generated.length === 0) continue;
+    throw new MillraceError('UNSUPPORTED', {
+      message: `The changes of ${showTable(table)} do not bring its generated columns (${generated.map((column) => column.name).join(', ')}): PostgreSQL 18 is the first to publish them.`,
+      remedy: 'Leave them out of the declaration; the target can compute them itself.',
+      facts: { table: name, columns: generated.map((column) => column.name) },
     });
   }
 }

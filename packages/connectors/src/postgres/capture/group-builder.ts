@@ -147,6 +147,11 @@ export class GroupBuilder {
     if (this.#rows >= this.#limits.rows || this.#bytes >= this.#limits.bytes) this.closeGroup();
   }
 
+  /** The transaction at work was none of ours. */
+  skip(): void {
+    this.#head = null;
+  }
+
   /** Nothing of ours up to `position`, outside of a transaction. */
   moveTo(position: Position): void {
     if (this.#position === null || position > this.#position) this.#position = position;

@@ -18,6 +18,11 @@ export interface PostgresCaptureOptions {
   readonly memoryBytes?: number;
   /** Bytes of open transactions that may wait in files when `streaming`, 10 GiB by default. */
   readonly spoolBytes?: number;
+  /**
+   * Installs an event trigger at the source, where the user may, that tells of each ALTER TABLE within the stream: then a renamed column is known
+   * from a dropped one. On by default.
+   */
+  readonly announceColumns?: boolean;
   /** Has standbys keep the slot too, so that the stream survives a failover (Postgres 17 and later). */
   readonly failover?: boolean;
 }
@@ -33,13 +38,14 @@ export interface CaptureSettings {
   readonly memoryBytes: number;
   readonly spoolBytes: number;
   readonly failover: boolean;
+  readonly announceColumns: boolean;
 }
 
 const mebibyte = 1024 * 1024;
 
 /** @throws PIPELINE_INVALID */
 export function captureSettings(options: PostgresCaptureOptions): CaptureSettings {
-  const { publication = null, streaming = false, heartbeat = '10s', failover = false } = options;
+  const { publication = null, streaming = false, heartbeat = '10s', failover = false, announceColumns = true } = options;
   const { memoryBytes = 64 * mebibyte, spoolBytes = 10 * 1024 * mebibyte } = options;
   for (const [name, value, least] of [
     ['memoryBytes', memoryBytes, mebibyte],
@@ -47,7 +53,15 @@ export function captureSettings(options: PostgresCaptureOptions): CaptureSetting
   ] as const) {
     if (!Number.isSafeInteger(value) || value < least) throw invalid(`${name} is ${value}`, `Give a number of bytes, ${least} or more.`);
   }
-  return { publication, streaming, heartbeatMs: heartbeat === false ? null : interval(heartbeat), memoryBytes, spoolBytes, failover };
+  return {
+    publication,
+    streaming,
+    heartbeatMs: heartbeat === false ? null : interval(heartbeat),
+    memoryBytes,
+    spoolBytes,
+    failover,
+    announceColumns,
+  };
 }
 
 const units = { ms: 1, s: 1_000, m: 60_000 } as const;

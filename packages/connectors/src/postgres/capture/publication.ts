@@ -174,3 +174,18 @@ export async function checkPublication(
     });
   }
 }
+
+/** Names the entry by which a publication has a table, so that one that was taken out and put back can be told. Null where it has none. */
+export async function publicationEntries(session: Session, name: string): Promise<(table: CatalogTable) => string | null> {
+  const rows = await session.query(
+    `select p.oid::text as publication, p.puballtables as all_tables, r.oid::text as entry, r.prrelid::text as relation
+     from pg_publication p left join pg_publication_rel r on r.prpubid = p.oid where p.pubname = $1`,
+    [name],
+  );
+  return ({ oid }) => {
+    const [first] = rows;
+    if (!first) return null;
+    const entry = rows.find((row) => row['relation'] === String(oid));
+    return `${first['publication']}/${entry?.['entry'] ?? '*'}`;
+  };
+}

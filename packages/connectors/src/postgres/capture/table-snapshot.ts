@@ -20,7 +20,7 @@ export interface TableSnapshotParts {
   readonly settings: SourceSettings;
   readonly context: Context;
   /** Names at the source and declared columns, by their names in the pipeline. */
-  readonly tables: ReadonlyMap<string, { readonly name: string; readonly schema: RowSchema }>;
+  readonly tables: Readonly<Record<string, { readonly name: string; readonly schema: RowSchema }>>;
   readonly read: (options: ReadChanges) => AsyncIterable<ChangeGroup>;
 }
 
@@ -36,7 +36,7 @@ export class PostgresTableSnapshot implements TableSnapshot {
 
   async table(name: string): Promise<RowSource> {
     const { tables, settings, context, exported } = this.#parts;
-    const table = tables.get(name);
+    const table = Object.hasOwn(tables, name) ? tables[name] : undefined;
     if (!table) {
       throw new MillraceError('INTERNAL', {
         message: `"${name}" is read from a snapshot that it is not part of.`,

@@ -1,0 +1,126 @@
+import { MillraceError, type RowSchema, type SchemaChange } from '@millrace/core/runtime';
+import type { CatalogTable } from './catalog-table.ts';
+import { type ColumnMemory, declaredNumbers } from './column-memory.ts';
+import {
+  columnChanges,
+  columnsAt,
+  declaredStreamColumns,
+  keyAt,
+  type NamedColumn,
+  type SourceColumn,
+  type StreamColumn,
+  sameColumns,
+} from './stream-columns.ts';
+import { canBeBinary, type TableShape, tableShape } from './table-shape.ts';
+
+export interface FollowedParts {
+  /** Its name in the pipeline. */
+  readonly table: string;
+  readonly declared: RowSchema;
+  readonly catalog: CatalogTable;
+  /** Null where the source remembers nothing: columns that come later are left out then. */
+  readonly memory: ColumnMemory | null;
+}
+
+/** One table of the stream, at the place where the stream is: its columns, and how its rows are read. */
+export class FollowedTable {
+  readonly table: string;
+  readonly oid: number;
+  readonly name: string;
+  readonly #declared: RowSchema;
+  readonly #numbers: Readonly<Record<string, number>>;
+  readonly #joined: Readonly<Record<string, number>> | null;
+  readonly #binary: boolean;
+  #known: readonly SourceColumn[];
+  #columns: readonly StreamColumn[];
+  #shape: TableShape | null = null;
+
+  constructor({ table, declared, catalog, memory }: FollowedParts, binary: boolean) {
+    this.table = table;
+    this.oid = catalog.oid;
+    this.name = `${catalog.schema}.${catalog.name}`;
+    this.#declared = declared;
+    this.#joined = memory?.joined ?? null;
+    this.#numbers = numbersOf({ declared, catalog, memory });
+    this.#binary = binary;
+    this.#known = catalog.columns;
+    this.#columns = declaredStreamColumns(declared, this.#numbers);
+  }
+
+  /** How its rows are read; null before its relation has come. */
+  get shape(): TableShape | null {
+    return this.#shape;
+  }
+
+  /** False where the columns are others than those that are known: somebody should look at the catalog. */
+  knows(relation: readonly NamedColumn[]): boolean {
+    return sameColumns(relation, this.#streamed(relation));
+  }
+
+  /** Columns as the catalog has them now, or as a message tells them. */
+  learn(columns: readonly SourceColumn[]): void {
+    this.#known = columns;
+  }
+
+  /** The relation that the next rows are of. Answers what changes for those who have the table; null for nothing. */
+  relation(relation: readonly NamedColumn[]): Omit<SchemaChange, 'kind' | 'transaction' | 'ordinal'> | null {
+    const columns = columnsAt({
+      declared: this.#declared,
+      declaredNumbers: this.#numbers,
+      joined: this.#joined,
+      relation,
+      known: this.#streamed(relation),
+    });
+    const changes = columnChanges(this.#columns, columns);
+    const key = keyAt(this.#declared, this.#numbers, columns);
+    this.#columns = columns;
+    this.#shape = tableShape({ table: this.table, key, columns, sources: relation.length, binary: this.#binary });
+    if (changes.length === 0) return null;
+    const { schema } = this.#shape;
+    return { table: this.table, schema, changes };
+  }
+
+  /** A message tells the columns before the relation comes. */
+  announce(
+    columns: readonly (SourceColumn & { readonly generated: boolean })[],
+  ): Omit<SchemaChange, 'kind' | 'transaction' | 'ordinal'> | null {
+    this.learn(columns);
+    return this.relation(columns.filter(({ generated }) => !generated));
+  }
+
+  /** Generated columns are in the catalog and, unless they are published, not in the stream. */
+  #streamed(relation: readonly NamedColumn[]): readonly SourceColumn[] {
+    const names = new Set(relation.map(({ name }) => name));
+    return this.#known.filter((column) => !(column as { generated?: boolean }).generated || names.has(column.name));
+  }
+}
+
+const numbersOf = ({ declared, catalog, memory }: Omit<FollowedParts, 'table'>): Record<string, number> =>
+  declaredNumbers(
+    declared.columns.map(({ name }) => name),
+    memory?.declared ?? null,
+    Object.fromEntries(catalog.columns.map(({ name, number }) => [name, number])),
+  );
+
+/** True where all values of these tables can come in binary form and be read. */
+export function canStreamBinary(tables: readonly FollowedParts[]): boolean {
+  return tables.every(({ declared, catalog, memory }) => {
+    const numbers = numbersOf({ declared, catalog, memory });
+    const joined = memory && new Set(Object.values(memory.joined));
+    return catalog.columns.every((source) => {
+      const column = declared.columns.find(({ name }) => numbers[name] === source.number);
+      if (column) return canBeBinary(source.type, column.type, source.canSend);
+      // Came later, and is handed on.
+      return joined === null || joined.has(source.number) || canBeBinary(source.type, source.type, source.canSend);
+    });
+  });
+}
+
+/** @throws RESYNC_REQUIRED for a table of the same name that is another one */
+export function remade(table: string, name: string, pipeline: string): MillraceError {
+  return new MillraceError('RESYNC_REQUIRED', {
+    message: `${name} was dropped and made again: the changes of the new table do not belong to the copy of the old one.`,
+    remedy: `Run "millrace resync ${pipeline} --table ${table}" to copy it again.`,
+    facts: { table, name },
+  });
+}

@@ -1,0 +1,35 @@
+import { type CatalogTypes, columnType, readTypes } from '../catalog-type.ts';
+import type { Session } from '../client.ts';
+import type { Relation } from '../replication/relation.ts';
+import type { NamedColumn } from './stream-columns.ts';
+
+/** Types of the source by OID, as far as somebody has asked for them. */
+export class SourceTypes {
+  readonly #session: Session;
+  readonly #asked = new Set<number>();
+  #types: CatalogTypes = new Map();
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  knows(oids: readonly number[]): boolean {
+    return oids.every((oid) => this.#asked.has(oid));
+  }
+
+  /** A type that is no more at the source stays unknown: its values are taken as text. */
+  async learn(oids: readonly number[]): Promise<void> {
+    const missing = oids.filter((oid) => !this.#asked.has(oid));
+    if (missing.length === 0) return;
+    this.#types = new Map([...this.#types, ...(await readTypes(this.#session, missing.map(String)))]);
+    for (const oid of missing) this.#asked.add(oid);
+  }
+
+  columns(relation: Relation): NamedColumn[] {
+    return relation.columns.map(({ name, typeOid, typmod }) => ({ name, type: this.type(typeOid, typmod), typeOid, modifier: typmod }));
+  }
+
+  type(oid: number, modifier: number) {
+    return columnType(this.#types, String(oid), modifier, this.#types.get(String(oid))?.sql ?? `type ${oid}`);
+  }
+}
