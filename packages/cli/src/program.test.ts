@@ -25,6 +25,7 @@ test.each([
   [['runs', 'list', '--state', 'lost'], 'Allowed choices are'],
   [['run', 'copy-orders', '--param', 'x'], 'name=value'],
   [['graph', 'copy-orders', '--format', 'png'], 'Allowed choices are'],
+  [['run', 'shop-mirror', '--until', 'tomorrow'], 'Allowed choices are'],
 ])('%j is a usage error', async (args, message) => {
   expect(await refused(args)).toContain(message);
 });
@@ -44,6 +45,8 @@ test('every verb takes --json, --env, --config and --debug, and the help ends wi
     'watch',
     'cancel',
     'retry',
+    'status',
+    'resync',
     'verify',
     'doctor',
   ]);

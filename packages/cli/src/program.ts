@@ -53,7 +53,8 @@ export function program(): Command {
       .option('--from <step>', 'begin there: the stages before it count as done')
       .option('--only <step>', 'only the stage of this step; may be given several times', collect, [])
       .option('--full-refresh', 'read everything again, whatever the watermarks say')
-      .option('--new', 'give an unfinished run up and begin another'),
+      .option('--new', 'give an unfinished run up and begin another')
+      .addOption(new Option('--until <when>', 'end a stream when it has everything that was there when it began').choices(['caught-up'])),
     async (session, [pipeline]: [string], options: RunOptions) => (await import('./commands/run.ts')).run(session, pipeline, options),
     { drains: true },
   );
@@ -98,6 +99,25 @@ export function program(): Command {
   );
 
   does(
+    verb(
+      millrace,
+      'status [pipeline]',
+      'pipelines that follow changes: tables, lag, slot, throughput, warnings; also of those that do not run',
+    ).option('--watch', 'again and again, until Ctrl-C'),
+    async (session, [pipeline]: [string?], options: { watch?: true }) =>
+      (await import('./commands/status.ts')).status(session, pipeline, options),
+  );
+
+  does(
+    verb(millrace, 'resync <pipeline>', 'copy tables again: all of them, or some while the stream goes on')
+      .option('--table <name>', 'only this table of the capture; may be given several times', collect, [])
+      .option('--yes', 'do not ask'),
+    async (session, [pipeline]: [string], options: { table: string[]; yes?: true }) =>
+      (await import('./commands/resync.ts')).resync(session, pipeline, options),
+    { drains: true },
+  );
+
+  does(
     verb(millrace, 'verify <pipeline>', 'compare what was loaded with the source, down to the rows that differ')
       .option('--target <step>', 'only this load; may be given several times', collect, [])
       .option('--rows <n>', 'how many differing rows to show for a target', whole, 10),
@@ -120,6 +140,7 @@ export interface RunOptions {
   readonly only: readonly string[];
   readonly fullRefresh?: true;
   readonly new?: true;
+  readonly until?: 'caught-up';
 }
 
 function verb(parent: Command, nameAndArguments: string, description: string): Command {

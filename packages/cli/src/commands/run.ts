@@ -1,4 +1,12 @@
-import { compile, isEnded, isMillraceError, MillraceError, type RunRecord, type StartRequest } from '@millrace/core/runtime';
+import {
+  compile,
+  followsChanges,
+  isEnded,
+  isMillraceError,
+  MillraceError,
+  type RunRecord,
+  type StartRequest,
+} from '@millrace/core/runtime';
 import type { LocalExecutor } from '@millrace/worker';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import type { RunOptions } from '../program.ts';
@@ -27,7 +35,9 @@ export async function run(session: Session, wanted: string, options: RunOptions)
     ...(options.only.length > 0 ? { only: options.only } : {}),
     ...(options.from === undefined ? {} : { from: options.from }),
     ...(options.fullRefresh ? { fullRefresh: true } : {}),
+    ...(options.until === undefined ? {} : { until: options.until }),
   };
+  if (options.until !== undefined && !followsChanges(plan)) throw endsByItself(plan.pipeline);
   const executor = await session.executor();
   if (options.new) await giveUpUnfinished(session, executor, plan.pipeline);
   const started = await begin(executor, request);
@@ -35,6 +45,12 @@ export async function run(session: Session, wanted: string, options: RunOptions)
   else terminal.say(`Run ${started.run.id} of ${plan.pipeline}: ${counted(plan.stages.length, 'stage')}.`);
   return watchToEnd(session, executor, started.run, { continued: started.continued, resume: `millrace run ${wanted}` });
 }
+
+const endsByItself = (pipeline: string): MillraceError =>
+  new MillraceError('CONFIG_INVALID', {
+    message: `--until is for pipelines that follow changes, and "${pipeline}" has no capture().`,
+    remedy: 'Leave it out: the run ends when everything is loaded.',
+  });
 
 /** `--new`: a run that nobody works on is cancelled, since the new one would wait for it for ever. */
 async function giveUpUnfinished({ terminal }: Session, executor: LocalExecutor, pipeline: string): Promise<void> {
@@ -73,7 +89,8 @@ export async function watchToEnd(
   terminal.emit({ type: 'run', run: run.id, pipeline: run.request.pipeline, plan: run.plan.fingerprint, continued: how.continued });
   const drained = new Promise<void>((resolve, reject) => {
     session.signal.addEventListener('abort', () => {
-      terminal.say('Stopping; nothing that was committed is lost. (Press again to stop at once.)');
+      const means = followsChanges(run.plan) ? 'what was applied is made durable' : 'nothing that was committed is lost';
+      terminal.say(`Stopping; ${means}. (Press again to stop at once.)`);
       executor.drain().then(resolve, reject);
     });
   });
@@ -87,7 +104,11 @@ export async function watchToEnd(
     return runOutcome(detail.run);
   }
   const code = session.signal.reason === 'SIGTERM' ? exitCodes.terminated : exitCodes.interrupted;
-  terminal.say(`Run ${run.id} is unfinished. Go on with it: ${terminal.err.bold(how.resume)}`);
+  terminal.say(
+    followsChanges(run.plan)
+      ? `Stopped. The source keeps what comes; go on where the targets are: ${terminal.err.bold(how.resume)}`
+      : `Run ${run.id} is unfinished. Go on with it: ${terminal.err.bold(how.resume)}`,
+  );
   terminal.emit({ type: 'interrupted', run: run.id, resume: how.resume, exitCode: code });
   return code;
 }

@@ -1,7 +1,8 @@
-import { type RunDetail, restoreError, type StageDetail } from '@millrace/core/runtime';
+import { followsChanges, type RunDetail, restoreError, type StageDetail } from '@millrace/core/runtime';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import { resultOf, stageTable } from '../run-outcome.ts';
 import type { Session } from '../session.ts';
+import { streamLines } from '../stream/stream-lines.ts';
 import type { Terminal } from '../terminal.ts';
 import { bytes, counted, duration, moment } from '../text/amount.ts';
 import { failureBlock } from '../text/failure.ts';
@@ -33,18 +34,23 @@ function headLines({ run, waits, abandoned }: RunDetail, { out }: Terminal): str
     ...(request.window ? [`  window ${request.window.start} to ${request.window.end}`] : []),
     ...(params.length > 0 ? [`  ${params.join(' ')}`] : []),
     ...(waits !== null ? [`  ${out.yellow('waits')}: ${waits}`] : []),
-    ...(abandoned ? [`  ${out.yellow('left unfinished')}: go on with "millrace runs retry ${run.id}"`] : []),
+    ...(abandoned ? [`  ${out.yellow('left unfinished')}: go on with "${resumeCommand(run)}"`] : []),
   ];
 }
 
+const resumeCommand = ({ id, plan, request }: RunDetail['run']): string =>
+  followsChanges(plan) ? `millrace run ${request.pipeline}` : `millrace runs retry ${id}`;
+
 /** What the table has no room for: attempts, receipt, checks, and the error with its remedy. */
-function stageLines({ id, state, attempts }: StageDetail, { out }: Terminal): string[] {
+function stageLines({ id, state, attempts, progress }: StageDetail, { out }: Terminal): string[] {
+  const stream = state.at === 'succeeded' && state.output.kind === 'changes' ? state.output.stream : progress?.stream;
   const tries = attempts.length > 1 || attempts.some(({ result }) => result !== 'succeeded') ? attempts : [];
   const lines = [
     ...tries.map(({ attempt, started, ended, result, error, worker }) => {
       const took = ended === null ? '' : ` after ${duration(Date.parse(ended) - Date.parse(started))}`;
       return `  attempt ${attempt}  ${moment(started)}  ${result}${took}  ${out.dim(worker)}${error ? `  ${error.code}: ${onOneLine(error.message)}` : ''}`;
     }),
+    ...(stream ? streamLines(stream, out).map((line) => `  ${line}`) : []),
     ...(state.at === 'succeeded' ? receiptLines(state.output) : []),
     ...(state.at === 'failed' || state.at === 'retrying'
       ? failureBlock(restoreError(state.error), out)
@@ -60,15 +66,7 @@ function receiptLines(output: Extract<StageDetail['state'], { at: 'succeeded' }>
     ({ check, severity, passed, found }) => `  ${passed ? 'holds' : severity === 'warn' ? 'warning' : 'fails'}  ${check}: ${found}`,
   );
   if (output.kind === 'execute') return [...output.notices.map((notice) => `  notice  ${onOneLine(notice)}`), ...checks];
-  if (output.kind === 'changes') {
-    const { stream } = output;
-    const sinks = stream.sinks.map(({ name, object, position }) => `  ${name}  ${object}, at ${position ?? 'no position'}`);
-    return [
-      `  stream  ${stream.slot ?? ''}, ${counted(stream.changes, 'change')} in ${counted(stream.transactions, 'transaction')}`,
-      ...sinks,
-      ...checks,
-    ];
-  }
+  if (output.kind === 'changes') return checks;
   const { receipt } = output;
   const changed = Object.entries(receipt.changed ?? {}).map(([what, rows]) => `${rows} ${what}`);
   const { window } = receipt.checkpoint;

@@ -1,4 +1,5 @@
 import type { PlanStage, RunRecord, StageOutput, StageProgress, StageRecord, StageState, WatchEvent } from '@millrace/core/runtime';
+import { tablesText } from '../stream/stream-lines.ts';
 import { count, counted } from '../text/amount.ts';
 import type { RunView, StageView } from './run-view.ts';
 
@@ -14,7 +15,7 @@ export class RunFold {
 
   /** Answers a remark worth a line of its own, where the event is one. */
   apply(watched: WatchEvent): string | undefined {
-    if (watched.kind === 'progress') return this.#change(watched.stage, () => progressed(watched));
+    if (watched.kind === 'progress') return this.#progress(watched);
     if (watched.kind === 'log') return watched.level === 'info' ? undefined : `${watched.stage}: ${watched.message}`;
     const { event, at } = watched;
     const time = Date.parse(at);
@@ -70,6 +71,16 @@ export class RunFold {
     };
   }
 
+  /** Remarks on tables whose first copy is complete. */
+  #progress(progress: StageProgress): string | undefined {
+    const before = this.#stages.get(progress.stage)?.view.stream?.tables ?? {};
+    this.#change(progress.stage, () => progressed(progress));
+    const copied = Object.entries(progress.stream?.tables ?? {}).filter(
+      ([table, { at }]) => before[table]?.at === 'copying' && (at === 'catching-up' || at === 'ready'),
+    );
+    return copied.length > 0 ? `${progress.stage}: ${copied.map(([table]) => table).join(', ')} copied` : undefined;
+  }
+
   #change(stage: string, change: (view: StageView) => Partial<StageView>): undefined {
     const entry = this.#stages.get(stage);
     if (entry) entry.view = { ...entry.view, ...change(entry.view) };
@@ -86,6 +97,7 @@ const fresh = {
   splits: null,
   startedAt: null,
   endedAt: null,
+  stream: null,
   note: null,
 } as const;
 
@@ -130,8 +142,8 @@ export function skipText(because: Extract<StageState, { at: 'skipped' }>['becaus
   }
 }
 
-function progressed({ phase, rows, bytes, splits, estimate }: StageProgress): Partial<StageView> {
-  return { phase, rows, bytes, splits: splits.total > 0 ? splits : null, expectedRows: estimate.rows };
+function progressed({ phase, rows, bytes, splits, estimate, stream }: StageProgress): Partial<StageView> {
+  return { phase, rows, bytes, splits: splits.total > 0 ? splits : null, expectedRows: estimate.rows, stream: stream ?? null };
 }
 
 function succeeded(output: StageOutput, view: StageView | undefined, endedAt: number): Partial<StageView> {
@@ -142,6 +154,7 @@ function succeeded(output: StageOutput, view: StageView | undefined, endedAt: nu
     bytes: output.kind === 'load' ? output.receipt.bytes : 0,
     splits: output.kind === 'load' && output.splits > 0 ? { done: output.splits, total: output.splits } : null,
     ...(view === undefined ? { startedAt: null } : {}),
+    stream: output.kind === 'changes' ? output.stream : null,
     note: outputNote(output),
   };
 }
@@ -167,6 +180,7 @@ export function outputNote(output: StageOutput): string | null {
     for (const [step, rows] of Object.entries(output.rejected))
       if (rows > 0) notes.push(`${counted(rows, 'bad row')} of ${step} set aside`);
   } else if (output.kind === 'changes') {
+    notes.push(`caught up: ${tablesText(output.stream.tables)}`);
     const setAside = output.stream.sinks.reduce((sum, { deadLetters }) => sum + deadLetters, 0);
     if (setAside > 0) notes.push(`${counted(setAside, 'change')} among the dead letters`);
   } else if (output.alreadyDone) notes.push('an earlier attempt had done it');

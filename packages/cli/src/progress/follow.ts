@@ -1,4 +1,4 @@
-import type { Executor, RunRecord } from '@millrace/core/runtime';
+import type { Executor, RunRecord, WatchEvent } from '@millrace/core/runtime';
 import type { Terminal } from '../terminal.ts';
 import { RunFold } from './fold.ts';
 import { openProgress } from './progress.ts';
@@ -8,10 +8,11 @@ export async function follow(terminal: Terminal, executor: Executor, run: RunRec
   const fold = new RunFold(run);
   using progress = openProgress(terminal);
   progress.update(fold.view());
+  const isTimely = oncePerSecond();
   try {
     for await (const watched of executor.watch(run.id, { after: run.seq, signal })) {
       const { kind, ...rest } = watched;
-      terminal.emit({ type: kind, ...rest });
+      if (isTimely(watched)) terminal.emit({ type: kind, ...rest });
       const remark = fold.apply(watched);
       if (remark !== undefined) progress.note(remark);
       progress.update(fold.view());
@@ -19,4 +20,17 @@ export async function follow(terminal: Terminal, executor: Executor, run: RunRec
   } catch (error) {
     if (!signal.aborted) throw error;
   }
+}
+
+/** A stream goes on for months: of its progress a line a second is enough, and one for each change of what it does. */
+function oncePerSecond(): (watched: WatchEvent) => boolean {
+  const last = new Map<string, { readonly at: number; readonly doing: string }>();
+  return (watched) => {
+    if (watched.kind !== 'progress' || !watched.stream) return true;
+    const doing = JSON.stringify([watched.epoch, watched.phase, Object.values(watched.stream.tables).map(({ at }) => at)]);
+    const before = last.get(watched.stage);
+    if (before && before.doing === doing && performance.now() - before.at < 1_000) return false;
+    last.set(watched.stage, { at: performance.now(), doing });
+    return true;
+  };
 }

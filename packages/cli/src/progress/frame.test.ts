@@ -1,3 +1,4 @@
+import type { StreamProgress, StreamTableState } from '@millrace/core/runtime';
 import fc from 'fast-check';
 import pc from 'picocolors';
 import { expect, test } from 'vitest';
@@ -19,6 +20,7 @@ const waiting: StageView = {
   splits: null,
   startedAt: null,
   endedAt: null,
+  stream: null,
   note: 'waits for files',
 };
 const running: StageView = {
@@ -33,6 +35,7 @@ const running: StageView = {
   splits: { done: 3, total: 8 },
   startedAt: 0,
   endedAt: null,
+  stream: null,
   note: null,
 };
 const view = (...stages: StageView[]): RunView => ({ id: 'r1', pipeline: 'nightly', startedAt: 0, stages });
@@ -62,6 +65,41 @@ test('nothing is promised before something is known', () => {
   expect(remaining({ ...running, rows: 600_000 }, 1000)).toBeNull();
 });
 
+const anyStream: fc.Arbitrary<StreamProgress> = fc.record({
+  source: fc.constant('secret(SHOP_URL)'),
+  slot: fc.constantFrom(null, 'millrace_shop'),
+  tables: fc.dictionary(
+    fc.stringMatching(/^[a-z]{1,30}$/),
+    fc.oneof(
+      fc.record({ at: fc.constantFrom('waiting', 'catching-up', 'ready') }),
+      fc.record({ at: fc.constant('copying'), splits: fc.record({ done: fc.nat(9), total: fc.nat(99) }) }),
+    ) as fc.Arbitrary<StreamTableState>,
+    { maxKeys: 50 },
+  ),
+  sinks: fc.array(
+    fc.record({ name: fc.string(), object: fc.string({ unit: 'binary' }), position: fc.option(fc.string()), deadLetters: fc.nat(2) }),
+    { maxLength: 4 },
+  ),
+  position: fc.constant(null),
+  transactions: fc.nat(),
+  changes: fc.nat(),
+  changesPerSecond: fc.nat(),
+  lagMs: fc.option(fc.nat()),
+  health: fc.option(
+    fc.record({
+      slot: fc.string(),
+      state: fc.constantFrom('reserved', 'lost'),
+      retainedBytes: fc.nat(),
+      budgetBytes: fc.option(fc.nat()),
+      lagBytes: fc.nat(),
+      growthPerSecond: fc.nat(),
+      spooledBytes: fc.nat(),
+      warnings: fc.array(fc.string({ unit: 'binary' }), { maxLength: 3 }),
+    }),
+  ),
+  at: fc.constant('2026-03-29T00:00:00.000Z'),
+});
+
 const anyStage: fc.Arbitrary<StageView> = fc.record({
   id: fc.stringMatching(/^[A-Za-z][A-Za-z0-9_]{0,62}$/),
   lane: fc.constantFrom('server', 'bytes', 'duckdb', 'columns', 'rows'),
@@ -74,6 +112,7 @@ const anyStage: fc.Arbitrary<StageView> = fc.record({
   splits: fc.option(fc.record({ done: fc.nat(), total: fc.nat() })),
   startedAt: fc.option(fc.nat(1000)),
   endedAt: fc.option(fc.integer({ min: 1000, max: 100_000_000 })),
+  stream: fc.option(anyStream),
   note: fc.option(fc.string({ unit: 'binary' })),
 });
 

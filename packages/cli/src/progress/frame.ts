@@ -1,3 +1,5 @@
+import type { StreamProgress } from '@millrace/core/runtime';
+import { streamLines } from '../stream/stream-lines.ts';
 import type { Colours } from '../terminal.ts';
 import { bytes, count, duration, rate } from '../text/amount.ts';
 import { alignedTable, type TableColumn } from '../text/table.ts';
@@ -27,7 +29,10 @@ export function frame(
   at: { readonly now: number; readonly width: number; readonly height: number; readonly tick: number },
   colours: Colours,
 ): string[] {
-  const shown = shownStages(view.stages, Math.max(3, at.height - 4));
+  const streams = view.stages.flatMap(({ at: state, stream }) => (stream && state === 'running' ? [stream] : []));
+  // A stream has more to show than the line of its stage: it gets what the others leave.
+  const most = Math.max(3, at.height - 4);
+  const shown = shownStages(view.stages, streams.length > 0 ? Math.max(3, Math.floor(most / 3)) : most);
   const cells = shown.map((stage) => cellsOf(stage, speed, at, colours));
   let columns = titles.map((column, index) => ({ ...column, index }));
   let lines = tableOf(columns, cells, colours);
@@ -52,7 +57,20 @@ export function frame(
           ),
         ]
       : [];
-  return [...withNotes, ...rest];
+  const above = [...withNotes, ...rest];
+  return [...above, ...streamBlocks(streams, at.height - 1 - above.length, at.width, colours)];
+}
+
+/** Lines of a block beside those of its tables: heads, a sink or two, pace, slot, a warning, and an empty one above. */
+const besideTables = 9;
+
+function streamBlocks(streams: readonly StreamProgress[], room: number, width: number, colours: Colours): string[] {
+  const each = Math.floor(room / Math.max(1, streams.length));
+  if (each < 4) return [];
+  return streams.flatMap((stream) => {
+    const lines = streamLines(stream, colours, { tables: Math.max(1, each - besideTables) });
+    return ['', ...lines.map((line) => cut(line, width))].slice(0, each);
+  });
 }
 
 function tableOf(columns: readonly (TableColumn & { index: number })[], cells: readonly (readonly string[])[], colours: Colours): string[] {
@@ -84,7 +102,7 @@ function cellsOf(stage: StageView, speed: Speed, { now, tick }: { now: number; t
 const spinner = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 
 /** Phases in which the numbers stand still: then it is good to know why. */
-const saidPhases: ReadonlySet<string> = new Set(['planning', 'checking', 'committing']);
+const saidPhases: ReadonlySet<string> = new Set(['planning', 'checking', 'committing', 'copying', 'streaming']);
 
 function stateText({ at, attempt, phase }: StageView, tick: number, colours: Colours): string {
   const again = attempt > 1 ? ` (${attempt})` : '';

@@ -1,3 +1,5 @@
+import { streamSummary } from '../stream/stream-lines.ts';
+import { warningsOf } from '../stream/warnings.ts';
 import type { Terminal } from '../terminal.ts';
 import { bytes, count, counted, duration, rate } from '../text/amount.ts';
 import { onOneLine } from '../text/width.ts';
@@ -54,11 +56,13 @@ const lineMs = 10_000;
 
 function lineProgress(terminal: Terminal): Progress {
   const said = new Map<string, string>();
+  const warned = new Set<string>();
   let view: RunView | undefined;
   const say = (stage: StageView, text: string) =>
     terminal.say(`${new Date().toISOString().slice(11, 19)}  ${stage.id.padEnd(longest(view))}  ${text}`);
   const timer = setInterval(() => {
-    for (const stage of view?.stages ?? []) if (stage.at === 'running' && stage.rows > 0) say(stage, onTheWay(stage, Date.now()));
+    for (const stage of view?.stages ?? [])
+      if (stage.at === 'running' && (stage.rows > 0 || stage.stream)) say(stage, onTheWay(stage, Date.now()));
   }, lineMs);
   return {
     update(next) {
@@ -68,6 +72,15 @@ function lineProgress(terminal: Terminal): Progress {
         if (text === undefined || said.get(stage.id) === text) continue;
         said.set(stage.id, text);
         say(stage, text);
+      }
+      for (const { id, stream } of next.stages) {
+        for (const warning of stream ? warningsOf(stream, stream.health) : []) {
+          // The numbers in it change all the time.
+          const kind = `${id} ${warning.replace(/[\d.,]+/g, '#')}`;
+          if (warned.has(kind)) continue;
+          warned.add(kind);
+          terminal.say(`${terminal.err.yellow('warning')} ${warning}`);
+        }
       }
     },
     note: (text) => terminal.say(text),
@@ -96,6 +109,7 @@ function summary(stage: StageView): string {
 }
 
 function onTheWay(stage: StageView, now: number): string {
+  if (stage.stream) return `${stage.phase}: ${streamSummary(stage.stream)}`;
   const left = remaining(stage, now);
   return [
     counted(stage.rows, 'row'),

@@ -1,4 +1,4 @@
-import type { Lane, StagePhase } from '@millrace/core/runtime';
+import type { Lane, StagePhase, StreamProgress } from '@millrace/core/runtime';
 
 /** What the progress display knows of a run. Times are milliseconds since 1970. */
 export interface RunView {
@@ -22,6 +22,8 @@ export interface StageView {
   readonly splits: { readonly done: number; readonly total: number } | null;
   readonly startedAt: number | null;
   readonly endedAt: number | null;
+  /** Of a stage that follows changes. */
+  readonly stream: StreamProgress | null;
   /** Why it waits, what went wrong, what was found. One line. */
   readonly note: string | null;
 }

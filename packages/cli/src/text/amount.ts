@@ -40,6 +40,11 @@ export function duration(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${pad2(minutes % 60)} min`;
 }
 
+/** `12 ms`, and from a second on as a duration. */
+export function span(ms: number): string {
+  return ms < 1000 ? `${Math.round(ms)} ms` : duration(ms);
+}
+
 /** `2026-03-29 02:00:05`: local to nobody, so UTC. */
 export function moment(at: string | Date): string {
   return new Date(at).toISOString().slice(0, 19).replace('T', ' ');
