@@ -17,6 +17,9 @@ export async function bundled(entry: URL): Promise<{ readonly file: string } & A
       child: fileURLToPath(new URL('../packages/connectors/src/duckdb/child.ts', import.meta.url)),
     },
     bundle: true,
+    // Split, so that the AWS client is loaded only where it is used; only ES modules can be.
+    splitting: true,
+    mainFields: ['module', 'main'],
     platform: 'node',
     format: 'esm',
     target: 'node20',
@@ -36,7 +39,7 @@ const fromConnectors = createRequire(new URL('../packages/connectors/package.jso
 const installed: Plugin = {
   name: 'installed',
   setup(bundle) {
-    bundle.onResolve({ filter: /^@(duckdb|aws-sdk|smithy)\// }, ({ path: name }) => ({
+    bundle.onResolve({ filter: /^@duckdb\// }, ({ path: name }) => ({
       path: pathToFileURL(fromConnectors.resolve(name)).href,
       external: true,
     }));

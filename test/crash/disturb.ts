@@ -21,22 +21,26 @@ export async function disturb(way: CrashWay, stage: Stage): Promise<Disturbed> {
   const expected = await outcome(calm);
   await calm[Symbol.asyncDispose]();
   const points = [...passed].filter(([point]) => (way.at ?? /^(?!engine)/).test(point));
-  const cases = points.flatMap(([point, times]) => [
-    { name: point, act: (scene: Scene) => killed(scene, stage.program, point, times) },
-    { name: `${point}, asleep`, act: (scene: Scene) => asleep(scene, stage.program, point) },
-  ]);
   const differences: Record<string, string> = {};
+  const compare = async (name: string, from: Scene, act: (scene: Scene) => Promise<Told>): Promise<Told> => {
+    let told: Told = { killed: 0, notes: '' };
+    try {
+      await using scene = await from.again();
+      told = await act(scene);
+      const found = await outcome(scene);
+      if (!isDeepStrictEqual(found, expected)) differences[name] = `${told.notes} ${firstDifference(found, expected)}`;
+    } catch (error) {
+      differences[name] = error instanceof Error ? `${error.message} ${(error.cause as Error | undefined)?.message ?? ''}` : String(error);
+    }
+    return told;
+  };
+  const queue = [...points];
   const lane = async (from: Scene): Promise<void> => {
-    for (let next = cases.shift(); next; next = cases.shift()) {
-      try {
-        await using scene = await from.again();
-        const notes = await next.act(scene);
-        const found = await outcome(scene);
-        if (!isDeepStrictEqual(found, expected)) differences[next.name] = `${notes} ${firstDifference(found, expected)}`;
-      } catch (error) {
-        differences[next.name] =
-          error instanceof Error ? `${error.message} ${(error.cause as Error | undefined)?.message ?? ''}` : String(error);
-      }
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      const [point, times] = next;
+      const { killed } = await compare(point, from, (scene) => asleepAndKilled(scene, stage.program, point, times));
+      // Whoever came after the sleeper found everything done: then nobody has been killed there yet.
+      if (killed === 0) await compare(`${point}, killed`, from, (scene) => killedTwice(scene, stage.program, point, times));
     }
   };
   const another = async (): Promise<void> => {
@@ -55,31 +59,48 @@ async function outcome(scene: Scene): Promise<Record<string, unknown>> {
   return { state, next: await scene.state(), leftovers: await scene.leftovers() };
 }
 
-/** The first attempt dies when it comes past the point for the last time, the second one where it first does. */
-async function killed(scene: Scene, program: string, point: string, times: number): Promise<string> {
-  const first = await new AttemptProcess(program, scene.errand(disturbedRun, 1), `${point}:${times}`).end();
-  if (first.how !== 'killed') throw new Error(`The first attempt was not killed but ${first.how}: ${first.said}`);
-  const second = await new AttemptProcess(program, scene.errand(disturbedRun, 2), point).end();
-  if (second.how === 'failed') throw new Error(`The second attempt failed: ${second.said}`);
-  await scene.run(disturbedRun, 3);
-  return '';
+interface Told {
+  /** How many attempts were killed. */
+  readonly killed: number;
+  readonly notes: string;
 }
 
-/** An attempt falls asleep at the point, its successor runs to the end, and then it wakes up. */
-async function asleep(scene: Scene, program: string, point: string): Promise<string> {
-  const zombie = new AttemptProcess(program, scene.errand(disturbedRun, 1), `${point}:1:pause`);
+/**
+ * One attempt falls asleep when it comes past the point for the last time, two more are killed where they first do, the fourth runs to the
+ * end, and then the first wakes up: it must change nothing.
+ */
+async function asleepAndKilled(scene: Scene, program: string, point: string, times: number): Promise<Told> {
+  const sleeper = new AttemptProcess(program, scene.errand(disturbedRun, 1), `${point}:${times}:pause`);
   try {
-    if (!(await zombie.sleeps())) throw new Error(`The attempt did not fall asleep: ${(await zombie.ended).said}`);
-    await inTime(scene.run(disturbedRun, 2), 'The successor waits for the one that sleeps.');
+    if (!(await sleeper.sleeps())) throw new Error(`The attempt did not fall asleep: ${(await sleeper.ended).said}`);
+    let killed = 0;
+    for (const epoch of [2, 3]) killed += await die(scene, program, point, epoch);
+    await inTime(scene.run(disturbedRun, 4), 'The successor waits for the one that sleeps.');
     const before = await scene.state();
-    const { how, said } = await zombie.wake();
+    const { how, said } = await sleeper.wake();
     const after = await scene.state();
     if (!isDeepStrictEqual(after, before))
       throw new Error(`It woke, was ${how} (${said.slice(0, 300)}) and changed something: ${firstDifference(after, before)}`);
-    return `The one that woke was ${how}.`;
+    return { killed, notes: `${killed} were killed, and the one that woke was ${how}.` };
   } finally {
-    zombie.kill();
+    sleeper.kill();
   }
+}
+
+/** The first attempt dies when it comes past the point for the last time, the second one where it first does, if it does. */
+async function killedTwice(scene: Scene, program: string, point: string, times: number): Promise<Told> {
+  const first = await die(scene, program, `${point}:${times}`, 1);
+  if (first === 0) throw new Error('The first attempt was not killed.');
+  const killed = first + (await die(scene, program, point, 2));
+  await scene.run(disturbedRun, 3);
+  return { killed, notes: `${killed} were killed.` };
+}
+
+/** Runs an attempt that is to be killed; 0 where it came to its end, since an earlier one had done all. */
+async function die(scene: Scene, program: string, failpoint: string, epoch: number): Promise<0 | 1> {
+  const { how, said } = await new AttemptProcess(program, scene.errand(disturbedRun, epoch), failpoint).end();
+  if (how === 'failed') throw new Error(`Attempt ${epoch} failed: ${said}`);
+  return how === 'killed' ? 1 : 0;
 }
 
 async function inTime(work: Promise<void>, otherwise: string): Promise<void> {

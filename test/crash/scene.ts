@@ -38,14 +38,21 @@ export interface Stage {
   /** `attempt.ts` as a program. */
   readonly program: string;
   /** Where files go, if not into a directory. */
-  readonly makeLake?: () => Promise<Place['lake'] & AsyncDisposable>;
+  readonly makeLake?: () => Promise<Lake>;
 }
+
+type Lake = Place['lake'] &
+  AsyncDisposable & {
+    /** What it answers puts everything back as it is now. */
+    keep(): Promise<() => Promise<void>>;
+  };
 
 export async function sceneOf(way: CrashWay, stage: Stage): Promise<Scene> {
   const home = mkdtempSync(path.join(tmpdir(), 'millrace-scene-'));
   const directory = path.join(home, 'now');
   mkdirSync(directory);
-  const lake = (await stage.makeLake?.()) ?? { url: `file:${directory}/lake` };
+  const made = await stage.makeLake?.();
+  const lake: Place['lake'] = made ?? { url: `file:${directory}/lake` };
   const database = await testDatabase();
   const place: Place = { url: database.url, lake };
   for (const statement of [...makeSource, ...(way.prepare ?? [])]) await database.sql(statement);
@@ -55,10 +62,11 @@ export async function sceneOf(way: CrashWay, stage: Stage): Promise<Scene> {
   if (way.over) await runToEnd(way, stage, { ...scene.errand(disturbedRun, 0), until: way.over });
   const kept = path.join(home, 'kept');
   link(directory, kept);
+  const putBack = await made?.keep();
   return {
     ...scene,
     async again() {
-      if (stage.makeLake) return await sceneOf(way, stage);
+      await putBack?.();
       rmSync(directory, { recursive: true });
       link(kept, directory);
       const copy = await testDatabase(database);
@@ -66,7 +74,7 @@ export async function sceneOf(way: CrashWay, stage: Stage): Promise<Scene> {
       return { ...again, [Symbol.asyncDispose]: () => copy[Symbol.asyncDispose]() };
     },
     async [Symbol.asyncDispose]() {
-      if (Symbol.asyncDispose in lake) await lake[Symbol.asyncDispose]();
+      await made?.[Symbol.asyncDispose]();
       await database[Symbol.asyncDispose]();
       rmSync(home, { recursive: true, force: true });
     },
