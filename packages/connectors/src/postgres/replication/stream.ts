@@ -63,6 +63,8 @@ export class ReplicationStream {
   #socket: StreamSocket | undefined;
   #timer: NodeJS.Timeout | undefined;
   #paused = false;
+  /** Between the start and the first message. */
+  #held = false;
   #heardAt = 0;
   #tickedAt = 0;
   #reportedAt = 0;
@@ -138,7 +140,7 @@ export class ReplicationStream {
   resume(): void {
     this.#paused = false;
     this.#heardAt = performance.now();
-    if (this.#state !== 'ended') this.#socket?.resume();
+    if (this.#state !== 'ended' && !this.#held) this.#socket?.resume();
   }
 
   /**
@@ -178,7 +180,7 @@ export class ReplicationStream {
           case 0x57: // CopyBothResponse
             this.#begin();
             started();
-            return true;
+            return false;
           case 0x63: // CopyDone: the server's half of the end
             return true;
           case 0x5a: // ReadyForQuery: the connection is the driver's again
@@ -193,7 +195,18 @@ export class ReplicationStream {
         }
       },
       rest: (bytes) => {
-        if (bytes.length > 0) parse(bytes);
+        if (this.#state !== 'running') {
+          if (bytes.length > 0) parse(bytes);
+          return;
+        }
+        // Whoever waits for the start has the stream before its handler hears of anything.
+        this.#held = true;
+        socket.pause();
+        setImmediate(() => {
+          this.#held = false;
+          onChunk(bytes);
+          if (!this.#paused) socket.resume();
+        });
       },
     });
     const afterRead = gathering(socket);
@@ -214,7 +227,6 @@ export class ReplicationStream {
     this.#state = 'running';
     this.#heardAt = this.#tickedAt = this.#reportedAt = performance.now();
     this.#timer = setInterval(() => this.#tick(), Math.min(tickMs, this.#periodMs));
-    if (this.#paused) this.#socket?.pause();
   }
 
   #take(bytes: Buffer, start: number, end: number): void {

@@ -1,4 +1,4 @@
-import type { Context } from '@millrace/core/runtime';
+import { type Context, MillraceError } from '@millrace/core/runtime';
 import { openSession, type Result, type Session, type SessionSettings } from '../client.ts';
 import type { Place } from '../sqlstate.ts';
 import { parseLsn } from './lsn.ts';
@@ -100,12 +100,19 @@ export class ReplicationConnection implements AsyncDisposable {
   }
 
   /**
-   * Resolves when the server has accepted it; the handler may hear of messages before that. Nothing is confirmed until `release`.
+   * Resolves when the server has accepted it, before the handler hears of anything. Nothing is confirmed until `release`. Once for a
+   * connection: Postgres would end a second stream as soon as it began.
    *
    * @throws RESYNC_REQUIRED where the slot is gone or lost, SLOT_BUSY while another process reads it, UNSUPPORTED, IDENTIFIER_INVALID
    */
   async start({ slot, from, options, handler }: StartOptions): Promise<ReplicationStream> {
     const command = startCommand(this.version, slot, from, options);
+    if (this.#stream) {
+      throw new MillraceError('INTERNAL', {
+        message: 'A connection carries one change stream in its life.',
+        remedy: 'Please report it.',
+      });
+    }
     this.#stream = await startStream(this.#session, { command, slot, handler, walSenderTimeoutMs: this.walSenderTimeoutMs });
     return this.#stream;
   }
