@@ -86,20 +86,30 @@ function writeValues(vector: Vector, rows: Int32Array | null, size: number, form
   }
 }
 
-/** The same text for each row, by the transaction it belongs to. */
-export function perTransaction(pieces: readonly Piece[], texts: readonly string[]): Buffer {
-  const count = rowCount(pieces);
-  const out = new Output(32 + count * 36);
-  const bytes = texts.map((one) => Buffer.from(one));
-  for (const number of count === 0 ? [0, 0, textOid] : [1, 0, textOid, count, 1]) out.int32(number);
-  for (const { batch, rows, transactions } of pieces) {
-    const size = rows ? rows.length : batch.rowCount;
-    for (let at = 0; at < size; at++) {
-      const one = bytes[transactions[rows ? rows[at]! : at]!]!;
-      out.room(4 + one.length);
-      out.int32(one.length);
-      out.copy(one, 0, one.length);
+/** Texts as a binary array. */
+export function textParameter(values: readonly (string | null)[]): Buffer {
+  const out = new Output(32 + values.length * 36);
+  for (const number of values.length === 0 ? [0, 0, textOid] : [1, 1, textOid, values.length, 1]) out.int32(number);
+  for (const value of values) {
+    if (value === null) {
+      out.room(4);
+      out.int32(-1);
+      continue;
     }
+    out.room(4 + 3 * value.length);
+    const length = out.bytes.write(value, out.at + 4, 'utf8');
+    out.int32(length);
+    out.at += length;
   }
   return out.bytes.subarray(0, out.at);
+}
+
+/** For each row a text of the transaction it belongs to. */
+export function perTransaction(pieces: readonly Piece[], texts: readonly string[]): Buffer {
+  const values: string[] = [];
+  for (const { batch, rows, transactions } of pieces) {
+    const size = rows ? rows.length : batch.rowCount;
+    for (let at = 0; at < size; at++) values.push(texts[transactions[rows ? rows[at]! : at]!]!);
+  }
+  return textParameter(values);
 }

@@ -91,16 +91,18 @@ export class GroupWriter {
   ): Promise<void> {
     const { session, asReplica } = this.#writing;
     if (!asReplica && !carefully) await session.execute('SET CONSTRAINTS ALL DEFERRED');
+    let continued = false;
     for await (const part of segmentsOf(parts)) {
-      if (part.kind === 'segment') await this.#writeSegment(part, transactions, carefully);
+      if (part.kind === 'segment') await this.#writeSegment(part, transactions, carefully, continued);
       else if (part.kind === 'truncate') await this.#truncate(part, transactions);
       else await applySchemaChange(this.#writing, part);
+      continued = true;
     }
     // Found here, a row that breaks a deferred constraint can still be looked for; found by COMMIT it could not.
     if (!asReplica && !carefully) await session.execute('SET CONSTRAINTS ALL IMMEDIATE');
   }
 
-  async #writeSegment(segment: Segment, transactions: readonly SourceTransaction[], carefully: boolean): Promise<void> {
+  async #writeSegment(segment: Segment, transactions: readonly SourceTransaction[], carefully: boolean, continued: boolean): Promise<void> {
     const { session, mode, targets, stream } = this.#writing;
     const tables: TableParts[] = [];
     for (const target of referredFirst([...targets.values()])) {
@@ -108,12 +110,12 @@ export class GroupWriter {
       if (parts?.[0]) tables.push({ target, parts, columns: columnsOf(target, parts[0].rows.schema, stream.policy.add === 'ignore') });
     }
     if (!carefully) {
-      if (!(await mode.together(session, tables, transactions))) await this.#inOrder(tables, transactions);
+      if (!(await mode.together(session, tables, transactions, continued))) await this.#inOrder(tables, transactions);
       return;
     }
     await session.execute('SAVEPOINT segment');
     try {
-      if (!(await mode.together(session, tables, transactions))) await this.#inOrder(tables, transactions);
+      if (!(await mode.together(session, tables, transactions, continued))) await this.#inOrder(tables, transactions);
     } catch (error) {
       if (!isRowFault(error)) throw error;
       await session.execute('ROLLBACK TO SAVEPOINT segment');

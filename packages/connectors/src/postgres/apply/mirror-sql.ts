@@ -19,18 +19,30 @@ const rowsOf = (columns: readonly IncomingColumn[], more: readonly string[] = []
 
 const value = ({ column }: IncomingColumn, at: number): string => `u.c${at}::${column.cast}`;
 
-export function insertSql(target: TargetTable, columns: readonly IncomingColumn[], onConflict: 'fail' | 'update' | 'nothing'): string {
+/** `also` are assignments of columns that no row brings, where a row is there already. */
+export function insertSql(
+  target: TargetTable,
+  columns: readonly IncomingColumn[],
+  onConflict: 'fail' | 'update' | 'nothing',
+  also: readonly string[] = [],
+): string {
   const into = columns.map(({ column }) => column.quoted).join(', ');
-  return `INSERT INTO ${target.quoted} (${into}) OVERRIDING SYSTEM VALUE SELECT ${columns.map(value).join(', ')} FROM ${rowsOf(columns)}${conflict(target, columns, onConflict)}`;
+  return `INSERT INTO ${target.quoted} (${into}) OVERRIDING SYSTEM VALUE SELECT ${columns.map(value).join(', ')} FROM ${rowsOf(columns)}${conflict(target, columns, onConflict, also)}`;
 }
 
-function conflict(target: TargetTable, columns: readonly IncomingColumn[], how: 'fail' | 'update' | 'nothing'): string {
+function conflict(
+  target: TargetTable,
+  columns: readonly IncomingColumn[],
+  how: 'fail' | 'update' | 'nothing',
+  also: readonly string[],
+): string {
   if (how === 'fail' || target.key.length === 0) return '';
   const key = target.key.map((name) => target.columns.get(name)!.quoted).join(', ');
-  const set = settable(
+  const writable = settable(
     target,
     columns.map(({ column }) => column),
-  ).map(({ quoted }) => `${quoted} = excluded.${quoted}`);
+  );
+  const set = [...writable.map(({ quoted }) => `${quoted} = excluded.${quoted}`), ...also];
   return how === 'nothing' || set.length === 0
     ? ` ON CONFLICT (${key}) DO NOTHING`
     : ` ON CONFLICT (${key}) DO UPDATE SET ${set.join(', ')}`;

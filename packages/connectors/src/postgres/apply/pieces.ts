@@ -84,7 +84,7 @@ export class ChangeList {
   }
 
   /** The rows after the changes, with values that a change has left as they were taken from the changes it goes on from. */
-  gathered(previous: Int32Array): Piece[] {
+  gathered(previous: Int32Array, side: 'rows' | 'old' = 'rows'): Piece[] {
     if (this.count === 0) return [];
     const { parts } = this.#of;
     const last = parts[this.#of.placeOf(this.#changes[this.count - 1]!)]!;
@@ -96,13 +96,18 @@ export class ChangeList {
       const place = this.#of.placeOf(change);
       transactions[at] = parts[place]!.transactions[change - this.#of.bases[place]!]!;
       for (let column = 0; column < columns.length; column++)
-        columns[column]![at] = this.#value(schema.columns[column]!.name, change, previous);
+        columns[column]![at] = this.#value(schema.columns[column]!.name, change, previous, side);
     }
     const vectors = schema.columns.map(({ type }, column) => valuesVector(type, columns[column]!));
     return [{ batch: { schema, rowCount: this.count, vectors }, rows: null, transactions }];
   }
 
-  #value(name: string, change: number, previous: Int32Array): unknown {
+  #value(name: string, change: number, previous: Int32Array, side: 'rows' | 'old'): unknown {
+    if (side === 'old') {
+      const place = this.#of.placeOf(change);
+      const { old } = this.#of.parts[place]!;
+      return (old && vectorOf(old, name)?.get(change - this.#of.bases[place]!)) ?? null;
+    }
     for (let from = change; from >= 0; from = previous[from]!) {
       const place = this.#of.placeOf(from);
       const part = this.#of.parts[place]!;

@@ -37,7 +37,7 @@ export interface TableWork extends Omit<TableParts, 'parts'> {
 /** From so many rows on a COPY costs less than a statement with parameters. */
 const copyFrom = 500;
 /** Rows in the parameters of one statement: enough that its round trip costs nothing, few enough to be made while the one before runs. */
-const statementRows = 4_096;
+export const statementRows = 4_096;
 
 /**
  * Deletes, then updates and inserts: tables that others refer to first, and for the deletes last. False, and nothing done, where the changes
@@ -114,7 +114,7 @@ async function updates(session: Session, turns: Turns, work: TableWork, { unknow
 }
 
 /** Found again, one by one, when the changes are applied in their order. */
-const missingRows = (target: TargetTable, count: number): MillraceError =>
+export const missingRows = (target: TargetTable, count: number): MillraceError =>
   new MillraceError('CHANGE_REFUSED', {
     message: `${count} updates of ${target.shown} came without all their values, and their rows are not there.`,
     remedy: 'Copy the table again with "millrace resync".',

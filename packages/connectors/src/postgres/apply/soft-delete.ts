@@ -1,0 +1,126 @@
+import { changeKinds, type SourceTransaction } from '@millrace/core/runtime';
+import type { Session } from '../client.ts';
+import { quoteIdentifier } from '../identifier.ts';
+import { arrayForm, arrayParameter, perTransaction } from './array-parameter.ts';
+import { type Compacted, compact } from './compact.ts';
+import { type Act, isWhole, names, Parameters, update, upsert } from './mirror-acts.ts';
+import { insertSql, rowsOf, sameKey, updateSql } from './mirror-sql.ts';
+import { keyOf, movesKey, type OneChange, valuesAfter } from './one-change.ts';
+import { chunksOf, type Piece, rowCount } from './pieces.ts';
+import { deletedAt } from './settings.ts';
+import { statement } from './statement.ts';
+import type { TargetTable } from './target-table.ts';
+import { Turns } from './turns.ts';
+import { incoming, missingRows, statementRows, type TableParts } from './write-mirror.ts';
+
+/** Deleted rows stay, with the time of the transaction that deleted them; one that is inserted again lives again. */
+const end = quoteIdentifier(deletedAt);
+const alive = `${end} = NULL`;
+
+export async function writeSoftDeletes(
+  session: Session,
+  tables: readonly TableParts[],
+  transactions: readonly SourceTransaction[],
+): Promise<boolean> {
+  const times = transactions.map(({ committedAt }) => committedAt);
+  const works: (TableParts & { readonly compacted: Compacted })[] = [];
+  for (const table of tables) {
+    const compacted = compact(table.parts, table.target.key);
+    if (!compacted) return false;
+    works.push({ ...table, compacted });
+  }
+  const turns = new Turns();
+  for (const work of works) {
+    const { compacted, target } = work;
+    for (const { unknown, pieces } of compacted.updates) await updateRows(session, turns, work, unknown, pieces);
+    await upsertRows(session, turns, work, [...compacted.inserts, ...compacted.passed.rows]);
+    await endRows(session, turns, target, [...compacted.deletes, ...compacted.passed.keys], times);
+  }
+  await turns.end();
+  return true;
+}
+
+async function updateRows(
+  session: Session,
+  turns: Turns,
+  work: TableParts,
+  unknown: readonly string[],
+  pieces: readonly Piece[],
+): Promise<void> {
+  const { target } = work;
+  for (const chunk of chunksOf(pieces, statementRows)) {
+    const columns = incoming(work, chunk, unknown);
+    const text = updateSql(target, columns, alive)!;
+    const values = columns.map(({ column, form }) => arrayParameter(chunk, column.name, form));
+    await turns.next(async () => {
+      const { affected } = await session.prepared(statement(text), values, target.shown);
+      if (affected === rowCount(chunk)) return;
+      if (unknown.length > 0) throw missingRows(target, rowCount(chunk) - (affected ?? 0));
+      await session.prepared(statement(insertSql(target, columns, 'nothing')), values, target.shown);
+    });
+  }
+}
+
+async function upsertRows(session: Session, turns: Turns, work: TableParts, pieces: readonly Piece[]): Promise<void> {
+  for (const chunk of chunksOf(pieces, statementRows)) {
+    const columns = incoming(work, chunk, []);
+    const text = insertSql(work.target, columns, 'update', [alive]);
+    const values = columns.map(({ column, form }) => arrayParameter(chunk, column.name, form));
+    await turns.next(() => session.prepared(statement(text), values, work.target.shown));
+  }
+}
+
+async function endRows(
+  session: Session,
+  turns: Turns,
+  target: TargetTable,
+  pieces: readonly Piece[],
+  times: readonly string[],
+): Promise<void> {
+  for (const chunk of chunksOf(pieces, statementRows)) {
+    const key = target.key.map((name) => ({ column: target.columns.get(name)!, form: arrayForm(chunk, name) }));
+    const values = [...key.map(({ column, form }) => arrayParameter(chunk, column.name, form)), perTransaction(chunk, times)];
+    const text = `UPDATE ${target.quoted} AS t SET ${end} = u.c${key.length}::timestamptz FROM ${rowsOf(key, ['text[]'])} WHERE ${sameKey(target, key)} AND t.${end} IS NULL`;
+    await turns.next(() => session.prepared(statement(text), values, target.shown));
+  }
+}
+
+export function softDeleteActs(change: OneChange): Act[] {
+  const { part, row } = change;
+  if (part.kinds[row] === changeKinds.insert) return [upsert(change, [alive])];
+  if (part.kinds[row] === changeKinds.delete) return [endByKey(change)];
+  if (!movesKey(change)) return [update(change, [alive])];
+  return [isWhole(change, valuesAfter(change)) ? upsert(change, [alive]) : moved(change), endByKey(change)];
+}
+
+function endByKey(change: OneChange): Act {
+  const parameters = new Parameters();
+  const time = parameters.text(change.transaction.committedAt);
+  const where = parameters.same(keyOf(change));
+  return {
+    text: `UPDATE ${change.target.quoted} AS t SET ${end} = ${time}::timestamptz WHERE ${where} AND t.${end} IS NULL`,
+    values: parameters.values,
+  };
+}
+
+/** The row under its new key, with what did not come taken from the row under the old one. */
+function moved(change: OneChange): Act {
+  const { target, columns } = change;
+  const after = valuesAfter(change);
+  const parameters = new Parameters();
+  const given = after.map((value) => parameters.add(value));
+  const others = columns
+    .filter((column) => column !== null && !after.some((value) => value.column === column))
+    .map((column) => column!.quoted);
+  const set = columns.flatMap((column) => (column && !target.key.includes(column.name) && !column.identityAlways ? [column.quoted] : []));
+  const key = target.key.map((name) => target.columns.get(name)!.quoted).join(', ');
+  const text = `INSERT INTO ${target.quoted} AS n (${[names(after), ...others].join(', ')}) OVERRIDING SYSTEM VALUE
+    SELECT ${[...given, ...others.map((name) => `t.${name}`)].join(', ')} FROM ${target.quoted} AS t WHERE ${parameters.same(keyOf(change))}
+    ON CONFLICT (${key}) DO UPDATE SET ${[...set.map((name) => `${name} = excluded.${name}`), alive].join(', ')}`;
+  return { text, values: parameters.values, otherwise: 'refuse' };
+}
+
+export async function truncateSoftly(session: Session, targets: readonly TargetTable[], transaction: SourceTransaction): Promise<void> {
+  for (const { quoted, shown } of targets)
+    await session.query(`UPDATE ${quoted} SET ${end} = $1::timestamptz WHERE ${end} IS NULL`, [transaction.committedAt], shown);
+}
