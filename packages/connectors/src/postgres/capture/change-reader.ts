@@ -100,7 +100,7 @@ export class ChangeReader implements AsyncDisposable {
     this.#spools = new TransactionSpools(parts.spool, parts.spoolBytes);
     this.queue = new GroupQueue(parts.after.position, (bytes) => this.#hold(-bytes));
     this.#builder = new GroupBuilder({
-      limits: groupLimits,
+      limits: groupLimits(parts.memoryBytes),
       onGroup: (group, bytes) => this.queue.add(group, bytes),
       onBytes: (bytes) => this.#hold(bytes),
     });
@@ -308,7 +308,7 @@ export class ChangeReader implements AsyncDisposable {
     this.#work = async () => {
       await this.#types.learn(oids);
       // It may be ahead of the stream, and has another table by now; then it says less.
-      if (!table.knows(this.#types.columns(relation))) table.learn(await readCatalogColumns(this.#parts.session, relation.oid));
+      if (!table.knows(this.#types.columns(relation))) table.look(await readCatalogColumns(this.#parts.session, relation.oid));
       take();
     };
   }

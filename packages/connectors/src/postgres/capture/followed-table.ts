@@ -32,6 +32,8 @@ export class FollowedTable {
   readonly #joined: Readonly<Record<string, number>> | null;
   readonly #binary: boolean;
   #known: readonly SourceColumn[];
+  #catalog: readonly SourceColumn[];
+  readonly #passed = new Set<number>();
   #columns: readonly StreamColumn[];
   #shape: TableShape | null = null;
 
@@ -44,6 +46,7 @@ export class FollowedTable {
     this.#numbers = numbersOf({ declared, catalog, memory });
     this.#binary = binary;
     this.#known = catalog.columns;
+    this.#catalog = catalog.columns;
     this.#columns = declaredStreamColumns(declared, this.#numbers);
   }
 
@@ -57,9 +60,10 @@ export class FollowedTable {
     return sameColumns(relation, this.#streamed(relation));
   }
 
-  /** Columns as the catalog has them now, or as a message tells them. */
-  learn(columns: readonly SourceColumn[]): void {
+  /** Columns as the catalog has them now. */
+  look(columns: readonly SourceColumn[]): void {
     this.#known = columns;
+    this.#catalog = columns;
   }
 
   /** The relation that the next rows are of. Answers what changes for those who have the table; null for nothing. */
@@ -70,10 +74,13 @@ export class FollowedTable {
       joined: this.#joined,
       relation,
       known: this.#streamed(relation),
+      catalog: this.#catalog,
+      passed: this.#passed,
     });
     const changes = columnChanges(this.#columns, columns);
     const key = keyAt(this.#declared, this.#numbers, columns);
     this.#columns = columns;
+    for (const { name } of relation) if (this.#numbers[name] !== undefined) this.#passed.add(this.#numbers[name]);
     this.#shape = tableShape({ table: this.table, key, columns, sources: relation.length, binary: this.#binary });
     if (changes.length === 0) return null;
     const { schema } = this.#shape;
@@ -84,7 +91,7 @@ export class FollowedTable {
   announce(
     columns: readonly (SourceColumn & { readonly generated: boolean })[],
   ): Omit<SchemaChange, 'kind' | 'transaction' | 'ordinal'> | null {
-    this.learn(columns);
+    this.#known = columns;
     return this.relation(columns.filter(({ generated }) => !generated));
   }
 

@@ -19,12 +19,19 @@ export interface GroupLimits {
   readonly bytes: number;
   /** A transaction with more bytes than this is a group of its own, whose parts are handed on as they come. */
   readonly large: number;
+  /** Bytes of a part of such a transaction; its rows are those of a group. */
+  readonly part: number;
 }
 
-export const groupLimits: GroupLimits = { rows: 10_000, bytes: 8 * 1024 * 1024, large: 16 * 1024 * 1024 };
+/**
+ * Well below the memory there is, so that the stream never waits for room that only its own end would make. Parts of a large transaction are
+ * large enough for a COPY to be worth its while.
+ */
+export function groupLimits(memoryBytes: number): GroupLimits {
+  const atMost = (mebibytes: number, share: number): number => Math.min(mebibytes * 1024 * 1024, memoryBytes / share);
+  return { rows: 10_000, bytes: atMost(8, 8), large: atMost(16, 4), part: atMost(4, 16) };
+}
 
-/** Parts of a large transaction: large enough for a COPY to be worth its while, small enough that several fit into memory. */
-const partLimits = { rows: 10_000, bytes: 4 * 1024 * 1024 };
 /** When a transaction has grown to this, the whole ones before it are closed: what is moved to a group of its own stays small. */
 const cutBytes = 256 * 1024;
 /** What a row costs beside its bytes and places. */
@@ -209,7 +216,7 @@ export class GroupBuilder {
     const open = this.#bytes - this.#wholeBytes;
     if (this.#whole > 0 && open > cutBytes) this.closeGroup();
     if (this.#large) {
-      if (this.#bytes >= partLimits.bytes || this.#rows >= partLimits.rows) {
+      if (this.#bytes >= this.#limits.part || this.#rows >= this.#limits.rows) {
         this.#closeTables();
         this.#flushParts();
       }

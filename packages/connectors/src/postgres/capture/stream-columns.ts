@@ -46,6 +46,10 @@ export interface ColumnsParts {
   readonly relation: readonly NamedColumn[];
   /** Columns as they are known best: of the last message of the trigger, or of the catalog now. */
   readonly known: readonly SourceColumn[];
+  /** Columns of the catalog when somebody last looked. */
+  readonly catalog: readonly SourceColumn[];
+  /** Numbers of declared columns that the stream has had under their declared names: other names come later. */
+  readonly passed: ReadonlySet<number>;
 }
 
 const nothing: Fill = { kind: 'constant', value: null };
@@ -58,7 +62,8 @@ const nothing: Fill = { kind: 'constant', value: null };
  * - one that came after the table joined
  * - a declared one that the relation does not have yet, since the declaration is ahead of the stream: NULL
  */
-export function columnsAt({ declared, declaredNumbers, joined, relation, known }: ColumnsParts): StreamColumn[] {
+export function columnsAt(parts: ColumnsParts): StreamColumn[] {
+  const { declared, declaredNumbers, joined, relation, known } = parts;
   const isExact = sameColumns(relation, known);
   const knownByName = new Map(known.map((column) => [column.name, column]));
   const knownNumbers = new Set(known.map(({ number }) => number));
@@ -78,8 +83,7 @@ export function columnsAt({ declared, declaredNumbers, joined, relation, known }
       taken.add(here.source);
       const type = readable(here.type, column.type) ? column.type : here.type;
       const nullable = column.nullable || here.known?.notNull === false;
-      // The declaration has the later name where the catalog has it too, and the stream is still to come there.
-      const isLater = here.name !== column.name && knownByName.get(column.name)?.number === number;
+      const isLater = here.name !== column.name && number !== null && isToBeRenamed(column.name, number, here.name, parts);
       return [
         {
           column: { name: isLater ? column.name : here.name, type, nullable },
@@ -101,6 +105,13 @@ export function columnsAt({ declared, declaredNumbers, joined, relation, known }
     ];
   });
   return [...columns, ...late];
+}
+
+/** Whether the declared name of a column is a later one than the name that it has in the stream here. */
+function isToBeRenamed(declared: string, number: number, here: string, { joined, catalog, passed }: ColumnsParts): boolean {
+  if (passed.has(number)) return false;
+  const isNow = (name: string): boolean => catalog.some((column) => column.name === name && column.number === number);
+  return joined === null ? isNow(declared) : joined[declared] !== number && !isNow(here);
 }
 
 const isJoined = (one: { readonly name: string; readonly number: number | null }, joined: Readonly<Record<string, number>>): boolean =>
