@@ -1,0 +1,13 @@
+import { int8, numeric, table, text, timestamptz } from '@millrace/core';
+
+export const customers = table(
+  'public.customers',
+  { id: int8(), email: text(), phone: text().orNull(), country: text(), created_at: timestamptz() },
+  { key: ['id'] },
+);
+
+export const orders = table(
+  'public.orders',
+  { id: int8(), customer_id: int8(), status: text(), total: numeric(12, 2), note: text().orNull(), updated_at: timestamptz() },
+  { key: ['id'] },
+);
