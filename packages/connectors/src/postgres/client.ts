@@ -159,7 +159,7 @@ export class Session implements AsyncDisposable {
   readonly #client: pg.Client;
   readonly #signal: AbortSignal;
   readonly #onAbort: () => void;
-  readonly #onNotice = new Set<(message: string) => void>();
+  readonly #onNotice = new Set<(message: string, sqlstate: string) => void>();
   #turn: Promise<unknown> = Promise.resolve();
   #version = 0;
   #closed = false;
@@ -173,7 +173,7 @@ export class Session implements AsyncDisposable {
     this.#onAbort = () => void this.kill();
     signal.addEventListener('abort', this.#onAbort, { once: true });
     client.on('notice', (notice) => {
-      for (const listener of this.#onNotice) listener(notice.message ?? '');
+      for (const listener of this.#onNotice) listener(notice.message ?? '', notice.code ?? '');
     });
     client.on('end', () => {
       this.#ended = true;
@@ -276,7 +276,7 @@ export class Session implements AsyncDisposable {
     this.#holdTurn((release) => void this.#client.query(make(release) as pg.Submittable));
   }
 
-  onNotice(listener: (message: string) => void): Disposable {
+  onNotice(listener: (message: string, sqlstate: string) => void): Disposable {
     this.#onNotice.add(listener);
     return { [Symbol.dispose]: () => void this.#onNotice.delete(listener) };
   }

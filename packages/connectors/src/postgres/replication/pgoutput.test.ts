@@ -241,18 +241,18 @@ const piece: fc.Arbitrary<Sent[]> = fc.oneof(
   ),
   fc
     .tuple(xid, end)
-    .map(([id, commit]) => [
+    .map(([id, commit]): Sent[] => [
       { bytes: Buffer.concat([text('c'), uint32(id), uint8(0), endBytes(commit)]), event: ['streamCommit', id, commit] },
     ]),
-  fc.tuple(xid, xid, fc.option(end)).map(([id, sub, more]) => [
+  fc.tuple(xid, xid, fc.option(end)).map(([id, sub, more]): Sent[] => [
     {
       bytes: Buffer.concat([text('A'), uint32(id), uint32(sub), ...(more ? [uint64(more.lsn), uint64(more.at)] : [])]),
       event: ['streamAbort', id, sub],
     },
   ]),
-  prepared.map((one) => [{ bytes: Buffer.concat([text('K'), uint8(0), preparedBytes(one)]), event: ['commitPrepared', one] }]),
-  prepared.map((one) => [{ bytes: Buffer.concat([text('p'), uint8(0), preparedBytes(one)]), event: ['streamPrepare', one] }]),
-  fc.record({ xid, gid: name, prepareEnd: lsn, preparedAt: instant, end: lsn, at: instant }).map((one) => [
+  prepared.map((one): Sent[] => [{ bytes: Buffer.concat([text('K'), uint8(0), preparedBytes(one)]), event: ['commitPrepared', one] }]),
+  prepared.map((one): Sent[] => [{ bytes: Buffer.concat([text('p'), uint8(0), preparedBytes(one)]), event: ['streamPrepare', one] }]),
+  fc.record({ xid, gid: name, prepareEnd: lsn, preparedAt: instant, end: lsn, at: instant }).map((one): Sent[] => [
     {
       bytes: Buffer.concat([
         text('r'),

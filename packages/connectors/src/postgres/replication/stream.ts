@@ -62,6 +62,7 @@ export class ReplicationStream {
   #state: 'starting' | 'running' | 'ending' | 'ended' = 'starting';
   #socket: StreamSocket | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #notices: Disposable | undefined;
   #paused = false;
   /** Between the start and the first message. */
   #held = false;
@@ -227,6 +228,9 @@ export class ReplicationStream {
     this.#state = 'running';
     this.#heardAt = this.#tickedAt = this.#reportedAt = performance.now();
     this.#timer = setInterval(() => this.#tick(), Math.min(tickMs, this.#periodMs));
+    this.#notices = this.#session.onNotice((message, sqlstate) => {
+      if (sqlstate === '55000') this.#break(unpublished(this.#session.place.label, message));
+    });
   }
 
   #take(bytes: Buffer, start: number, end: number): void {
@@ -278,6 +282,7 @@ export class ReplicationStream {
     const asked = this.#state === 'ending';
     this.#state = 'ended';
     clearInterval(this.#timer);
+    this.#notices?.[Symbol.dispose]();
     if (asked || error === null) this.#settle.resolve();
     else this.#settle.reject(error);
   }
@@ -298,6 +303,14 @@ const serverEnded = (label: string): MillraceError =>
   new MillraceError('CONNECTION_FAILED', {
     message: `${label}: the server ended the change stream.`,
     remedy: 'Nothing to do: it is opened again with backoff.',
+  });
+
+/** Since 18 a publication that is not there is only warned of, and its tables are left out of the stream. */
+const unpublished = (label: string, warning: string): MillraceError =>
+  new MillraceError('TABLE_MISSING', {
+    message: `${label}: ${warning}. It did not exist where the stream is now.`,
+    remedy: 'Create the publication at the source before its slot: CREATE PUBLICATION … FOR TABLE …;',
+    facts: { reason: 'publication' },
   });
 
 const silent = (label: string, silence: number): MillraceError =>
