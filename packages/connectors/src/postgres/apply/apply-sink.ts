@@ -12,6 +12,7 @@ import type { Session } from '../client.ts';
 import { takeFence } from '../sink/fence.ts';
 import { openLedger } from '../sink/ledger.ts';
 import { actAsReplica, applySession } from './apply-session.ts';
+import { besideCopy } from './beside-copy.ts';
 import { passing } from './failpoints.ts';
 import { freshCopy } from './fresh-copy.ts';
 import { GroupWriter } from './group-writer.ts';
@@ -88,8 +89,7 @@ export function openApplySink(settings: ApplySettings, context: Context): Change
     },
 
     async copy(table, how) {
-      if (how === 'fresh') return freshCopy(running().applying, table);
-      throw new MillraceError('UNSUPPORTED', { message: 'Not yet.', remedy: '' });
+      return how === 'fresh' ? freshCopy(running().applying, table) : besideCopy(running().applying, table);
     },
 
     async follow(identity: StreamIdentity, from: Position) {

@@ -6,14 +6,15 @@ import { transaction } from '../sink/ledger.ts';
 import type { Applying } from './apply-sink.ts';
 import { copySplit } from './copy-split.ts';
 import { passing } from './failpoints.ts';
-import { keepHold, ofTable, shareHold, type TableState, tableState } from './stream-state.ts';
+import { fitEmptyTable } from './fit-empty-table.ts';
+import { checkHold, holdTable, ofTable, tableState } from './stream-state.ts';
+import { addKey, dropKey } from './table-key.ts';
 import { readTarget, type TargetTable } from './target-table.ts';
 
 /** A first copy, straight into the table, which nobody relies on yet: splits side by side, each with its entry in the ledger. */
 export async function freshCopy(applying: Applying, table: string): Promise<TableCopy> {
   const { lanes, hold, targets } = applying;
-  const target = targetNamed(targets, table);
-  await lanes.use((session) => empty(applying, session, target));
+  const target = await lanes.use((session) => empty(applying, session, targetNamed(targets, table)));
   passing('postgres.apply.copy.begun');
   return {
     stage: (split, channel) => stageSplit(applying, { table, into: target, time: applying.context.now().toISOString() }, split, channel),
@@ -23,8 +24,8 @@ export async function freshCopy(applying: Applying, table: string): Promise<Tabl
     async finish(position) {
       await lanes.use((session) =>
         transaction(session, async () => {
-          await keepHold(session, hold);
-          await addKey(session, target, await tableState(session, hold, table));
+          await holdTable(session, hold, table, 'UPDATE');
+          if ((await tableState(session, hold, table)).made) await addKey(session, target);
           await recordCopied(session, applying, table, position);
           passing('postgres.apply.copy.finishing');
         }),
@@ -43,20 +44,22 @@ export function targetNamed(targets: ReadonlyMap<string, TargetTable>, table: st
 }
 
 /** @throws TARGET_NOT_EMPTY for rows that did not come from this stream */
-async function empty(applying: Applying, session: Session, target: TargetTable): Promise<void> {
-  const { hold } = applying;
-  await transaction(session, async () => {
+async function empty(applying: Applying, session: Session, target: TargetTable): Promise<TargetTable> {
+  const { hold, stream, settings } = applying;
+  return transaction(session, async () => {
     await session.execute(`SET LOCAL lock_timeout = '60s'`);
-    await keepHold(session, hold);
+    await holdTable(session, hold, target.table, 'UPDATE');
     const state = await tableState(session, hold, target.table);
     const [row] = await session.query(`SELECT EXISTS (SELECT FROM ${target.quoted}) AS filled`, [], target.shown);
     if (row?.['filled'] === 't') {
       if (!state.begun) throw notEmpty(target);
       await emptyTable(session, target);
     }
-    if (state.made && target.key.length > 0) await dropKey(session, target);
+    const fitted = state.begun && (await fitEmptyTable(session, target, stream.tables[target.table]!));
+    if (state.made && settings.mode !== 'history') await dropKey(session, target);
     await session.execute(`DELETE FROM _millrace.stream_split WHERE ${ofTable(hold, target.table)}`);
     await session.execute(`UPDATE _millrace.stream_table SET begun = true, copied = NULL WHERE ${ofTable(hold, target.table)}`);
+    return fitted ? ((await readTarget(session, target.table, showName(target.real), target.key)) ?? target) : target;
   });
 }
 
@@ -97,9 +100,10 @@ export async function stageSplit(applying: Applying, to: SplitInto, split: Split
         if (channel.format !== 'batches') channel.stream.destroy();
         return { split: split.id, rows: Number(before['rows']), bytes: Number(before['bytes']), detail: {} };
       }
-      await shareHold(session, hold);
+      await checkHold(session, hold);
       const { rows, bytes } = await copySplit(applying, session, to, channel);
       passing('postgres.apply.copy.rows');
+      await holdTable(session, hold, to.table, 'SHARE');
       await session.query(
         'INSERT INTO _millrace.stream_split (pipeline, step, table_name, split, rows, bytes) VALUES ($1, $2, $3, $4, $5, $6)',
         [hold.owner.pipeline, hold.owner.step, to.table, split.id, rows, bytes],
@@ -111,17 +115,7 @@ export async function stageSplit(applying: Applying, to: SplitInto, split: Split
   return part;
 }
 
-export async function recordCopied(session: Session, { hold }: Applying, table: string, position: Position): Promise<void> {
+export async function recordCopied(session: Session, { hold }: Pick<Applying, 'hold'>, table: string, position: Position): Promise<void> {
   await session.execute(`DELETE FROM _millrace.stream_split WHERE ${ofTable(hold, table)}`);
   await session.query(`UPDATE _millrace.stream_table SET copied = $1, shadow = NULL WHERE ${ofTable(hold, table)}`, [position]);
-}
-
-async function dropKey(session: Session, target: TargetTable): Promise<void> {
-  void session;
-  void target;
-}
-async function addKey(session: Session, target: TargetTable, state: TableState): Promise<void> {
-  void session;
-  void target;
-  void state;
 }

@@ -5,10 +5,11 @@ import { type Creation, creations } from '../sink/create.ts';
 import { differences, driftError } from '../sink/drift.ts';
 import { lockAlone, transaction } from '../sink/ledger.ts';
 import { exists, tablesLock } from '../sink/prepare-table.ts';
+import { hasUniqueKey } from '../sink/table-columns.ts';
 import { passing } from './failpoints.ts';
 import { type ApplySettings, deletedAt, extraColumns, history, targetName, versionPosition } from './settings.ts';
 import { noteTable, tableState } from './stream-state.ts';
-import { hasKeyIndex, readTarget, type TargetTable } from './target-table.ts';
+import { readTarget, type TargetTable } from './target-table.ts';
 
 /**
  * Makes the tables that are missing and looks at the others.
@@ -64,7 +65,11 @@ export function targetCreations(settings: Pick<ApplySettings, 'mode'>, name: str
   if (settings.mode === 'history') {
     const position = { name: versionPosition, type: { kind: 'text' }, nullable: false } as const;
     const versioned = { ...table, columns: [...table.columns, position] } as unknown as Table;
-    return creations(versioned, history, [...(schema.key ?? []), versionPosition]);
+    return creations(versioned, history, [...(schema.key ?? []), versionPosition]).map((creation) => ({
+      ...creation,
+      // Positions are compared byte by byte.
+      text: creation.text.replace(`"${versionPosition}" text`, `"${versionPosition}" text COLLATE "C"`),
+    }));
   }
   const end = { name: deletedAt, type: { kind: 'timestamptz' }, nullable: true } as const;
   return creations({ ...table, columns: [...table.columns, end] } as unknown as Table, null);
@@ -100,10 +105,11 @@ function assertFits(target: TargetTable, settings: ApplySettings, schema: RowSch
 
 function assertKey(target: TargetTable, settings: ApplySettings): void {
   const { key } = target;
-  if (key.length > 0 && settings.mode !== 'history' && !hasKeyIndex(target)) {
-    const columns = key.map((name) => quoteIdentifier(name)).join(', ');
+  const unique = settings.mode === 'history' ? [...key, versionPosition] : key;
+  if (key.length > 0 && !hasUniqueKey(target.real, unique)) {
+    const columns = unique.map((name) => quoteIdentifier(name)).join(', ');
     throw new MillraceError('SCHEMA_DRIFT', {
-      message: `${target.shown} has no unique index on its key (${key.join(', ')}), by which changes find their rows.`,
+      message: `${target.shown} has no unique index on (${unique.join(', ')}), by which changes find their rows.`,
       remedy: `ALTER TABLE ${target.quoted} ADD PRIMARY KEY (${columns});`,
       facts: { table: target.shown, columns: key },
     });

@@ -8,6 +8,7 @@ import {
   type Table,
   typeName,
 } from '@millrace/core/runtime';
+import type { Session } from '../client.ts';
 import { quoteIdentifier, showName } from '../identifier.ts';
 import { literal } from '../literal.ts';
 import { creations } from '../sink/create.ts';
@@ -47,7 +48,7 @@ async function statements(writing: Writing, target: TargetTable, change: ColumnC
       const { column } = change;
       if (target.columns.has(column.name) || target.computed.has(column.name) || policy.add === 'ignore') return [];
       if (policy.add === 'pause') throw changed(target, `has a new column "${column.name}" (${typeName(column.type)})`, 'add');
-      return [...(await missingTypes(writing, column)), ...addColumn(target, column, change.fill)];
+      return [...(await missingTypes(writing.session, column)), ...addColumn(target, column, change.fill)];
     }
     case 'drop': {
       const column = target.columns.get(change.name);
@@ -81,7 +82,8 @@ function addColumn(target: TargetTable, column: ColumnSchema, fill: string | nul
   ];
 }
 
-async function missingTypes({ session }: Writing, column: ColumnSchema): Promise<string[]> {
+/** Statements that make the enums and domains of a column that are not there yet. */
+export async function missingTypes(session: Session, column: ColumnSchema): Promise<string[]> {
   const table = { kind: 'table', name: 'unused', columns: [column] } as unknown as Table;
   const found: string[] = [];
   for (const creation of creations(table, null)) {
@@ -115,7 +117,7 @@ async function retype(writing: Writing, target: TargetTable, change: Extract<Col
   const type = sqlType(to.type);
   return [
     ...needed,
-    ...(await missingTypes(writing, to)),
+    ...(await missingTypes(writing.session, to)),
     `ALTER TABLE ${target.quoted} ALTER COLUMN ${column.quoted} TYPE ${type} USING ${column.quoted}::${type}`,
   ];
 }

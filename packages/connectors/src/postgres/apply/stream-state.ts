@@ -32,6 +32,8 @@ export async function takeHold(session: Session, owner: LoadOwner, fence: Fence)
        ON CONFLICT (pipeline, step) DO UPDATE SET epoch = s.epoch + 1, begun_at = now() RETURNING epoch`,
       [owner.pipeline, owner.step],
     );
+    // Copies hold their tables, and look at the epoch after that.
+    await session.query('SELECT FROM _millrace.stream_table WHERE pipeline = $1 AND step = $2 FOR UPDATE', [owner.pipeline, owner.step]);
     return { owner, fence, epoch: Number(row?.['epoch']) };
   });
 }
@@ -72,9 +74,18 @@ export async function move(session: Session, hold: Hold, position: Position): Pr
 const moved = (position: Position | null): string =>
   position === null ? 'moved_at = now()' : `position = ${literal(position)}, moved_at = now()`;
 
-/** Keeps the hold until the transaction ends, beside others of this attempt that do the same. @throws ATTEMPT_FENCED */
-export async function shareHold(session: Session, hold: Hold): Promise<void> {
-  const [row] = await session.query(`SELECT epoch FROM _millrace.stream WHERE ${of(hold)} FOR SHARE`);
+/**
+ * Within a transaction that copies a table: keeps others from taking the stream over until it ends. It does not stand in the way of the
+ * changes that are applied meanwhile. @throws ATTEMPT_FENCED
+ */
+export async function holdTable(session: Session, hold: Hold, table: string, how: 'SHARE' | 'UPDATE'): Promise<void> {
+  await session.execute(`SELECT FROM _millrace.stream_table WHERE ${ofTable(hold, table)} FOR ${how}`);
+  await checkHold(session, hold);
+}
+
+/** A first look, without a lock. @throws ATTEMPT_FENCED */
+export async function checkHold(session: Session, hold: Hold): Promise<void> {
+  const [row] = await session.query(`SELECT epoch FROM _millrace.stream WHERE ${of(hold)}`);
   if (row?.['epoch'] !== String(hold.epoch)) throw fenced(hold.fence);
 }
 

@@ -2,7 +2,7 @@ import { baseType, type ColumnType, fidelity, MillraceError, type RowSchema } fr
 import type { Session } from '../client.ts';
 import { quoteIdentifier, quoteName } from '../identifier.ts';
 import { readTable } from '../sink/read-table.ts';
-import { hasUniqueKey, type RealTable } from '../sink/table-columns.ts';
+import type { RealTable } from '../sink/table-columns.ts';
 
 /** A table that changes go to, as it is in the database now. */
 export interface TargetTable {
@@ -58,8 +58,6 @@ export async function readTarget(session: Session, table: string, name: string, 
     computed: new Set(real.columns.filter(({ generated }) => generated).map(({ name: column }) => column)),
   };
 }
-
-export const hasKeyIndex = ({ real, key }: TargetTable): boolean => hasUniqueKey(real, key);
 
 /**
  * Where each column of incoming rows goes; null for one that is left out, since the database computes it or the pipeline's policy

@@ -31,14 +31,19 @@ export async function buildBeside(session: Session, table: RealTable, loadId: st
   return { table, name, quoted };
 }
 
-/** Makes the filled table the one that everybody sees: keys, indexes, privileges, comments and sequences come along. */
-export async function swapIn(session: Session, beside: Beside, pause: (ms: number) => Promise<void>): Promise<void> {
+/** An index or constraint that the new table has under a name of its own, and the name it is to have. */
+export interface Made {
+  readonly kind: 'CONSTRAINT' | 'INDEX';
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Makes the table's keys and indexes, those that are `wanted`, on the one beside it. */
+export async function makeIndexes(session: Session, beside: Beside, wanted: (one: Carried) => boolean): Promise<Made[]> {
   const { table, quoted } = beside;
-  const old = quoteName(table);
-  const carried = await whatToCarry(session, table.oid);
-  const made: { readonly kind: 'CONSTRAINT' | 'INDEX'; readonly from: string; readonly to: string }[] = [];
-  for (const [at, one] of carried.entries()) {
-    const name = `${cut(one.name, 40)}__${short(beside.name)}${at}`;
+  const made: Made[] = [];
+  for (const one of (await whatToCarry(session, table.oid)).filter(wanted)) {
+    const name = `${cut(one.name, 40)}__${short(`${beside.name} ${one.name}`)}`;
     if (one.kind === 'index')
       await session.execute(`CREATE ${one.unique ? 'UNIQUE ' : ''}INDEX ${quoteIdentifier(name)} ON ${quoted} ${one.definition}`);
     else await session.execute(`ALTER TABLE ${quoted} ADD CONSTRAINT ${quoteIdentifier(name)} ${one.definition}`);
@@ -49,6 +54,23 @@ export async function swapIn(session: Session, beside: Beside, pause: (ms: numbe
     }
     made.push({ kind: one.kind === 'index' ? 'INDEX' : 'CONSTRAINT', from: name, to: one.name });
   }
+  return made;
+}
+
+/**
+ * Makes the filled table the one that everybody sees: keys, indexes, privileges, comments and sequences come along. `early` were made before.
+ */
+export async function swapIn(
+  session: Session,
+  beside: Beside,
+  pause: (ms: number) => Promise<void>,
+  early: readonly Made[] = [],
+): Promise<void> {
+  const { table, quoted } = beside;
+  const old = quoteName(table);
+  const carried = await whatToCarry(session, table.oid);
+  if (early.some(({ to }) => !carried.some(({ name }) => name === to))) throw altered(table);
+  const made = [...early, ...(await makeIndexes(session, beside, ({ name }) => !early.some(({ to }) => to === name)))];
   for (const statement of await ownership(session, table, quoted)) await session.execute(statement);
   await session.execute(`ANALYZE ${quoted}`);
   passing('postgres.replace.indexed');
@@ -72,13 +94,16 @@ export async function swapIn(session: Session, beside: Beside, pause: (ms: numbe
 async function unchanged(session: Session, table: RealTable, carried: readonly Carried[]): Promise<void> {
   const { reasons } = await dependentsOf(session, table.oid);
   if (reasons.length === 0 && JSON.stringify(await whatToCarry(session, table.oid)) === JSON.stringify(carried)) return;
-  throw new MillraceError('LOAD_CONFLICT', {
-    message: `${table.schema}.${table.name} was altered while it was being replaced${reasons[0] ? `: ${reasons[0]}` : ''}.`,
-    remedy: 'Nothing to do: the load is tried again and takes the change along.',
-  });
+  throw altered(table, reasons[0]);
 }
 
-interface Carried {
+const altered = (table: RealTable, how?: string): MillraceError =>
+  new MillraceError('LOAD_CONFLICT', {
+    message: `${table.schema}.${table.name} was altered while it was being replaced${how ? `: ${how}` : ''}.`,
+    remedy: 'Nothing to do: the load is tried again and takes the change along.',
+  });
+
+export interface Carried {
   readonly kind: 'constraint' | 'index';
   readonly name: string;
   readonly unique: boolean;
