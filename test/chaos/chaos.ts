@@ -73,13 +73,15 @@ export async function chaos({ seed, program, servers, duration }: ChaosOptions):
   const faults: Record<string, number> = {};
   const load = new Load(bank.url, dice);
   const reader = new Reader(mirror.url, wrong);
-  const end = Date.now() + duration;
   load.start();
   worker.start();
   reader.start();
   try {
+    // Half of the seeds disturb the first copies, the others what comes after them.
+    if (seed % 2 === 0) await worker.streams();
+    const end = Date.now() + duration;
     while (Date.now() < end && wrong.length === 0) {
-      await sleep(dice.between(50, 700));
+      await sleep(dice.between(100, 1200));
       const fault = dice.pick(Object.keys(allFaults) as (keyof typeof allFaults)[]);
       faults[fault] = (faults[fault] ?? 0) + 1;
       await allFaults[fault]({ dice, worker, sourceLine, targetLine, servers, bank: bank.url, mirror: mirror.url });
@@ -216,6 +218,11 @@ class Workers {
     return ended;
   }
 
+  /** Waits until somebody has come so far. */
+  async streams(): Promise<void> {
+    for (let waited = 0; !this.said.includes('streaming') && waited < 20_000; waited += 20) await sleep(20);
+  }
+
   killOne(): void {
     const [first] = this.#living;
     first?.kill('SIGKILL');
@@ -343,12 +350,13 @@ class Reader {
             this.#wrong.push(`A reader of the mirror saw half a transaction: ${JSON.stringify(sums)}`);
         }
       } catch (error) {
-        const { code } = error as { code?: string };
-        // The tables are not there yet, or the target is being restarted.
-        if (code !== '42P01' && code !== '3F000') {
+        const { code = '', message } = error as { code?: string; message: string };
+        // The tables are not there yet; or the target is being restarted.
+        if (code === '42P01' || code === '3F000') await sleep(50);
+        else if (/^(08|57|ECONN|EPIPE)/.test(code) || /terminated|closed|ended|not queryable/.test(message)) {
           client?.end().catch(() => {});
           client = undefined;
-        }
+        } else this.#wrong.push(`The reader could not look: ${message}`);
       }
       await sleep(10);
     }
