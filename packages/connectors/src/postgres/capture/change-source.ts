@@ -46,13 +46,8 @@ export interface SourceParts {
 export async function openChangeSource(parts: SourceParts): Promise<ChangeSource> {
   const session = await openSession(parts.settings, parts.context, { purpose: 'capture' });
   try {
-    const replication = await openReplication(parts.settings, parts.context);
-    try {
-      return new PostgresChangeSource(parts, session, replication, await readSystem(replication));
-    } catch (error) {
-      await replication[Symbol.asyncDispose]();
-      throw error;
-    }
+    await using replication = await openReplication(parts.settings, parts.context);
+    return new PostgresChangeSource(parts, session, await readSystem(replication));
   } catch (error) {
     await session[Symbol.asyncDispose]();
     throw error;
@@ -65,17 +60,16 @@ const busyPatienceMs = 10_000;
 class PostgresChangeSource implements ChangeSource {
   readonly #parts: SourceParts;
   readonly #session: Session;
-  readonly #replication: ReplicationConnection;
   readonly #system: SourceSystem;
   readonly #toPosition: (lsn: bigint) => Position;
   readonly #watch = new SlotWatch();
   #reader: ChangeReader | undefined;
+  #connection: ReplicationConnection | undefined;
   #released = 0n;
 
-  constructor(parts: SourceParts, session: Session, replication: ReplicationConnection, system: SourceSystem) {
+  constructor(parts: SourceParts, session: Session, system: SourceSystem) {
     this.#parts = parts;
     this.#session = session;
-    this.#replication = replication;
     this.#system = system;
     this.#toPosition = positions(system.history);
   }
@@ -83,13 +77,10 @@ class PostgresChangeSource implements ChangeSource {
   async stream(): Promise<StreamStatus | null> {
     const slot = await this.#slot();
     if (!slot) return null;
-    const [row] = await this.#session.query(
-      `select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end as end`,
-    );
     return {
       identity: this.#identity(slot.name, slot.origin),
       confirmed: this.#toPosition(slot.confirmed),
-      end: this.#toPosition(parseLsn(row?.['end'] ?? '')),
+      end: this.#toPosition(await this.#end()),
     };
   }
 
@@ -103,10 +94,7 @@ class PostgresChangeSource implements ChangeSource {
       const stale = (await readSlots(this.#session, stream)).map(({ name }) => name);
       for (const name of stale) await this.#drop(name);
       await forgetMemories(this.#session, stale);
-      const [row] = await this.#session.query(
-        'select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end as lsn',
-      );
-      const origin = parseLsn(row?.['lsn'] ?? '');
+      const origin = await this.#end();
       const name = slotName(slots, lsnKey(origin));
       const snapshot = await this.#snapshot({ name, failover: capture.failover }, name, Object.keys(tables));
       return { identity: this.#identity(name, origin), snapshot };
@@ -124,22 +112,13 @@ class PostgresChangeSource implements ChangeSource {
   }
 
   async *read(after: Position, options: ReadChanges): AsyncGenerator<ChangeGroup, void, undefined> {
+    const { settings, context, capture, tables } = this.#parts;
     const slot = await this.#existing();
-    const place = placeOf(after);
-    const facts = { slot: slot.name, position: after };
-    if (!isOnHistory(place, this.#system.history))
-      throw this.#resync(
-        `the stream was read up to ${after}, on a timeline that this server (timeline ${this.#system.history.current}) left before that: it failed over, or was restored, without the last changes`,
-        facts,
-      );
-    if (place.lsn < slot.confirmed)
-      throw this.#resync(
-        `the stream was read up to ${after}, and slot "${slot.name}" only has what came after ${this.#toPosition(slot.confirmed)}`,
-        facts,
-      );
+    this.#checkPlace(after, slot, await this.#end());
     await this.#prepare();
     await this.#idle(slot.name);
-    const { context, capture, tables } = this.#parts;
+    await using connection = await openReplication(settings, context);
+    this.#connection = connection;
     using _heartbeat =
       capture.heartbeatMs === null || this.#system.isStandby
         ? null
@@ -153,7 +132,8 @@ class PostgresChangeSource implements ChangeSource {
       this.#reader = reader;
       if (this.#released > 0n) reader.release(this.#released);
     };
-    const parts = await this.#readParts(this.#replication, slot.name, slot.name, { position: after, lsn: place.lsn }, Object.keys(tables));
+    const from = { position: after, lsn: placeOf(after).lsn };
+    const parts = await this.#readParts(connection, slot.name, slot.name, from, Object.keys(tables));
     yield* readGroups({ ...parts, onStart }, options);
   }
 
@@ -174,7 +154,8 @@ class PostgresChangeSource implements ChangeSource {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#replication[Symbol.asyncDispose]();
+    this.#reader?.queue.end();
+    await this.#connection?.[Symbol.asyncDispose]();
     await this.#session[Symbol.asyncDispose]();
   }
 
@@ -188,6 +169,39 @@ class PostgresChangeSource implements ChangeSource {
       checkReadable(slot, stream, row?.['keep'] ?? '');
     }
     return slot;
+  }
+
+  /** @throws RESYNC_REQUIRED */
+  #checkPlace(after: Position, slot: SlotState, end: bigint): void {
+    const { history } = this.#system;
+    const place = placeOf(after);
+    const facts = { slot: slot.name, position: after };
+    if (!isOnHistory(place, history)) {
+      throw this.#resync(
+        `the stream was read up to ${after}, and this server (timeline ${history.current}) does not have what came last before that: it failed over, or was restored`,
+        facts,
+      );
+    }
+    if (place.lsn > end) {
+      throw this.#resync(
+        `the stream was read up to ${after}, and this server has only come to ${this.#toPosition(end)}: it was restored to an older state`,
+        facts,
+      );
+    }
+    if (place.lsn < slot.confirmed) {
+      throw this.#resync(
+        `the stream was read up to ${after}, and slot "${slot.name}" only has what came after ${this.#toPosition(slot.confirmed)}`,
+        facts,
+      );
+    }
+  }
+
+  /** As far as the server has written its log. */
+  async #end(): Promise<bigint> {
+    const [row] = await this.#session.query(
+      'select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end as lsn',
+    );
+    return parseLsn(row?.['lsn'] ?? '');
   }
 
   #identity(slot: string, origin: bigint): StreamIdentity {
@@ -245,7 +259,7 @@ class PostgresChangeSource implements ChangeSource {
 
   async #drop(name: string): Promise<void> {
     await this.#idle(name);
-    await this.#replication.dropSlot(name);
+    await this.#session.query('select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1', [name]);
   }
 
   /** A slot with its snapshot. `home` is the slot under which the tables are remembered. */
@@ -273,7 +287,7 @@ class PostgresChangeSource implements ChangeSource {
       return new PostgresTableSnapshot({ position, connection, settings, context, exported, tables: pick(captured, tables), read });
     } catch (error) {
       await connection[Symbol.asyncDispose]();
-      if (!options.temporary) await this.#replication.dropSlot(options.name).catch(() => {});
+      if (!options.temporary) await this.#drop(options.name).catch(() => {});
       throw error;
     }
   }

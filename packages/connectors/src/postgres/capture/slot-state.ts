@@ -30,10 +30,17 @@ export interface SlotState {
 export async function readSlots(session: Session, stream: StreamName): Promise<SlotState[]> {
   const slots = slotPrefix(stream);
   const { version } = session;
+  // 16 says that it is invalid, and not why.
+  const reason =
+    version >= 170_000
+      ? 's.invalidation_reason'
+      : version >= 160_000
+        ? "case when s.conflicting then case when pg_is_in_recovery() then 'rows_removed' else 'wal_removed' end end"
+        : 'null';
   const rows = await session.query(
     `with now as (select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end as lsn)
      select s.slot_name as name, s.confirmed_flush_lsn as confirmed, s.restart_lsn as restart, s.active_pid as pid, s.wal_status as status,
-       s.safe_wal_size as safe, ${version >= 170_000 ? 's.invalidation_reason' : version >= 160_000 ? "case when s.conflicting then 'rows_removed' end" : 'null'} as reason,
+       s.safe_wal_size as safe, ${reason} as reason,
        ${version >= 170_000 ? 's.failover, s.synced' : 'false as failover, false as synced'},
        greatest(0, now.lsn - s.restart_lsn)::int8 as retained
      from pg_replication_slots s, now
