@@ -47,6 +47,7 @@ export interface LogicalServer extends AsyncDisposable {
   log(): string;
 }
 
+/** Nothing waits for a disk. Commits still write their log at once, for without that a walsender hears of them 200 ms later. */
 const defaults: ServerSettings = {
   listen_addresses: '127.0.0.1',
   wal_level: 'logical',
@@ -55,7 +56,6 @@ const defaults: ServerSettings = {
   max_wal_senders: 40,
   max_prepared_transactions: 20,
   fsync: 'off',
-  synchronous_commit: 'off',
   full_page_writes: 'off',
   shared_buffers: '128MB',
   max_wal_size: '2GB',
