@@ -48,6 +48,8 @@ export interface History {
   /** Rows after each transaction, by table, sorted by id. */
   readonly states: readonly Readonly<Record<string, readonly Row[]>>[];
   readonly schemas: StreamTables;
+  /** Columns before each transaction. */
+  readonly schemasBefore: readonly StreamTables[];
 }
 
 /** `full` are tables whose updates and deletes come with the whole row before them. */
@@ -56,12 +58,15 @@ export function historyOf(tables: StreamTables, full: readonly string[], steps: 
   const models = new Map<string, Model>(names.map((name) => [name, { schema: tables[name]!, rows: new Map() }]));
   const transactions: Transaction[] = [];
   const states: Record<string, Row[]>[] = [];
+  const schemasOf = (): StreamTables => Object.fromEntries([...models].map(([name, { schema }]) => [name, schema]));
+  const schemasBefore: StreamTables[] = [schemasOf()];
   let changes: Change[] = [];
   let at = from;
   const commit = () => {
     if (changes.length === 0) return;
     transactions.push({ at, changes });
     states.push(Object.fromEntries([...models].map(([name, { rows }]) => [name, sorted(rows)])));
+    schemasBefore.push(schemasOf());
     changes = [];
     at += 2;
   };
@@ -71,7 +76,7 @@ export function historyOf(tables: StreamTables, full: readonly string[], steps: 
     if (step.commit) commit();
   }
   commit();
-  return { transactions, states, schemas: Object.fromEntries([...models].map(([name, { schema }]) => [name, schema])) };
+  return { transactions, states, schemas: schemasOf(), schemasBefore };
 }
 
 const sorted = (rows: ReadonlyMap<bigint, Row>): Row[] =>

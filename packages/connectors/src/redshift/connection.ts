@@ -1,4 +1,5 @@
 import {
+  type ChangeTarget,
   type Columns,
   type Context,
   describeSetting,
@@ -21,6 +22,8 @@ import type { StoreSettings } from '../s3/open-storage.ts';
 import { type CopyOptions, copyTarget } from './copy-target.ts';
 import { examine } from './examine.ts';
 import { postgresWarehouseLedger, redshiftLedger } from './ledger.ts';
+import { applyTarget } from './mirror/apply-target.ts';
+import type { ApplyOptions } from './mirror/settings.ts';
 import { openWarehouse } from './warehouse.ts';
 
 export interface RedshiftOptions {
@@ -41,6 +44,8 @@ export interface RedshiftConnection extends SqlConnection, TableConnection {
   readonly dialect: 'redshift';
   /** A table to copy files into: `load(files, warehouse.copy(orderFact, { mode: 'merge' }))`. */
   copy<C extends Columns>(table: Table<C>, options: CopyOptions): Target<RowOf<Table<C>>, 'files', 'table'>;
+  /** Tables that follow a capture: `load(changes, warehouse.apply({ schema: 'shop', staging: lake }))`. Each needs a key. */
+  apply(options: ApplyOptions): ChangeTarget<unknown>;
 }
 
 /** Amazon Redshift, or a Postgres in its place. */
@@ -48,15 +53,14 @@ export function redshift(options: RedshiftOptions): RedshiftConnection {
   const settings = Object.freeze({ url: options.url, ...(options.ssl !== undefined && { ssl: options.ssl }) });
   const label = describeSetting(options.url);
   const home = () => ({ connector: 'redshift', label, settings, connection: self });
-  const stored = (table: Table, input: RowSchema, current: string | null) => {
-    if (current === null) return selectionOf(home(), { kind: 'relation', name: table.name }, input);
-    const columns = input.columns.map(({ name }) => quoteIdentifier(name)).join(', ');
-    return selectionOf(
-      home(),
-      { kind: 'query', name: table.name, text: `SELECT ${columns} FROM ${quoteName(table.name)} WHERE ${quoteIdentifier(current)}` },
-      input,
-    );
+  /** `current` is the condition that current rows meet. */
+  const storedNow = (name: string, input: RowSchema, current: string | null) => {
+    if (current === null) return selectionOf(home(), { kind: 'relation', name }, input);
+    const columns = input.columns.map((column) => quoteIdentifier(column.name)).join(', ');
+    return selectionOf(home(), { kind: 'query', name, text: `SELECT ${columns} FROM ${quoteName(name)} WHERE ${current}` }, input);
   };
+  const stored = (table: Table, input: RowSchema, current: string | null) =>
+    storedNow(table.name, input, current === null ? null : quoteIdentifier(current));
   const self: RedshiftConnection = Object.freeze({
     kind: 'connection',
     connector: 'redshift',
@@ -76,6 +80,11 @@ export function redshift(options: RedshiftOptions): RedshiftConnection {
         },
         table,
         loading,
+      ),
+    apply: (following: ApplyOptions) =>
+      applyTarget(
+        { connection: settings, copyRole: options.copyRole ?? null, region: options.region ?? null, label, self, stored: storedNow },
+        following,
       ),
     sql: () => warehouseRunner(settings),
     examine: (context: Context): Promise<readonly Finding[]> =>

@@ -1,4 +1,4 @@
-import { MillraceError } from '@millrace/core/runtime';
+import { type Context, MillraceError } from '@millrace/core/runtime';
 import type { Session } from '../postgres/client.ts';
 import { manifestKey } from '../s3/manifest.ts';
 import { landed, redshiftType } from './column-type.ts';
@@ -44,7 +44,7 @@ async function prepare(session: Session, settings: CopySettings): Promise<Wareho
   return { quoted, columns: new Map(real.map((column) => [column.name, column.sqlType])) };
 }
 
-async function columnsOf(session: Session, schema: string, table: string): Promise<RealColumn[]> {
+export async function columnsOf(session: Session, schema: string, table: string): Promise<RealColumn[]> {
   const rows = await session.query(
     `SELECT column_name AS name, data_type AS type, character_maximum_length AS length, numeric_precision AS precision, numeric_scale AS scale, is_nullable AS nullable, column_default AS preset
        FROM svv_columns WHERE table_schema = $1 AND table_name = $2 ORDER BY ordinal_position`,
@@ -108,18 +108,7 @@ async function land({ session, context, settings, table, manifest, storage, name
   await session.execute(`CREATE TEMP TABLE ${quoted} (${lines.join(', ')})`);
   // COPY takes a manifest without files for an error.
   if (manifest.files.length > 0) {
-    const role =
-      settings.copyRole === null
-        ? 'default'
-        : typeof settings.copyRole === 'string'
-          ? settings.copyRole
-          : await context.secret(settings.copyRole);
-    if (!isRole(role)) {
-      throw new MillraceError('CONFIG_INVALID', {
-        message: 'copyRole is not the ARN of an IAM role.',
-        remedy: 'Set it to arn:aws:iam::…:role/…, or to "default" for the default role of the cluster.',
-      });
-    }
+    const role = await roleOf(settings, context);
     const { format, codec } = manifest;
     await session.execute(
       copyStatement({ into: quoted, manifest: url, format, codec, role, region: settings.region }),
@@ -137,4 +126,14 @@ async function land({ session, context, settings, table, manifest, storage, name
     });
   }
   return { rows, table: quoted, values, newestFirst: null };
+}
+
+/** The role with which the cluster reads files. @throws CONFIG_INVALID, SECRET_MISSING */
+export async function roleOf({ copyRole }: Pick<CopySettings, 'copyRole'>, context: Pick<Context, 'secret'>): Promise<string> {
+  const role = copyRole === null ? 'default' : typeof copyRole === 'string' ? copyRole : await context.secret(copyRole);
+  if (isRole(role)) return role;
+  throw new MillraceError('CONFIG_INVALID', {
+    message: 'copyRole is not the ARN of an IAM role.',
+    remedy: 'Set it to arn:aws:iam::…:role/…, or to "default" for the default role of the cluster.',
+  });
 }

@@ -52,20 +52,21 @@ test('whatever happens, in whatever groups and attempts, the log holds each chan
       let left = [...history.transactions];
       for (let at = 0; left.length > 0; at++) {
         const [group] = grouped(left, [sizes[at % sizes.length]!]);
-        await sink!.apply(groupOf(history.schemas, group!));
+        const before = history.transactions.indexOf(group![0]!);
+        await sink!.apply(groupOf(history.schemasBefore[before]!, group!));
         left = left.slice(group!.length);
         const act = acts[at % acts.length]!;
         if (act === 'flush') expect(await sink!.flush()).toBe(positionAt(group!.at(-1)!.at + 1));
         if (act !== 'die' && act !== 'be taken over') continue;
         if (epoch > 4) continue;
-        const before = sink!;
-        if (act === 'die') await before[Symbol.asyncDispose]();
+        const earlier = sink!;
+        if (act === 'die') await earlier[Symbol.asyncDispose]();
         const { position } = await begin();
         left = history.transactions.filter((transaction) => positionAt(transaction.at) >= position!);
         if (act !== 'be taken over') continue;
-        const woken = await before.flush().catch((error: unknown) => (error as { code: string }).code);
+        const woken = await earlier.flush().catch((error: unknown) => (error as { code: string }).code);
         expect([position, 'ATTEMPT_FENCED']).toContain(woken);
-        await before[Symbol.asyncDispose]();
+        await earlier[Symbol.asyncDispose]();
       }
       await sink!.flush();
       await sink![Symbol.asyncDispose]();

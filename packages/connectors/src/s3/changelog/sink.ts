@@ -27,6 +27,7 @@ import { isDue } from './roll.ts';
 import { columnsLeftOut } from './schema-policy.ts';
 import { StreamLog } from './stream-log.ts';
 import { Tidying } from './tidying.ts';
+import { Turns } from './turns.ts';
 import { withoutColumns } from './without-columns.ts';
 
 /**
@@ -39,6 +40,7 @@ export class ChangeLogSink implements ChangeSink {
   readonly #context: Context;
   readonly #spool: ChangeSpool;
   readonly #timer: NodeJS.Timeout;
+  readonly #turns = new Turns();
   #log: StreamLog | null = null;
   #packing: Packing | null = null;
   #tidying: Tidying | null = null;
@@ -50,8 +52,6 @@ export class ChangeLogSink implements ChangeSink {
   #packed: Packed[] = [];
   #hasRows = false;
   #since: number | null = null;
-  #turn: Promise<unknown> = Promise.resolve();
-  #failure: { readonly error: unknown } | null = null;
   #files = 0;
 
   constructor(storage: Storage, layout: LogLayout, context: Context) {
@@ -64,7 +64,7 @@ export class ChangeLogSink implements ChangeSink {
   }
 
   begin(stream: SinkStream, fence: Fence): Promise<SinkState> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       const [storage, context, { files }] = [this.#storage, this.#context, this.#layout];
       const { pipeline, step } = stream.owner;
       const id = createHash('sha256')
@@ -83,7 +83,7 @@ export class ChangeLogSink implements ChangeSink {
   }
 
   follow(identity: StreamIdentity, position: Position): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       await this.#roll();
       const { identity: before, leftOut } = this.#next;
       const same = before !== null && sameStream(before, identity);
@@ -107,13 +107,13 @@ export class ChangeLogSink implements ChangeSink {
       spool: new ChangeSpool(join(this.#context.spool, `log-copy-${packing.nextNumber()}`)),
       append: (spool, group) => this.#append(spool, group, async () => {}),
       columns: () => this.#columnsOf(table),
-      finish: (make, upTo) => this.#inTurn(() => this.#copied(table, make, upTo)),
+      finish: (make, upTo) => this.#turns.take(() => this.#copied(table, make, upTo)),
       tidy: (files) => tidying.after(files),
     });
   }
 
   apply(group: ChangeGroup): Promise<Position> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       await this.#append(this.#spool, group, async () => {
         this.#hasRows = true;
         if (this.#spool.bytes >= this.#layout.roll.bytes) await this.#pack();
@@ -129,7 +129,7 @@ export class ChangeLogSink implements ChangeSink {
   }
 
   flush(): Promise<Position> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       await this.#roll();
       return this.#durable();
     });
@@ -137,29 +137,14 @@ export class ChangeLogSink implements ChangeSink {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
-    await this.#turn;
+    await this.#turns.ended();
     await this.#spool[Symbol.asyncDispose]();
     await this.#storage[Symbol.asyncDispose]();
   }
 
-  /** One at a time; after a failure nothing more, since nobody knows what of it came about: the next attempt looks. */
-  #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
-    const mine = this.#turn.then(async () => {
-      if (this.#failure) throw this.#failure.error;
-      try {
-        return await work();
-      } catch (error) {
-        this.#failure = { error };
-        throw error;
-      }
-    });
-    this.#turn = mine.catch(() => {});
-    return mine;
-  }
-
   #tick(): void {
     // Its failure is the next call's.
-    if (this.#isDue()) void this.#inTurn(() => (this.#isDue() ? this.#roll() : Promise.resolve())).catch(() => {});
+    if (this.#isDue()) void this.#turns.take(() => (this.#isDue() ? this.#roll() : Promise.resolve())).catch(() => {});
   }
 
   #isDue(): boolean {

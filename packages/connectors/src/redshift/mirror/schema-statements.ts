@@ -1,0 +1,112 @@
+import {
+  type ColumnChange,
+  type ColumnSchema,
+  fidelity,
+  MillraceError,
+  type SchemaChange,
+  type SchemaPolicy,
+  sameType,
+  typeName,
+} from '@millrace/core/runtime';
+import { literal } from '../../postgres/literal.ts';
+import { quote } from '../name.ts';
+
+/** What is different in Redshift and in the Postgres that stands for it. */
+export interface ColumnDialect {
+  /** The type of a column that is added. */
+  type(column: ColumnSchema): string;
+  /** A text as a value of the column. */
+  value(column: ColumnSchema, text: string): string;
+  /** Makes the column one of another type, its values kept. */
+  retype(table: string, column: string, to: ColumnSchema): readonly string[];
+}
+
+export interface ChangedTable {
+  /** Quoted, with its schema. */
+  readonly table: string;
+  /** Its columns now, with their types. */
+  readonly there: ReadonlyMap<string, string>;
+  /** True where the table has been changed before the rows came that are in it: then they lack what a new column was filled with. */
+  readonly isAhead: boolean;
+}
+
+/** The statements that a change of columns needs in the table as it is now: none where it is so already. */
+export function schemaStatements(
+  change: ColumnChange,
+  { table, there, isAhead }: ChangedTable,
+  policy: SchemaPolicy,
+  dialect: ColumnDialect,
+): readonly string[] {
+  switch (change.change) {
+    case 'add': {
+      const { column, fill } = change;
+      const isThere = there.has(column.name);
+      if (policy.add === 'ignore' || (isThere && !isAhead)) return [];
+      const added = isThere ? [] : [`ALTER TABLE ${table} ADD COLUMN ${quote(column.name)} ${dialect.type(column)}`];
+      if (fill === null) return added;
+      return [...added, `UPDATE ${table} SET ${quote(column.name)} = ${dialect.value(column, literal(fill))}`];
+    }
+    case 'drop':
+      return there.has(change.name) && policy.drop === 'apply' ? [`ALTER TABLE ${table} DROP COLUMN ${quote(change.name)}`] : [];
+    case 'rename':
+      return there.has(change.from) && !there.has(change.to)
+        ? [`ALTER TABLE ${table} RENAME COLUMN ${quote(change.from)} TO ${quote(change.to)}`]
+        : [];
+    case 'retype': {
+      const now = there.get(change.name);
+      if (now === undefined || now === dialect.type(change.to)) return [];
+      return dialect.retype(table, change.name, change.to);
+    }
+    default:
+      return change satisfies never;
+  }
+}
+
+/** Looks at a change before anything of it is written. @throws SCHEMA_CHANGED for what the policy does not let through */
+export function assertAllowed({ table, changes, schema }: SchemaChange, policy: SchemaPolicy, key: readonly string[]): void {
+  for (const change of changes) {
+    const refuse = (what: string, remedy: string) => {
+      throw new MillraceError('SCHEMA_CHANGED', {
+        message: `The table "${table}" ${what} at the source; nothing has been changed here.`,
+        remedy,
+        facts: { table, change },
+      });
+    };
+    const orElse = (kind: keyof SchemaPolicy, values: string) => `Set schemaChanges.${kind} of the capture to ${values}, and start again.`;
+    const again = `Copy the table again: millrace resync <pipeline> --table ${table}`;
+    switch (change.change) {
+      case 'add':
+        if (policy.add === 'pause') refuse(`has a new column "${change.column.name}"`, orElse('add', '"apply" or "ignore"'));
+        break;
+      case 'drop':
+        if (key.includes(change.name)) refuse(`no longer has "${change.name}", a part of its key`, again);
+        if (policy.drop === 'pause')
+          refuse(
+            `no longer has the column "${change.name}"`,
+            orElse('drop', '"apply" (the column goes here too) or "ignore" (it stays, NULL from here on)'),
+          );
+        break;
+      case 'rename':
+        if (policy.rename === 'pause') refuse(`calls its column "${change.from}" now "${change.to}"`, orElse('rename', '"apply"'));
+        break;
+      case 'retype': {
+        const { name, from, to } = change;
+        if (sameType(from.type, to.type)) break;
+        const what = `has changed "${name}" from ${typeName(from.type)} to ${typeName(to.type)}`;
+        if (policy.retype === 'resync') refuse(what, again);
+        if (policy.retype === 'pause' || (policy.retype === 'widen' && fidelity(from.type, to.type) === 'lossy'))
+          refuse(what, orElse('retype', '"apply"'));
+        break;
+      }
+      default:
+        change satisfies never;
+    }
+  }
+  if ((schema.key ?? []).length !== key.length) {
+    throw new MillraceError('SCHEMA_CHANGED', {
+      message: `The table "${table}" has another key at the source now.`,
+      remedy: `Bring the table() declaration up to date and copy the table again: millrace resync <pipeline> --table ${table}`,
+      facts: { table },
+    });
+  }
+}
