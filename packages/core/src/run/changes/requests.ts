@@ -11,8 +11,6 @@ const askEvery = 1_000;
 export interface Copied {
   readonly branch: Branch;
   readonly sink: ChangeSink;
-  /** Everything before it has been applied. */
-  readonly position: Position | null;
   readonly copied: Map<string, Position>;
 }
 
@@ -44,11 +42,14 @@ export class Requests implements AsyncDisposable {
     if (ports.streamRequests) this.#looking = every(askEvery, 'looking for requests', () => this.#look(), setting.context);
   }
 
-  /** Called between two groups: every sink has everything before the place, and those that are not ahead have nothing after it. */
+  /**
+   * Called between two groups: every sink has everything before the place. None that was ahead of the others when the stream began is ahead
+   * any more where a copy is ready, since its snapshot came later.
+   */
   async between(place: Place): Promise<void> {
     this.#place = { position: place.position, committedAt: place.committedAt ?? this.#place.committedAt };
     const resync = this.#resync;
-    if (!resync?.readyAt(place.position) || this.#followers.some(({ position }) => position !== place.position)) return;
+    if (!resync?.readyAt(place.position)) return;
     await this.#answer(resync, place.position);
     this.#resync = undefined;
   }
