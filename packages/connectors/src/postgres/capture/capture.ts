@@ -2,6 +2,7 @@ import { type CaptureSource, type Connection, MillraceError, type RowOf, type Ta
 import { selectionOf } from '../selection.ts';
 import { offersFor, type SourceSettings } from '../source.ts';
 import { openChangeSource } from './change-source.ts';
+import { examineCapture } from './examine.ts';
 import { captureSettings, type PostgresCaptureOptions } from './options.ts';
 
 /** Rows of each table, by its name in the pipeline. */
@@ -47,7 +48,7 @@ export function captureSource<Tables extends Readonly<Record<string, Table>>>(
     connection,
     tables: Object.freeze(captured),
     offers: offersOf(Object.values(tables)),
-    examine: async () => [],
+    examine: (context, stream) => examineCapture({ settings, capture, tables: captured }, label, context, stream),
     open: (context, stream) => openChangeSource({ settings, capture, tables: captured, context, stream }),
   } satisfies CaptureSource<CapturedRows<Tables>>);
 }
