@@ -117,6 +117,7 @@ class PostgresSource implements RowSource {
     // Holds off ALTER TABLE, TRUNCATE and VACUUM FULL until the reading is over; what the catalog said before may be old by now.
     await session.query(`SELECT FROM ${before.from} LIMIT 0`, [], this.#object.name);
     const found = await this.#find();
+    if (this.#exported !== null && found.relation) await checkStorage(session, found.relation, this.#object.name);
     const select = compileSelect(this.#expressions(found), request.absorbed);
     const cursor = window && found.columns.find(({ name }) => name === window.column);
     const conditions =
@@ -273,6 +274,27 @@ class PostgresSource implements RowSource {
     done.catch(() => {}); // the stream tells the same error to whoever reads it
     return { format, schema, stream: copy.stream, done };
   }
+}
+
+/**
+ * A table that was rewritten (ALTER COLUMN … TYPE) or truncated after the snapshot was taken is empty in it, whatever it held. The catalog
+ * as of the snapshot still names the files of then.
+ *
+ * @throws SNAPSHOT_LOST
+ */
+async function checkStorage(session: Session, { oid }: Relation, object: string): Promise<void> {
+  const [row] = await session.query(
+    `with recursive tree(oid) as (select $1::oid union select i.inhrelid from pg_inherits i join tree on i.inhparent = tree.oid)
+     select count(*) as rewritten from tree join pg_class c using (oid)
+     where c.relkind = any('{r,m}') and c.relfilenode <> 0 and c.relfilenode is distinct from pg_relation_filenode(c.oid)`,
+    [oid],
+  );
+  if (row?.['rewritten'] === '0') return;
+  throw new MillraceError('SNAPSHOT_LOST', {
+    message: `${object} was rewritten or truncated while its snapshot was about to be read, and is empty in it.`,
+    remedy: 'Nothing to do: it is tried again with a new snapshot.',
+    facts: { object },
+  });
 }
 
 const cursorKinds: Readonly<Record<Relation['kind'], Cursor['kind']>> = {
