@@ -1,11 +1,14 @@
-// npm run demo: nightly-orders on an embedded Postgres. A whole run, a run that is killed and resumed, an incremental one, and the proof.
+// npm run demo: nightly-orders on an embedded Postgres: a whole run, a run that is killed and resumed, an incremental one, and the proof.
+// Then shop-mirror: a busy shop is followed by a mirror whose worker is killed twice, and the proof.
 import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { createDatabase, embeddedPostgres } from '@millrace/cli/embedded';
-import { answer, killedWhen, millrace, stopAll } from './command.mjs';
+import { commands, stopAll } from './command.mjs';
+import { mirrored } from './mirror.mjs';
 import { report } from './report.mjs';
 import { changedOrders, dropDatabases, newOrders } from './shop.mjs';
 
+const { answer, killedWhen, millrace } = commands('.');
 const orders = 500_000;
 const folder = fileURLToPath(new URL('./.millrace', import.meta.url));
 const started = performance.now();
@@ -57,6 +60,8 @@ async function demo(server) {
 
   title('verify: the source against the lake and the warehouse, row by row');
   await mustSucceed(millrace('verify', 'nightly-orders'), 'verify');
+
+  await mirrored(server, { title, mustSucceed, folder });
   title('done');
 }
 

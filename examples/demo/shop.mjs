@@ -44,3 +44,26 @@ export function changedOrders(shop, nth) {
     ),
   );
 }
+
+/**
+ * Customers who come and go until the shop is closed, in two sessions at once: see `public.trade` of the example.
+ * @param {string} shop
+ */
+export function traffic(shop) {
+  let open = true;
+  const day = { transactions: 0, closed: async () => {} };
+  const session = () =>
+    inDatabase(shop, async (client) => {
+      while (open) {
+        await client.query('call public.trade(50)');
+        day.transactions += 50;
+      }
+    });
+  const sessions = Promise.all([session(), session()]);
+  sessions.catch(() => {}); // told when the shop closes
+  day.closed = async () => {
+    open = false;
+    await sessions;
+  };
+  return day;
+}
