@@ -60,7 +60,10 @@ export async function follow(stream: Stream): Promise<void> {
     throw error;
   }
   context.signal.throwIfAborted();
-  for (const following of followers) following.durable = await following.sink.flush();
+  for (const following of followers) {
+    following.durable = await following.sink.flush();
+    meter.reached(following.branch.name, following.durable);
+  }
   source.release(earliest(followers.map((following) => following.durable as Position)));
   ports.ending?.throwIfAborted();
   for (const table of tables) meter.table(table, { at: 'ready' });
