@@ -126,8 +126,12 @@ export function program(): Command {
   );
 
   does(
-    verb(millrace, 'doctor [pipeline]', 'check connections, secrets, permissions and versions; says what to do'),
-    async (session, [pipeline]: [string?]) => (await import('./commands/doctor.ts')).doctor(session, pipeline),
+    verb(millrace, 'doctor [pipeline]', 'check connections, captures, secrets, permissions and versions; says what to do').option(
+      '--fix',
+      'do what is safe to do, and check again',
+    ),
+    async (session, [pipeline]: [string?], options: { fix?: true }) =>
+      (await import('./commands/doctor.ts')).doctor(session, pipeline, options),
   );
   return millrace;
 }

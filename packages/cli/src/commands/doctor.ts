@@ -22,7 +22,7 @@ interface Examined extends Finding {
   readonly exit?: ExitCode;
 }
 
-export async function doctor(session: Session, wanted: string | undefined): Promise<ExitCode> {
+export async function doctor(session: Session, wanted: string | undefined, options: { readonly fix?: true } = {}): Promise<ExitCode> {
   const project = await session.project();
   const findings: Examined[] = [
     nodeVersion(),
@@ -44,7 +44,9 @@ export async function doctor(session: Session, wanted: string | undefined): Prom
   const context = await attempt('secrets', () => session.context(), findings);
   if (context) {
     findings.push(...(await secretsPresent(pipelines, context)));
-    for (const connection of connectionsOf(pipelines)) findings.push(...(await examined(connection, context)));
+    const looked = await examineAll(pipelines, context);
+    const fixed = options.fix ? await fixes(looked) : [];
+    findings.push(...fixed, ...(fixed.length > 0 ? await examineAll(pipelines, context) : looked));
   }
   findings.push(await stateDatabase(session));
   const shown = await session.redact(findings);
@@ -131,17 +133,38 @@ function stepConnections({ work }: Step): Connection[] {
   }
 }
 
-async function examined(connection: Connection, context: Context): Promise<Examined[]> {
+/** Both ends of everything, and of captures all that a stream depends on. */
+async function examineAll(pipelines: readonly Pipeline[], context: Context): Promise<Examined[]> {
   const findings: Examined[] = [];
-  const subject = `${connection.connector} ${connection.label}`;
-  const found = await attempt(subject, () => connection.examine(context), findings);
-  return [
-    ...findings,
-    ...(found ?? []).map((finding) => ({
-      ...finding,
-      subject: finding.subject === connection.label ? subject : `${subject}: ${finding.subject}`,
-    })),
-  ];
+  for (const connection of connectionsOf(pipelines)) {
+    const subject = `${connection.connector} ${connection.label}`;
+    const found = await attempt(subject, () => connection.examine(context), findings);
+    findings.push(...under(subject, connection.label, found ?? []));
+  }
+  for (const { name, steps } of pipelines) {
+    for (const [step, { work }] of Object.entries(steps)) {
+      if (work.kind !== 'capture') continue;
+      const subject = `${name}: ${step}`;
+      const found = await attempt(subject, () => work.source.examine(context, { pipeline: name, step }), findings);
+      findings.push(...under(subject, work.source.description.connection, found ?? []));
+    }
+  }
+  return findings;
+}
+
+const under = (subject: string, label: string, findings: readonly Finding[]): Finding[] =>
+  findings.map((finding) => ({ ...finding, subject: finding.subject === label ? subject : `${subject}: ${finding.subject}` }));
+
+/** Does what the findings offer to do. What was done, and what could not be. */
+async function fixes(findings: readonly Examined[]): Promise<Examined[]> {
+  const done: Examined[] = [];
+  for (const { subject, level, message, fix } of findings) {
+    if (level === 'ok' || !fix) continue;
+    const failed: Examined[] = [];
+    await attempt(subject, fix, failed);
+    done.push(failed[0] ?? { subject, level: 'ok', message: `mended: ${message}` });
+  }
+  return done;
 }
 
 async function stateDatabase(session: Session): Promise<Examined> {
@@ -200,12 +223,17 @@ function show({ terminal }: Session, findings: readonly Examined[]): void {
   ]);
   terminal.print(alignedTable([{ title: '' }, { title: 'subject' }, { title: 'finding' }], rows, out.dim).join('\n'));
   const count = (level: Finding['level']) => findings.filter((finding) => finding.level === level).length;
+  const fixable = findings.filter(({ level, fix }) => level !== 'ok' && fix).length;
+  const help = fixable > 0 ? ` "millrace doctor --fix" mends ${fixable} of them.` : '';
   terminal.say(
     count('problem') > 0
-      ? `${count('problem')} to mend, ${count('warning')} to look at.`
+      ? `${count('problem')} to mend, ${count('warning')} to look at.${help}`
       : count('warning') > 0
-        ? `${count('warning')} to look at.`
+        ? `${count('warning')} to look at.${help}`
         : 'All well.',
   );
-  terminal.emit({ findings: findings.map(({ exit: _, ...finding }) => finding), problems: count('problem') });
+  terminal.emit({
+    findings: findings.map(({ exit: _, fix, ...finding }) => ({ ...finding, fixable: fix !== undefined })),
+    problems: count('problem'),
+  });
 }

@@ -4,11 +4,14 @@ import { Screen } from '../progress/screen.ts';
 import { findPipeline } from '../project/pipelines.ts';
 import type { Session } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
-import { count } from '../text/amount.ts';
+import { count, counted } from '../text/amount.ts';
 import { alignedTable } from '../text/table.ts';
 import { fitTo, onOneLine } from '../text/width.ts';
 import type { RowDifference } from '../verify/difference.ts';
 import { targetChecks } from '../verify/load-check.ts';
+import { type StreamCheck, streamChecks } from '../verify/stream-check.ts';
+import { streamClock } from '../verify/stream-clock.ts';
+import { verifyStreamTable } from '../verify/verify-stream.ts';
 import { SideCache, type TargetResult, verifyTarget } from '../verify/verify-target.ts';
 
 export async function verify(
@@ -18,8 +21,10 @@ export async function verify(
 ): Promise<ExitCode> {
   const { terminal } = session;
   const { pipeline } = await findPipeline(await session.project(), wanted, session.calledFrom);
-  const checks = targetChecks(pipeline, compile(pipeline), options.target);
-  if (checks.length === 0) {
+  const plan = compile(pipeline);
+  const checks = targetChecks(pipeline, plan, options.target);
+  const streams = streamChecks(pipeline, plan, options.target);
+  if (checks.length + streams.length === 0) {
     throw new MillraceError('CONFIG_INVALID', {
       message:
         options.target.length > 0
@@ -36,12 +41,54 @@ export async function verify(
     const result = await verifyTarget(pipeline, check, sides, watched.context, options.rows);
     results.push({ ...result, reason: await session.redact(result.reason), differences: await session.redact(result.differences) });
   }
+  results.push(...(await verifyStreams(session, pipeline.name, streams, context, options.rows)));
+  if (results.every(({ reason }) => reason?.startsWith('not compared'))) throw nothingCompared(pipeline.name);
   const equal = results.every((result) => result.equal);
   show(terminal, results);
-  terminal.say(equal ? terminal.err.green('Equal.') : terminal.err.red('Different.'));
+  const moving = results.reduce((sum, { stream }) => sum + (stream?.moving ?? 0), 0);
+  const but = moving > 0 ? ` ${counted(moving, 'row')} changed each time they were looked at, and could not be compared.` : '';
+  terminal.say(equal ? `${terminal.err.green('Equal.')}${but}` : terminal.err.red('Different.'));
   terminal.emit({ pipeline: pipeline.name, equal, targets: results });
   return equal ? exitCodes.ok : exitCodes.runFailed;
 }
+
+/** The tables of streams, one after the other, under the positions of their sinks. */
+async function verifyStreams(
+  session: Session,
+  pipeline: string,
+  checks: readonly StreamCheck[],
+  context: Context,
+  show: number,
+): Promise<TargetResult[]> {
+  const results: TargetResult[] = [];
+  if (checks.length === 0) return results;
+  const executor = await session.executor();
+  const isFollowed = async (): Promise<boolean> =>
+    (await executor.list({ pipeline, states: ['running'], limit: 10 })).some(({ abandoned }) => !abandoned);
+  for (const capture of new Set(checks.map((check) => check.capture))) {
+    const own = checks.filter((check) => check.capture === capture);
+    const sink = async (step: string): Promise<string | null> => {
+      if (!(await isFollowed())) return null;
+      const known = await executor.streams(pipeline);
+      const sinks = known.find((stream) => stream.step === capture)?.progress.stream?.sinks ?? [];
+      return sinks.find(({ name }) => name === step)?.position ?? '';
+    };
+    const { source } = own[0] as StreamCheck;
+    await using clock = await streamClock(source, { pipeline, step: capture }, sink, await isFollowed(), context);
+    for (const check of own) {
+      using watched = watch(session.terminal, `${check.step}: ${check.table}`, context);
+      const result = await verifyStreamTable(check, clock, watched.context, show);
+      results.push({ ...result, reason: await session.redact(result.reason), differences: await session.redact(result.differences) });
+    }
+  }
+  return results;
+}
+
+const nothingCompared = (pipeline: string): MillraceError =>
+  new MillraceError('UNSUPPORTED', {
+    message: `Nothing of "${pipeline}" can be compared: its targets keep every version of a row, and no current ones.`,
+    remedy: 'Add a target that mirrors the tables, or compare what you make of the change log.',
+  });
 
 /** Rows read so far, on a terminal. */
 function watch(terminal: Terminal, step: string, context: Context): Disposable & { readonly context: Context } {
@@ -73,7 +120,7 @@ function show(terminal: Terminal, results: readonly TargetResult[]): void {
     comparison ? count(rows.stored) : '',
     comparison?.checksums.expected ?? '',
     comparison?.checksums.stored ?? '',
-    equal ? out.green('equal') : out.red(reason ?? 'different'),
+    equal ? (reason === null ? out.green('equal') : out.dim(reason)) : out.red(reason ?? 'different'),
   ]);
   terminal.print(
     alignedTable(
@@ -94,8 +141,12 @@ function show(terminal: Terminal, results: readonly TargetResult[]): void {
   for (const result of results) if (result.differences.length > 0) terminal.print(`\n${differenceLines(result, terminal).join('\n')}`);
 }
 
-function remarks({ windows, comparison, unfit }: TargetResult): string[] {
+function remarks({ windows, comparison, unfit, stream, equal }: TargetResult): string[] {
   return [
+    ...(stream && stream.moving > 0 ? [`${counted(stream.moving, 'row')} of ${stream.table} changed each time they were looked at`] : []),
+    ...(stream && !stream.followed && !equal
+      ? [`nobody follows the stream: what has changed in ${stream.table} since is among the differences`]
+      : []),
     ...windows.flatMap((window) => (window ? [`compared up to the checkpoint of its load, ${window.column} below ${window.high}`] : [])),
     ...(comparison && comparison.setAside > 0
       ? [`${count(comparison.setAside)} rows left aside: earlier versions, overwritten by another load, or changed at the source since`]

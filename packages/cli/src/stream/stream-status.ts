@@ -47,7 +47,8 @@ export async function streamStatuses(
   executor: LocalExecutor,
   ask: (capture: string, source: CaptureSource) => Promise<SourceAnswer>,
 ): Promise<StreamStatus[]> {
-  const [[run], known] = await Promise.all([executor.list({ pipeline: pipeline.name, limit: 1 }), executor.streams(pipeline.name)]);
+  const [runs, known] = await Promise.all([executor.list({ pipeline: pipeline.name, limit: 20 }), executor.streams(pipeline.name)]);
+  const run = tellingRun(runs, known);
   const detail = run && (await executor.show(run.id));
   return Promise.all(
     captures.map(async (step): Promise<StreamStatus> => {
@@ -71,6 +72,15 @@ export async function streamStatuses(
         warnings: warningsOf(stream, answer.health),
       };
     }),
+  );
+}
+
+/** The one that follows the stream, else the newest one that ever did; one that came while another was there says nothing. */
+function tellingRun(runs: readonly RunSummary[], known: readonly StoredStream[]): RunSummary | undefined {
+  return (
+    runs.find(({ state, abandoned }) => state.at === 'running' && !abandoned) ??
+    runs.find((run) => run.state.at !== 'cancelled' || known.some(({ progress }) => progress.run === run.id)) ??
+    runs[0]
   );
 }
 

@@ -39,7 +39,7 @@ export interface LoadedRows {
 export function targetChecks(pipeline: Pipeline, plan: Plan, only: readonly string[]): TargetCheck[] {
   const groups = new Map<string, PlanStep[]>();
   for (const step of plan.steps) {
-    if (step.kind !== 'load') continue;
+    if (step.kind !== 'load' || pipeline.steps[step.name]?.work.kind !== 'load') continue;
     const { connection, object, mode } = targetOf(pipeline, step.name).description;
     const together = mode === 'merge' || mode === 'append' ? JSON.stringify([connection, object]) : step.name;
     groups.set(together, [...(groups.get(together) ?? []), step]);

@@ -25,6 +25,14 @@ export interface TargetResult {
   readonly differences: readonly RowDifference[];
   /** Why there is no comparison. */
   readonly reason: string | null;
+  /** Of a stream. */
+  readonly stream?: {
+    readonly table: string;
+    /** Rows that changed each time they were looked at, so that nobody can say. They do not count as different. */
+    readonly moving: number;
+    /** False where nobody follows the stream: what has changed at the source since is a difference. */
+    readonly followed: boolean;
+  };
 }
 
 /** Spools of one verification, which two loads of the same rows share. */
@@ -144,7 +152,7 @@ async function coveredRows(pipeline: Pipeline, check: TargetCheck, context: Cont
   return loaded;
 }
 
-interface ReadPart {
+export interface ReadPart {
   readonly reading: Reading;
   readonly part: Part;
 }
@@ -153,7 +161,7 @@ async function* rowsOfAll(parts: readonly ReadPart[], context: Context): AsyncGe
   for (const { reading, part } of parts) yield* rowsOf(reading, part, context);
 }
 
-function equalSums({
+export function equalSums({
   expected,
   stored,
 }: {
@@ -176,7 +184,7 @@ function equalSums({
 }
 
 /** Writes the digests of the rows; answers how many do not fit the target's columns. */
-async function digest(parts: readonly ReadPart[], shape: RowShape, spool: DigestSpool, context: Context): Promise<number> {
+export async function digest(parts: readonly ReadPart[], shape: RowShape, spool: DigestSpool, context: Context): Promise<number> {
   const read = textReader(shape);
   const buffer = Buffer.alloc(digestBytes);
   let unfit = 0;

@@ -19,6 +19,8 @@ export interface Finding {
   readonly level: 'ok' | 'warning' | 'problem';
   readonly message: string;
   readonly remedy?: string;
+  /** Does what the remedy says, where that is safe: for `doctor --fix`. Doing it twice does no harm. */
+  readonly fix?: () => Promise<void>;
 }
 
 /** A connection whose tables can be read. */

@@ -95,7 +95,9 @@ class Local implements LocalExecutor {
    * @throws RUN_HELD
    */
   async #startStream(request: StartRequest, plan: Plan): Promise<RunRecord> {
-    await this.#endLeftBehind(plan.pipeline);
+    const holder = await this.#endLeftBehind(plan.pipeline);
+    if (holder !== undefined) throw streamHeld(plan.pipeline, holder);
+    // Two that come at once both get here; admission is one at a time.
     const { run } = await this.#create(request, plan);
     for (;;) {
       const rival = await this.#admitAlone(run.id);
@@ -112,9 +114,11 @@ class Local implements LocalExecutor {
     return this.#store.read(run.id);
   }
 
-  async #endLeftBehind(pipeline: string): Promise<void> {
+  /** Answers the run that somebody works on, where there is one. */
+  async #endLeftBehind(pipeline: string): Promise<RunId | undefined> {
     const open = await this.#store.list({ pipeline, states: ['queued', 'running'], limit: 1000 });
     for (const { id, abandoned } of open) if (abandoned) await this.cancel(id);
+    return open.find(({ state, abandoned }) => state.at === 'running' && !abandoned)?.id;
   }
 
   /** Admits the run, or answers which one stands in its way. */
