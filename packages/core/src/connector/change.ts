@@ -132,7 +132,10 @@ export interface StreamHealth {
 export interface ChangeGroup {
   /** Oldest first. Empty where nothing of ours was in the stream up to `position`: then only the position moves. */
   readonly transactions: readonly SourceTransaction[];
-  /** Each part at most once, in order. Applying them one after the other gives the state after the last transaction. */
+  /**
+   * Each part at most once, in order. Applying them one after the other gives the state after the last transaction. They end with the last
+   * one only: a source that breaks off, or is told to stop in between, makes the iteration throw.
+   */
   readonly parts: AsyncIterable<ChangePart>;
   /** Rows and bytes in it, where they are known before the parts are read. */
   readonly size: { readonly rows: number; readonly bytes: number } | null;
@@ -174,16 +177,16 @@ export interface TableChanges {
   readonly transactions: Int32Array;
   /**
    * The row after an insert or update. A value that the update left as it was and that the source did not send
-   * (TOAST) is unchanged: see `unchangedVector`, `isUnchanged`. For a delete: the row before, as far as it is known (`before`), NULL elsewhere.
+   * (TOAST) is unchanged: see `unchangedVector`, `isUnchanged`. For a delete: the row before, as in `old`.
    */
   readonly rows: ColumnBatch;
-  /** What is known of the row before an update or delete: see `beforeKinds`. Null where no row has any. */
+  /** What is known of the row before an update or delete, as `before` says, and NULL elsewhere. Null where no row has any. */
   readonly old: ColumnBatch | null;
   /** A `BeforeKind` for each row. */
   readonly before: Uint8Array;
 }
 
-/** `none`: an insert, or an update that left the key as it was. `key`: key columns only. `row`: all columns. */
+/** `none`: an insert, or an update that left the key as it was; never a delete. `key`: key columns only. `row`: all columns. */
 export const beforeKinds = { none: 0, key: 1, row: 2 } as const;
 
 export interface TableTruncate {
@@ -193,7 +196,10 @@ export interface TableTruncate {
   readonly ordinal: number;
 }
 
-/** The table is another from here on. Parts after it have the new columns. Applying it twice does nothing the second time. */
+/**
+ * The table is another from here on. Parts after it have the new columns. Applying it twice does nothing the second time. Its transaction is
+ * the first of its group, so that a stream which cannot go on with the new columns has everything before them.
+ */
 export interface SchemaChange {
   readonly kind: 'schema';
   readonly table: string;
@@ -256,7 +262,8 @@ export type StreamTables = Readonly<Record<string, RowSchema>>;
 export interface ChangeSink extends AsyncDisposable {
   /**
    * Takes the stream over: fences off every earlier attempt, then answers what is durable. Called once, first. Tables the target
-   * lacks are created. @throws ATTEMPT_FENCED
+   * lacks are created. A table that is not among them is not followed from here on, so that it is not copied any more (`SinkState.copied`)
+   * when it comes back. @throws ATTEMPT_FENCED
    */
   begin(stream: SinkStream, fence: Fence): Promise<SinkState>;
   /**
