@@ -1,5 +1,6 @@
 export type { SslSetting } from './address.ts';
 export { type PostgresApplyFailpoint, postgresApplyFailpoints } from './apply/failpoints.ts';
+export { type Replayed, replayDeadLetters } from './apply/replay-dead-letters.ts';
 export type { ApplyOptions } from './apply/settings.ts';
 export type { PostgresCaptureOptions } from './capture/options.ts';
 export { aurora, type PostgresConnection, type PostgresOptions, postgres } from './connection.ts';

@@ -13,6 +13,7 @@ import { takeFence } from '../sink/fence.ts';
 import { openLedger } from '../sink/ledger.ts';
 import { actAsReplica, applySession } from './apply-session.ts';
 import { besideCopy } from './beside-copy.ts';
+import { DeadLetters } from './dead-letters.ts';
 import { passing } from './failpoints.ts';
 import { freshCopy } from './fresh-copy.ts';
 import { GroupWriter } from './group-writer.ts';
@@ -21,6 +22,7 @@ import { prepareTargets } from './prepare-targets.ts';
 import { SessionLanes } from './session-lanes.ts';
 import type { ApplySettings } from './settings.ts';
 import { beginMove, type Hold, readState, recordStream, takeHold } from './stream-state.ts';
+import { assertApplicable } from './target-problems.ts';
 import type { TargetTable } from './target-table.ts';
 
 /** What a sink has settled at its begin. */
@@ -33,6 +35,7 @@ export interface Applying {
   readonly targets: Map<string, TargetTable>;
   /** For copies, side by side. */
   readonly lanes: SessionLanes;
+  readonly letters: DeadLetters;
   /** False where foreign keys and triggers stay awake. */
   readonly asReplica: boolean;
 }
@@ -68,6 +71,7 @@ export function openApplySink(settings: ApplySettings, context: Context): Change
 
   return {
     async begin(stream: SinkStream, fence: Fence) {
+      assertApplicable(settings, stream.tables);
       const session = await applySession(settings, context, fence);
       try {
         await openLedger(session);
@@ -76,8 +80,10 @@ export function openApplySink(settings: ApplySettings, context: Context): Change
         passing('postgres.apply.taken');
         const asReplica = await actAsReplica(session);
         const targets = await prepareTargets(session, settings, stream.owner, stream.tables);
+        const letters = new DeadLetters(stream.owner);
+        await letters.open(session);
         const lanes = new SessionLanes(() => laneSession(settings, context, fence), Math.max(1, settings.connection.maxConnections ?? 4));
-        const applying: Applying = { settings, context, stream, hold, targets, lanes, asReplica };
+        const applying: Applying = { settings, context, stream, hold, targets, lanes, asReplica, letters };
         begun = { applying, session, writer: new GroupWriter({ ...applying, session, mode: modes[settings.mode] }) };
         const state = await readState(session, stream.owner);
         position = state.position;

@@ -55,7 +55,13 @@ export function arrayParameter(pieces: readonly Piece[], column: string, form: A
   return out.bytes.subarray(0, out.at);
 }
 
-const sliceable = (vector: Vector, form: ArrayForm): boolean => vector.encoded?.encoding === (form.of === null ? 'text' : 'pg-binary');
+/** Types whose binary form is their text. */
+const characters = new Set(['text', 'varchar', 'char', 'json', 'enum']);
+
+function sliceable({ encoded, type }: Vector, form: ArrayForm): boolean {
+  if (form.of !== null) return encoded?.encoding === 'pg-binary';
+  return encoded !== undefined && (encoded.encoding === 'text' || characters.has(baseType(type).kind));
+}
 
 function writeBytes(vector: Vector, rows: Int32Array | null, size: number, out: Output): void {
   const { data, starts, lengths, stride, offset } = vector.encoded!;

@@ -112,6 +112,8 @@ class Compaction {
       const fromState = from === entry ? state : from === seen ? -1 : this.#states[from]!;
       const goesOn = fromState >= 0 && (fromState & present) !== 0;
       const isMerged = unchanged?.follow(entry, row, change, goesOn ? from : -1, this.#images[from]!) ?? false;
+      // A row that is gone lends nothing; what remains of it at the target is not the row that this change is of.
+      if (!goesOn && fromState >= 0 && unchanged?.lacks(entry)) return false;
       let origin = state < 0 ? existed : state & existed;
       if (from !== entry) {
         if (unchanged?.lacks(entry)) return false;

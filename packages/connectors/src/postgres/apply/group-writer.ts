@@ -10,6 +10,7 @@ import {
 } from '@millrace/core/runtime';
 import type { Session } from '../client.ts';
 import type { Applying } from './apply-sink.ts';
+import { keysOf } from './dead-letters.ts';
 import { passing } from './failpoints.ts';
 import { applyInOrder, isRowFault } from './in-order.ts';
 import type { Mode } from './modes.ts';
@@ -25,7 +26,7 @@ import type { TableParts } from './write-mirror.ts';
 const conflictAttempts = 4;
 
 /** What a writer writes to, and how. */
-export interface Writing extends Pick<Applying, 'settings' | 'stream' | 'hold' | 'lanes' | 'asReplica'> {
+export interface Writing extends Pick<Applying, 'settings' | 'stream' | 'hold' | 'lanes' | 'asReplica' | 'letters'> {
   readonly session: Session;
   readonly mode: Mode;
   /** As they are now: a change of schema puts another one in a table's place. */
@@ -54,6 +55,7 @@ export class GroupWriter {
         return await this.#attempt(group, parts, carefully);
       } catch (error) {
         if (!carefully && isRowFault(error)) carefully = true;
+        else if (isRowFault(error) && error.code !== 'CHANGE_REFUSED') throw refusedAtEnd(group, error);
         else if (attempt >= conflictAttempts || !isMillraceError(error) || error.code !== 'LOAD_CONFLICT') throw error;
         else await sleep(50 * 2 ** attempt);
       }
@@ -103,29 +105,58 @@ export class GroupWriter {
   }
 
   async #writeSegment(segment: Segment, transactions: readonly SourceTransaction[], carefully: boolean, continued: boolean): Promise<void> {
-    const { session, mode, targets, stream } = this.#writing;
+    const { session, targets, stream, letters } = this.#writing;
     const tables: TableParts[] = [];
     for (const target of referredFirst([...targets.values()])) {
       const parts = segment.changes.get(target.table);
       if (parts?.[0]) tables.push({ target, parts, columns: columnsOf(target, parts[0].rows.schema, stream.policy.add === 'ignore') });
     }
-    if (!carefully) {
-      if (!(await mode.together(session, tables, transactions, continued))) await this.#inOrder(tables, transactions);
-      return;
+    const { last } = letters;
+    const dead = carefully ? await this.#carefully(tables, transactions, continued) : await this.#atOnce(tables, transactions, continued);
+    for (const table of tables) {
+      if (!letters.has(table.target)) continue;
+      const keys = new Set(this.#changes([table], transactions).flatMap(keysOf));
+      const through = [...keys].filter((key) => !dead.has(`${table.target.table} ${key}`));
+      await letters.supersede(session, table.target, through, last);
     }
+  }
+
+  async #atOnce(
+    tables: readonly TableParts[],
+    transactions: readonly SourceTransaction[],
+    continued: boolean,
+  ): Promise<ReadonlySet<string>> {
+    const { session, mode } = this.#writing;
+    if (await mode.together(session, tables, transactions, continued)) return new Set();
+    return this.#inOrder(tables, transactions);
+  }
+
+  async #carefully(
+    tables: readonly TableParts[],
+    transactions: readonly SourceTransaction[],
+    continued: boolean,
+  ): Promise<ReadonlySet<string>> {
+    const { session } = this.#writing;
+    let dead: ReadonlySet<string>;
     await session.execute('SAVEPOINT segment');
     try {
-      if (!(await mode.together(session, tables, transactions, continued))) await this.#inOrder(tables, transactions);
+      dead = await this.#atOnce(tables, transactions, continued);
     } catch (error) {
       if (!isRowFault(error)) throw error;
       await session.execute('ROLLBACK TO SAVEPOINT segment');
-      await this.#inOrder(tables, transactions);
+      dead = await this.#inOrder(tables, transactions);
     }
     await session.execute('RELEASE SAVEPOINT segment');
+    return dead;
   }
 
-  async #inOrder(tables: readonly TableParts[], transactions: readonly SourceTransaction[]): Promise<void> {
-    const { session, hold, settings, mode } = this.#writing;
+  async #inOrder(tables: readonly TableParts[], transactions: readonly SourceTransaction[]): Promise<ReadonlySet<string>> {
+    const { session, letters, settings, mode } = this.#writing;
+    const changes = this.#changes(tables, transactions).sort((a, b) => a.place - b.place);
+    return applyInOrder({ session, letters, poison: settings.poison, acts: mode.acts }, changes);
+  }
+
+  #changes(tables: readonly TableParts[], transactions: readonly SourceTransaction[]): (OneChange & { readonly place: number })[] {
     const changes: (OneChange & { readonly place: number })[] = [];
     for (const { target, columns, parts } of tables) {
       for (const part of parts) {
@@ -136,16 +167,25 @@ export class GroupWriter {
         }
       }
     }
-    changes.sort((a, b) => a.place - b.place);
-    await applyInOrder({ session, hold, poison: settings.poison, acts: mode.acts }, changes);
+    return changes;
   }
 
   async #truncate({ tables, transaction }: TableTruncate, transactions: readonly SourceTransaction[]): Promise<void> {
-    const { session, mode, targets } = this.#writing;
+    const { session, mode, targets, letters } = this.#writing;
     const named = tables.flatMap((table) => targets.get(table) ?? []);
     await mode.truncate(session, named, transactions[transaction]!);
+    for (const target of named) await letters.supersede(session, target, 'all', letters.last);
   }
 }
+
+/** What only the end of the transaction has shown: a constraint that is checked there. */
+const refusedAtEnd = (group: ChangeGroup, error: MillraceError): MillraceError =>
+  new MillraceError('CHANGE_REFUSED', {
+    message: `The changes from ${group.transactions[0]?.commit} to ${group.transactions.at(-1)?.commit} are refused: ${error.message}`,
+    remedy: 'Mend the table that the message names, then start again: the stream goes on with these changes.',
+    facts: error.facts,
+    cause: error,
+  });
 
 const rolledBack = (): MillraceError =>
   new MillraceError('LOAD_CONFLICT', {

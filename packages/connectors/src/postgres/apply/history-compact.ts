@@ -99,6 +99,7 @@ class HistoryCompaction {
       const last = this.#last[from];
       const goesOn = last !== null && last !== undefined && !last.isEnd;
       const isMerged = unchanged?.follow(entry, row, change, goesOn ? from : -1, last?.change ?? -1) ?? false;
+      if (!goesOn && last && unchanged?.lacks(entry)) return false;
       if (from !== entry) {
         if (unchanged?.lacks(entry)) return false;
         if (isNew) this.#existed[entry] = 0;

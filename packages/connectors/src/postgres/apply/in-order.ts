@@ -1,14 +1,13 @@
 import { isMillraceError, MillraceError } from '@millrace/core/runtime';
 import type { Session } from '../client.ts';
-import { setAside } from './dead-letters.ts';
+import { type DeadLetters, keysOf } from './dead-letters.ts';
 import type { Act } from './mirror-acts.ts';
 import { type OneChange, shownKey } from './one-change.ts';
 import { statement } from './statement.ts';
-import type { Hold } from './stream-state.ts';
 
 export interface InOrder {
   readonly session: Session;
-  readonly hold: Hold;
+  readonly letters: DeadLetters;
   readonly poison: 'stop' | 'dead-letter';
   readonly acts: (change: OneChange) => Act[];
 }
@@ -20,9 +19,10 @@ const stretch = 256;
  * Applies changes one by one, as the source made them: what compacting them could not do (unique values that change places), and the way to
  * the one that a table refuses.
  *
- * @throws CHANGE_REFUSED that names it, where none may be set aside
+ * Answers the keys of rows about which the last word was set aside. @throws CHANGE_REFUSED that names it, where none may be
  */
-export async function applyInOrder(work: InOrder, changes: readonly OneChange[]): Promise<void> {
+export async function applyInOrder(work: InOrder, changes: readonly OneChange[]): Promise<ReadonlySet<string>> {
+  const dead = new Set<string>();
   if (work.poison === 'stop') {
     for (const change of changes) {
       try {
@@ -31,7 +31,7 @@ export async function applyInOrder(work: InOrder, changes: readonly OneChange[])
         throw isRowFault(error) ? refused(change, error) : error;
       }
     }
-    return;
+    return dead;
   }
   for (let at = 0; at < changes.length; ) {
     const end = Math.min(at + stretch, changes.length);
@@ -40,10 +40,28 @@ export async function applyInOrder(work: InOrder, changes: readonly OneChange[])
     if (bad) {
       await work.session.execute('ROLLBACK TO SAVEPOINT stretch');
       for (let again = at; again < bad.at; again++) await applyOne(work, changes[again]!);
-      await setAside(work.session, work.hold, changes[bad.at]!, bad.error);
+    }
+    await comeThrough(work, changes, at, bad?.at ?? end, dead);
+    if (bad) {
+      const change = changes[bad.at]!;
+      await work.letters.setAside(work.session, change, bad.error);
+      if (change.target.key.length > 0) for (const key of keysOf(change)) dead.add(`${change.target.table} ${key}`);
     }
     await work.session.execute('RELEASE SAVEPOINT stretch');
     at = bad ? bad.at + 1 : end;
+  }
+  return dead;
+}
+
+/** Letters of this very go about rows that later changes have brought up to date. */
+async function comeThrough(work: InOrder, changes: readonly OneChange[], from: number, to: number, dead: Set<string>): Promise<void> {
+  if (dead.size === 0) return;
+  for (let at = from; at < to; at++) {
+    const change = changes[at]!;
+    const { target } = change;
+    if (target.key.length === 0) continue;
+    const keys = keysOf(change).filter((key) => dead.delete(`${target.table} ${key}`));
+    await work.letters.supersede(work.session, target, keys, work.letters.last);
   }
 }
 

@@ -8,7 +8,7 @@ import { exists, tablesLock } from '../sink/prepare-table.ts';
 import { hasUniqueKey } from '../sink/table-columns.ts';
 import { passing } from './failpoints.ts';
 import { type ApplySettings, deletedAt, extraColumns, history, targetName, versionPosition } from './settings.ts';
-import { noteTable, tableState } from './stream-state.ts';
+import { forgetTables, noteTable, tableState } from './stream-state.ts';
 import { readTarget, type TargetTable } from './target-table.ts';
 
 /**
@@ -23,19 +23,20 @@ export async function prepareTargets(
   tables: StreamTables,
 ): Promise<Map<string, TargetTable>> {
   const targets = new Map<string, TargetTable>();
+  await forgetTables(session, { owner }, Object.keys(tables));
   for (const [table, schema] of Object.entries(tables)) {
     const name = targetName(settings, table, schema);
     const key = schema.key ?? [];
     const made = await transaction(session, async () => {
       const missing = (await readTarget(session, table, name, key)) === null;
       if (missing) await create(session, settings, name, schema);
-      await noteTable(session, { owner }, table, name, missing);
+      await noteTable(session, { owner }, table, { target: name, mode: settings.mode, made: missing });
       return missing;
     });
     const target = (await readTarget(session, table, name, key)) as TargetTable;
     // From its first copy on a table changes with the stream, and may be ahead of its declaration.
     const state = await tableState(session, { owner }, table);
-    if (!made && !state.begun) assertFits(target, settings, schema);
+    if (!made) assertFits(target, settings, state.begun ? null : schema);
     if (!state.made) assertKey(target, settings); // else the end of its copy makes the index
     targets.set(table, target);
   }
@@ -75,15 +76,16 @@ export function targetCreations(settings: Pick<ApplySettings, 'mode'>, name: str
   return creations({ ...table, columns: [...table.columns, end] } as unknown as Table, null);
 }
 
-function assertFits(target: TargetTable, settings: ApplySettings, schema: RowSchema): void {
+/** Without a schema only the columns of the mode are looked for. */
+function assertFits(target: TargetTable, settings: ApplySettings, schema: RowSchema | null): void {
   const { real } = target;
   const extra = extraColumns[settings.mode];
   // A wider type takes whatever comes.
-  const coming = schema.columns.map((column) => {
+  const coming = (schema?.columns ?? []).map((column) => {
     const there = target.columns.get(column.name);
     return there && fidelity(column.type, there.type) !== 'lossy' ? { ...column, type: there.type } : column;
   });
-  const wrong = differences(coming, real, extra);
+  const wrong = schema ? differences(coming, real, extra) : [];
   const lacking = extra.filter((name) => !target.columns.has(name));
   if (wrong.length > 0 || lacking.length > 0) {
     throw driftError(

@@ -11,6 +11,7 @@ import type { Session } from '../client.ts';
 import { literal } from '../literal.ts';
 import { fenced, holdFence } from '../sink/fence.ts';
 import { transaction } from '../sink/ledger.ts';
+import type { ApplyMode } from './settings.ts';
 
 /** A hold on a stream: whoever has taken it over last may write. Every transaction asks for it before it commits. */
 export interface Hold {
@@ -133,20 +134,28 @@ export async function tableState(session: Session, { owner }: Pick<Hold, 'owner'
   throw new MillraceError('INTERNAL', { message: `The stream has no table "${table}".`, remedy: 'Please report it.' });
 }
 
+/** Tables that are not followed from here on: if they come back, their copies are too old. */
+export async function forgetTables(session: Session, { owner }: Pick<Hold, 'owner'>, followed: readonly string[]): Promise<void> {
+  await session.query(
+    `UPDATE _millrace.stream_table SET copied = NULL
+     WHERE pipeline = $1 AND step = $2 AND copied IS NOT NULL AND NOT table_name IN (SELECT json_array_elements_text($3::json))`,
+    [owner.pipeline, owner.step, JSON.stringify(followed)],
+  );
+}
+
 export async function noteTable(
   session: Session,
   { owner }: Pick<Hold, 'owner'>,
   table: string,
-  target: string,
-  made: boolean,
+  { target, mode, made }: { readonly target: string; readonly mode: ApplyMode; readonly made: boolean },
 ): Promise<void> {
   // A table that goes by another name now, or was made anew, has nothing of the stream in it.
   await session.query(
-    `INSERT INTO _millrace.stream_table AS t (pipeline, step, table_name, target, made) VALUES ($1, $2, $3, $4, $5)
-     ON CONFLICT (pipeline, step, table_name) DO UPDATE SET target = excluded.target, made = excluded.made OR (t.made AND t.target = excluded.target),
+    `INSERT INTO _millrace.stream_table AS t (pipeline, step, table_name, target, made, mode) VALUES ($1, $2, $3, $4, $5, $6)
+     ON CONFLICT (pipeline, step, table_name) DO UPDATE SET target = excluded.target, mode = excluded.mode, made = excluded.made OR (t.made AND t.target = excluded.target),
        begun = t.begun AND t.target = excluded.target AND NOT excluded.made,
        copied = CASE WHEN t.target = excluded.target AND NOT excluded.made THEN t.copied END`,
-    [owner.pipeline, owner.step, table, target, made],
+    [owner.pipeline, owner.step, table, target, made, mode],
   );
 }
 

@@ -57,6 +57,7 @@ const versions: readonly string[] = [
      step text NOT NULL,
      table_name text NOT NULL,
      target text NOT NULL,
+     mode text NOT NULL,
      made bool NOT NULL,
      begun bool NOT NULL DEFAULT false,
      copied text COLLATE "C",
@@ -78,17 +79,18 @@ const versions: readonly string[] = [
      step text NOT NULL,
      table_name text NOT NULL,
      kind text NOT NULL,
-     key json,
+     key text,
      position text COLLATE "C" NOT NULL,
      ordinal int8 NOT NULL,
      row json NOT NULL,
      error text NOT NULL,
      set_aside_at timestamptz NOT NULL DEFAULT now(),
+     superseded_at timestamptz,
      replayed_at timestamptz
    );
    CREATE INDEX dead_letter_stream ON _millrace.dead_letter (pipeline, step, id);
    COMMENT ON TABLE _millrace.stream IS 'How far change streams have come here. It changes with the data, in one transaction.';
-   COMMENT ON TABLE _millrace.dead_letter IS 'Changes that were set aside since a table refused them.'`,
+   COMMENT ON TABLE _millrace.dead_letter IS 'Changes that were set aside since a table refused them. Superseded: a later change of the same row came through.'`,
 ];
 
 /** Any number will do, as long as every Millrace takes the same. */
