@@ -70,6 +70,8 @@ class PostgresSource implements RowSource {
   readonly #connect: () => Promise<Session>;
   readonly #first: Session;
   readonly #exported: string | null;
+  /** As `describe` has seen it, until `plan` looks again. */
+  #described: Found | undefined;
   #snapshot: Snapshot | undefined;
   #planned: Planned | undefined;
 
@@ -94,6 +96,7 @@ class PostgresSource implements RowSource {
   async describe(): Promise<RowSchema> {
     const found = await this.#find();
     this.#expressions(found);
+    this.#described = found;
     return this.#declared;
   }
 
@@ -101,7 +104,7 @@ class PostgresSource implements RowSource {
     if (this.#planned)
       throw new MillraceError('INTERNAL', { message: `${this.#object.name} is planned twice by one source.`, remedy: 'Please report it.' });
     const session = this.#first;
-    const before = await this.#find();
+    const before = this.#described ?? (await this.#find());
     // The bound first, the snapshot after it: then every row below the bound is in the snapshot, or will never come.
     const window = request.since ? (request.earlier?.window ?? (await this.#window(before, request.since))) : null;
     const salts = await this.#salts(compileSelect(this.#expressions(before), request.absorbed));

@@ -11,9 +11,9 @@ import { dropLeftovers, stagedLoad } from './staged-load.ts';
 import { assertLoadable } from './table-problems.ts';
 
 export async function openTableSink(settings: TableSettings, context: Context): Promise<Sink> {
-  const reading = await openSession(settings.connection, context, { purpose: 'checkpoint' });
   return {
     async checkpoint(owner) {
+      await using reading = await openSession(settings.connection, context, { purpose: 'checkpoint' });
       if ((await ledgerVersion(reading)) === 0) return null;
       return (await findCheckpoint(reading, owner))?.checkpoint ?? null;
     },
@@ -49,7 +49,7 @@ export async function openTableSink(settings: TableSettings, context: Context): 
       }
     },
 
-    [Symbol.asyncDispose]: () => reading[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {},
   };
 }
 
