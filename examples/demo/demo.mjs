@@ -6,7 +6,7 @@ import { createDatabase, embeddedPostgres } from '@millrace/cli/embedded';
 import { commands, stopAll } from './command.mjs';
 import { mirrored } from './mirror.mjs';
 import { report } from './report.mjs';
-import { changedOrders, dropDatabases, newOrders } from './shop.mjs';
+import { alone, changedOrders, dropDatabases, newOrders } from './shop.mjs';
 
 const { answer, killedWhen, millrace } = commands('.');
 const orders = 500_000;
@@ -68,7 +68,10 @@ async function demo(server) {
 title('an embedded Postgres, with an empty shop and an empty warehouse');
 const server = await embeddedPostgres({ directory: `${folder}/postgres`, signal: stop.signal });
 try {
-  await demo(server.url);
+  if (!(await alone(server.url, () => demo(server.url)))) {
+    console.error('\nAnother demo is running in this folder. Run this one when it is done, or stop it first.');
+    process.exitCode = 75;
+  }
 } catch (error) {
   if (!stop.signal.aborted) console.error(`\nThe demo failed: ${error instanceof Error ? error.message : error}`);
   process.exitCode = stop.signal.aborted ? 130 : 1;

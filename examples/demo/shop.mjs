@@ -18,6 +18,18 @@ export async function inDatabase(url, work) {
   }
 }
 
+/**
+ * Does the work while no other demo does: they share the folder and the server. False where another one runs, which may end in any way.
+ * @param {string} server @param {() => Promise<void>} work
+ */
+export function alone(server, work) {
+  return inDatabase(server, async (client) => {
+    const { rows } = await client.query("select pg_try_advisory_lock(hashtext('millrace demo')) as mine");
+    if (rows[0].mine) await work();
+    return rows[0].mine === true;
+  });
+}
+
 /** @param {string} server @param {string[]} names */
 export function dropDatabases(server, names) {
   return inDatabase(server, async (client) => {
