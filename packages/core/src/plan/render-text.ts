@@ -36,11 +36,28 @@ function stageLines(
     for (const edge of step.edges.filter(({ fidelity }) => fidelity === 'widening')) {
       lines.push(style('dim', `   ${' '.repeat(width)}    ${edge.column}: ${edge.from} → ${edge.to} (widening)`));
     }
-    for (const statement of step.ddl) {
+    for (const line of step.kind === 'capture' ? captureLines(step) : []) lines.push(style('dim', `   ${' '.repeat(width)}    ${line}`));
+    // Tables of one target share their schema.
+    for (const statement of new Set(step.ddl)) {
       lines.push(...statement.split('\n').map((line) => style('dim', `   ${' '.repeat(width)}    ${line}`)));
     }
   }
   return lines;
+}
+
+/** What a capture does beside what its step says in one line. */
+function captureLines({ description }: PlanStep): string[] {
+  const { tables, snapshot, schemaChanges } = description as {
+    tables: readonly string[];
+    snapshot: 'initial' | 'never';
+    schemaChanges: Readonly<Record<string, string>>;
+  };
+  const policy = Object.entries(schemaChanges).map(([change, does]) => `${change}: ${does}`);
+  return [
+    ...(tables.length > 4 ? [tables.join(', ')] : []),
+    snapshot === 'initial' ? 'copies the tables first, then follows their changes' : 'follows changes from its start on, without a copy',
+    `columns that change at the source: ${policy.join(', ')}`,
+  ];
 }
 
 function scheduleText(plan: Plan): string {
