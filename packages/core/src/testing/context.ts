@@ -1,7 +1,5 @@
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Context } from '../connector/index.ts';
+import { testSpool } from './spool.ts';
 
 /** A context for tests of connectors: secrets are their own names, the log is silent, the spool a new directory. */
 export function testContext(options: Partial<Context> = {}): Context {
@@ -11,7 +9,7 @@ export function testContext(options: Partial<Context> = {}): Context {
     secret: async ({ name }) => name,
     now: () => new Date(),
     log: { info: () => {}, warn: () => {} },
-    spool: options.spool ?? mkdtempSync(join(tmpdir(), 'millrace-test-')),
+    spool: options.spool ?? testSpool(),
     progress: () => {},
     memoryBudget: 64 * 1024 * 1024,
     ...options,

@@ -1,6 +1,3 @@
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type CapturedTables, type CaptureOptions, capture, load, type Pipeline, pipeline, type Step } from '../author/index.ts';
 import type { StagedPart } from '../connector/index.ts';
 import { compile, type PlanStage } from '../plan/index.ts';
@@ -9,6 +6,7 @@ import type { StageOutput } from '../state/index.ts';
 import { type MemoryCaptureOptions, memoryDatabase } from './memory-capture.ts';
 import type { MemoryDatabase } from './memory-database.ts';
 import { type MemoryApplyOptions, type MemoryMirror, memoryApply } from './memory-mirror.ts';
+import { testSpool } from './spool.ts';
 
 export interface StreamWorldOptions {
   readonly database: MemoryDatabase;
@@ -77,7 +75,7 @@ function portsOf(world: StreamWorld, ports: Partial<StagePorts>): StagePorts {
     signal: new AbortController().signal,
     now: () => new Date(),
     secret: async ({ name }) => name,
-    spool: mkdtempSync(join(tmpdir(), 'millrace-stream-')),
+    spool: testSpool(),
     log: { info: log, warn: log },
     progress: (state) => void world.progress.push(state),
     storePlan: async () => {},
