@@ -17,6 +17,8 @@ export interface CatalogTableColumn extends SourceColumn {
   /** The type has a binary form at the server, so it comes in it where the stream is binary. */
   readonly canSend: boolean;
   readonly generated: boolean;
+  /** Computed when it is read, and stored nowhere. */
+  readonly virtual: boolean;
 }
 
 /** @throws TABLE_MISSING */
@@ -46,7 +48,7 @@ export async function readCatalogTable(session: Session, name: string): Promise<
 export async function readCatalogColumns(session: Session, oid: number): Promise<CatalogTableColumn[]> {
   const rows = await session.query(
     `select a.attnum as number, a.attname as name, a.atttypid::text as type, a.atttypmod as modifier,
-       format_type(a.atttypid, a.atttypmod) as printed, a.attnotnull as not_null, t.typsend <> 0 as can_send, a.attgenerated <> '' as generated,
+       format_type(a.atttypid, a.atttypmod) as printed, a.attnotnull as not_null, t.typsend <> 0 as can_send, a.attgenerated <> '' as generated, a.attgenerated = 'v' as virtual,
        a.atthasdef or a.attidentity <> '' as has_default, a.atthasmissing as has_fill, (a.attmissingval::text::text[])[1] as fill
      from pg_attribute a join pg_type t on t.oid = a.atttypid
      where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped order by a.attnum`,
@@ -63,6 +65,7 @@ export async function readCatalogColumns(session: Session, oid: number): Promise
     fill: fillOf({ hasDefault: row['has_default'] === 't', hasFill: row['has_fill'] === 't', fill: row['fill'] ?? null }),
     canSend: row['can_send'] === 't',
     generated: row['generated'] === 't',
+    virtual: row['virtual'] === 't',
   }));
 }
 
@@ -80,3 +83,19 @@ export function fillOf({
 }
 
 export const showTable = ({ schema, name }: Pick<CatalogTable, 'schema' | 'name'>): string => showName({ schema, name });
+
+/** Columns that the database computes come in the stream from 18 on, where they are stored. Null where all is well. */
+export function generatedProblem(
+  version: number,
+  table: CatalogTable,
+  declared: readonly string[],
+): { readonly message: string; readonly remedy: string } | null {
+  const left = table.columns.filter(
+    ({ name, generated, virtual }) => generated && (virtual || version < 180_000) && declared.includes(name),
+  );
+  if (left.length === 0) return null;
+  return {
+    message: `the stream does not bring generated columns of ${showTable(table)} (${left.map(({ name }) => name).join(', ')}): stored ones come from PostgreSQL 18 on, virtual ones never`,
+    remedy: 'Leave them out of the declaration; the target can compute them itself.',
+  };
+}

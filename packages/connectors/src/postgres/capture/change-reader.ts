@@ -279,11 +279,11 @@ export class ChangeReader implements AsyncDisposable {
   }
 
   #commit(end: bigint): void {
-    this.#heardAt = performance.now();
     if (this.#isOld) return this.#builder.skip();
     this.#builder.commit(this.#parts.toPosition(end));
-    if (this.#builder.hasWhole) this.queue.committed();
-    else this.queue.moved();
+    if (!this.#builder.hasWhole) return this.queue.moved();
+    this.#heardAt = performance.now();
+    this.queue.committed();
   }
 
   #change(oid: number, kind: 1 | 2 | 3, row: Tuple | null, old: Tuple | null, oldKind: 'key' | 'row' | null, xid: number): void {

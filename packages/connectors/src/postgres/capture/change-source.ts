@@ -19,7 +19,7 @@ import { literal } from '../literal.ts';
 import { lsnKey, parseLsn } from '../replication/lsn.ts';
 import { openReplication, type ReplicationConnection } from '../replication/transport.ts';
 import type { SourceSettings } from '../source.ts';
-import { type CatalogTable, showTable } from './catalog-table.ts';
+import { type CatalogTable, generatedProblem } from './catalog-table.ts';
 import { type ChangeReader, type ReadParts, readGroups } from './change-reader.ts';
 import { forgetMemories } from './column-memory.ts';
 import { installTrigger } from './ddl-trigger.ts';
@@ -91,9 +91,8 @@ class PostgresChangeSource implements ChangeSource {
     await this.#session.query('select pg_advisory_lock(hashtextextended($1, 0))', [slots]);
     try {
       await this.#prepare();
-      const stale = (await readSlots(this.#session, stream)).map(({ name }) => name);
-      for (const name of stale) await this.#drop(name);
-      await forgetMemories(this.#session, stale);
+      for (const { name } of await readSlots(this.#session, stream)) await this.#drop(name);
+      await forgetMemories(this.#session, slots);
       const origin = await this.#end();
       const name = slotName(slots, lsnKey(origin));
       const snapshot = await this.#snapshot({ name, failover: capture.failover }, name, Object.keys(tables));
@@ -339,18 +338,11 @@ class PostgresChangeSource implements ChangeSource {
 const pick = (tables: SourceParts['tables'], names: readonly string[]): SourceParts['tables'] =>
   Object.fromEntries(Object.entries(tables).filter(([name]) => names.includes(name)));
 
-/** Before 18 the stream does not bring columns that the database computes. @throws UNSUPPORTED */
+/** @throws UNSUPPORTED */
 function checkGenerated(version: number, catalogs: ReadonlyMap<string, CatalogTable>, tables: SourceParts['tables']): void {
-  if (version >= 180_000) return;
   for (const [name, table] of catalogs) {
-    const generated = table.columns.filter(
-      (column) => column.generated && tables[name]?.schema.columns.some((one) => one.name === column.name),
-    );
-    if (generated.length === 0) continue;
-    throw new MillraceError('UNSUPPORTED', {
-      message: `The changes of ${showTable(table)} do not bring its generated columns (${generated.map((column) => column.name).join(', ')}): PostgreSQL 18 is the first to publish them.`,
-      remedy: 'Leave them out of the declaration; the target can compute them itself.',
-      facts: { table: name, columns: generated.map((column) => column.name) },
-    });
+    const columns = tables[name]?.schema.columns.map((column) => column.name) ?? [];
+    const problem = generatedProblem(version, table, columns);
+    if (problem) throw new MillraceError('UNSUPPORTED', { message: `${problem.message}.`, remedy: problem.remedy, facts: { table: name } });
   }
 }

@@ -77,10 +77,9 @@ export async function writeMemory(session: Session, slot: string, table: string,
   );
 }
 
-/** Of slots that are no more. */
-export async function forgetMemories(session: Session, slots: readonly string[]): Promise<void> {
-  if (slots.length === 0 || !(await makeHome(session))) return;
-  await session.query('delete from _millrace.captured_table where slot = any($1::text[])', [`{${slots.join(',')}}`]);
+/** Of all slots of a stream, by what their names begin with. */
+export async function forgetMemories(session: Session, slots: string): Promise<void> {
+  if (await makeHome(session)) await session.query('delete from _millrace.captured_table where starts_with(slot, $1)', [`${slots}_`]);
 }
 
 /** A table that joins now. */

@@ -1,7 +1,7 @@
 import type { CapturedTable, Finding } from '@millrace/core/runtime';
 import type { Session } from '../client.ts';
 import { quoteName } from '../identifier.ts';
-import { type CatalogTable, showTable } from './catalog-table.ts';
+import { type CatalogTable, generatedProblem, showTable } from './catalog-table.ts';
 import type { Say } from './examine.ts';
 
 /** What the catalog says of one table that a stream depends on. */
@@ -60,15 +60,12 @@ function examineTable(session: Session, say: Say, catalog: CatalogTable, { schem
         'Correct the table() declaration; "millrace introspect" writes it anew.',
       ),
     );
-  const generated = catalog.columns.filter(({ generated: is, name }) => is && schema.columns.some((column) => column.name === name));
-  if (generated.length > 0 && session.version < 180_000)
-    findings.push(
-      say(
-        'problem',
-        `${shown} has generated columns (${generated.map(({ name }) => name).join(', ')}), which the stream brings from PostgreSQL 18 on only`,
-        'Leave them out of the declaration; the target can compute them itself.',
-      ),
-    );
+  const generated = generatedProblem(
+    session.version,
+    catalog,
+    schema.columns.map(({ name }) => name),
+  );
+  if (generated) findings.push(say('problem', generated.message, generated.remedy));
   if (!findings.some(({ level }) => level === 'problem')) findings.push(say('ok', `${shown} can be followed`));
   return findings;
 }

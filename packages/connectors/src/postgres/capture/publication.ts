@@ -8,6 +8,8 @@ export interface Publication {
   readonly name: string;
   readonly allTables: boolean;
   readonly viaRoot: boolean;
+  /** Stored generated columns come too (18 and later). */
+  readonly generated: boolean;
   /** What it publishes of `insert`, `update`, `delete`, `truncate`. */
   readonly operations: readonly string[];
   /** Tables that it names; not those it has by their schema. */
@@ -30,7 +32,7 @@ const everything = ['insert', 'update', 'delete', 'truncate'] as const;
 
 export async function readPublication(session: Session, name: string): Promise<Publication | null> {
   const [row] = await session.query(
-    `select oid, puballtables as all_tables, pubviaroot as via_root, pubinsert as insert, pubupdate as update, pubdelete as delete, pubtruncate as truncate
+    `select oid, puballtables as all_tables, pubviaroot as via_root, ${session.version >= 180_000 ? "pubgencols = 's'" : 'false'} as generated, pubinsert as insert, pubupdate as update, pubdelete as delete, pubtruncate as truncate
      from pg_publication where pubname = $1`,
     [name],
   );
@@ -53,6 +55,7 @@ export async function readPublication(session: Session, name: string): Promise<P
     name,
     allTables: row['all_tables'] === 't',
     viaRoot: row['via_root'] === 't',
+    generated: row['generated'] === 't',
     operations: everything.filter((operation) => row[operation] === 't'),
     tables: tables.map((table) => ({
       oid: Number(table['oid']),
@@ -89,16 +92,16 @@ export function publicationStatements(
 ): readonly string[] {
   const quoted = quoteIdentifier(name);
   const list = (of: readonly Pick<CatalogTable, 'schema' | 'name'>[]): string => of.map(quoteName).join(', ');
-  const generated = version >= 180_000 && tables.some(({ columns }) => columns.some((column) => column.generated));
+  const generated = version >= 180_000 && tables.some(({ columns }) => columns.some((column) => column.generated && !column.virtual));
   const options = ['publish_via_partition_root = true', ...(generated ? ['publish_generated_columns = stored'] : [])].join(', ');
   if (!found) return [`CREATE PUBLICATION ${quoted} FOR TABLE ${list(tables)} WITH (${options})`];
   const missing = tables.filter(({ oid }) => !found.tables.some((table) => table.oid === oid));
   const odd = found.tables.filter((table) => !tables.some(({ oid }) => oid === table.oid));
   const changed = found.tables.some((table) => (table.filter || table.columns) && tables.some(({ oid }) => oid === table.oid));
   return [
-    ...(found.viaRoot && found.operations.length === everything.length
+    ...(found.viaRoot && found.operations.length === everything.length && (found.generated || !generated)
       ? []
-      : [`ALTER PUBLICATION ${quoted} SET (publish = '${everything.join(', ')}', publish_via_partition_root = true)`]),
+      : [`ALTER PUBLICATION ${quoted} SET (publish = '${everything.join(', ')}', ${options})`]),
     ...(changed ? [`ALTER PUBLICATION ${quoted} SET TABLE ${list(tables)}`] : []),
     ...(!changed && missing.length > 0 ? [`ALTER PUBLICATION ${quoted} ADD TABLE ${list(missing)}`] : []),
     ...(!changed && odd.length > 0 ? [`ALTER PUBLICATION ${quoted} DROP TABLE ${list(odd)}`] : []),
@@ -139,6 +142,13 @@ export function publicationProblems(
       problems.push({
         message: `publication "${found.name}" leaves out columns of ${shown}: ${left.join(', ')}`,
         remedy: `Add them to the column list of the publication, or publish the table without one.`,
+      });
+    }
+    const computed = table.columns.filter(({ name, generated, virtual }) => generated && !virtual && columns.includes(name));
+    if (computed.length > 0 && !found.generated && !entry?.columns) {
+      problems.push({
+        message: `publication "${found.name}" leaves out generated columns of ${shown}: ${computed.map(({ name }) => name).join(', ')}`,
+        remedy: `ALTER PUBLICATION ${quoted} SET (publish_generated_columns = stored);`,
       });
     }
     if (table.isPartitioned && !found.viaRoot) {

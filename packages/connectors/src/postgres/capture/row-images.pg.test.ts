@@ -137,4 +137,18 @@ describe.for([14, 18] as const)('version %i', (version) => {
       if ('spans' in tables) expect(brief(seen)).toContainEqual({ op: 'insert', table: 'spans', row: { id: 1n, span: '[1,5)' } });
     }
   });
+
+  test('stored generated columns come where the server publishes them', async () => {
+    await using database = await server.database();
+    await database.sql('create table sums (id int4 primary key, a int4, twice int4 generated always as (a * 2) stored, more int4)');
+    const sums = table('sums', { id: int4(), twice: int4().orNull(), more: int4().orNull() }, { key: ['id'] });
+    const seen = changesOf(postgres({ url: database.url }).capture({ sums }), testContext(), () =>
+      database.sql('insert into sums (id, a, more) values (1, 4, 5); update sums set a = 5'),
+    );
+    if (version < 18) return await expect(seen).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+    expect(brief((await seen).changes).map((change) => (change as { row: unknown }).row)).toEqual([
+      { id: 1, twice: 8, more: 5 },
+      { id: 1, twice: 10, more: 5 },
+    ]);
+  });
 });
