@@ -2,6 +2,12 @@
 
 export { changeGroup, type GroupOptions } from './testing/change-groups.ts';
 export { type ChangeSinkFixture, type ChangeSinkSuiteOptions, changeSinkConformance } from './testing/change-sink.ts';
+export {
+  type ChangeSourceFixture,
+  type ChangeSourceSuiteOptions,
+  changeSourceConformance,
+  changeSourceTables,
+} from './testing/change-source.ts';
 export { testContext } from './testing/context.ts';
 export { type MemoryCaptureOptions, type MemorySourcePoint, memoryDatabase } from './testing/memory-capture.ts';
 export {

@@ -58,10 +58,18 @@ export interface WorkloadOptions {
   readonly tables?: readonly (keyof typeof workloadTables)[];
 }
 
-/** One transaction over the tables of a workload, perhaps an empty one. */
-export function workTransaction(database: MemoryDatabase, choices: Choices, options: WorkloadOptions = {}): void {
-  const { statements = 6, truncates = true, tables = ['orders', 'pairs', 'events'] } = options;
-  database.transaction((run) => {
+/** One transaction over the tables of a workload, perhaps an empty one; answers what it did. */
+export function workTransaction(
+  database: MemoryDatabase,
+  choices: Choices,
+  { statements = 6, truncates = true, tables = ['orders', 'pairs', 'events'] }: WorkloadOptions = {},
+): Statement[] {
+  const done: Statement[] = [];
+  database.transaction((doNext) => {
+    const run = (statement: Statement): void => {
+      doNext(statement);
+      done.push(statement);
+    };
     for (let left = choices.below(statements + 1); left > 0; left--) {
       const name = choices.one(tables);
       if (truncates && choices.below(40) === 39) {
@@ -71,6 +79,7 @@ export function workTransaction(database: MemoryDatabase, choices: Choices, opti
       for (const statement of statementsOn(name, database.rows(name), choices)) run(statement);
     }
   });
+  return done;
 }
 
 function statementsOn(name: keyof typeof workloadTables, there: readonly MemoryRow[], choices: Choices): Statement[] {

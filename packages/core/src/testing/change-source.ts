@@ -1,0 +1,521 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isUnchanged } from '../batch/index.ts';
+import {
+  beforeKinds,
+  type CaptureSource,
+  type ChangeGroup,
+  type ChangeSink,
+  type ChangeSource,
+  type Context,
+  changeKinds,
+  type Position,
+  type ReadChanges,
+  type SourceTransaction,
+  type TableChanges,
+  type TableSnapshot,
+} from '../connector/index.ts';
+import type { Table } from '../schema/index.ts';
+import { testContext } from './context.ts';
+import { type LoggedTransaction, type MemoryDatabase, plainState, type Statement } from './memory-database.ts';
+import { type MemoryMirror, memoryApply, memoryMirror, mirrorState } from './memory-mirror.ts';
+import type { Test } from './suite.ts';
+import { Choices, seeded, workloadDatabase, workloadTables, workTransaction } from './workload.ts';
+
+export interface ChangeSourceFixture extends AsyncDisposable {
+  /** Captures the tables given, which are there and empty. `events` has its whole rows in the log (REPLICA IDENTITY FULL), the others their keys. */
+  source(tables: Readonly<Record<string, Table>>): CaptureSource;
+  /** One transaction, committed; it may be an empty one. */
+  commit(statements: readonly Statement[]): Promise<void>;
+  context?(options: Partial<Context>): Context;
+  /** True where it keeps nothing back: a large value that an update leaves as it was is not sent. */
+  readonly sendsUnchanged?: boolean;
+}
+
+export interface ChangeSourceSuiteOptions {
+  /** Rows, of about 10 kB each, of a transaction that comes alone and in several parts; left out where there is none so large. */
+  readonly giantRows?: number;
+  readonly seeds?: number;
+}
+
+/** The tables that the suite works with: `public.orders`, `public.pairs` and `public.events`. */
+export const changeSourceTables = workloadTables;
+/** A value that is so long that it does not stand in its row, however well it is compressed. */
+const largeText = Array.from({ length: 400 }, (_, place) => ((place * 2654435761) >>> 0).toString(36)).join('');
+
+/**
+ * What every `CaptureSource` promises: a snapshot and what comes after it fit together, transactions come whole and in the order of their
+ * commits, each time in the same places; nothing is forgotten before it was released.
+ */
+export function changeSourceConformance(
+  test: Test,
+  fresh: () => Promise<ChangeSourceFixture>,
+  { giantRows, seeds = 3 }: ChangeSourceSuiteOptions = {},
+): void {
+  const withSource = (name: string, body: (world: World) => Promise<void>): void =>
+    test(name, async () => {
+      await using fixture = await fresh();
+      await body(new World(fixture));
+    });
+
+  withSource('there is no stream before one is made, and then it is the same for each attempt', async (world) => {
+    let identity: unknown;
+    {
+      await using source = await world.open();
+      assert.equal(await source.stream(), null);
+      const made = await source.create();
+      identity = made.identity;
+      await made.snapshot[Symbol.asyncDispose]();
+      assert.deepEqual(JSON.parse(JSON.stringify(identity)), identity);
+    }
+    await world.commit(insert(1));
+    await using source = await world.open();
+    const status = await source.stream();
+    assert.deepEqual(status?.identity, identity);
+    assert.ok(status && status.confirmed >= status.identity.origin && status.end > status.confirmed);
+  });
+
+  withSource('a stream that is made anew is another one', async (world) => {
+    const origins = new Set<string>();
+    for (let round = 0; round < 2; round++) {
+      await using source = await world.open();
+      const { identity, snapshot } = await source.create();
+      origins.add(identity.origin);
+      await snapshot[Symbol.asyncDispose]();
+      await world.commit(insert(round));
+    }
+    assert.equal(origins.size, 2);
+  });
+
+  withSource('the snapshot has what was there before, and the stream what came after, whatever comes meanwhile', async (world) => {
+    await world.commit(insert(1), insert(2));
+    await using source = await world.open();
+    const { identity, snapshot } = await world.create(source);
+    await world.commit(insert(3), update(1, { note: 'after' }));
+    await world.follow(identity, snapshot);
+    await world.commit({ do: 'delete', table: 'orders', key: { id: 2n } });
+    await snapshot[Symbol.asyncDispose]();
+    await world.catchUp(source);
+    world.compare();
+  });
+
+  withSource('what was read once is read again, in the same transactions at the same places', async (world) => {
+    const { position } = await world.begin();
+    await world.work(1, 12);
+    const read: SourceTransaction[][] = [];
+    for (let round = 0; round < 2; round++) {
+      await using source = await world.open();
+      const seen: SourceTransaction[] = [];
+      for await (const group of world.groups(source, position)) {
+        seen.push(...group.transactions);
+        for await (const _ of group.parts);
+      }
+      read.push(seen);
+    }
+    const known = ({ commit, committedAt, xid }: SourceTransaction) => ({ commit, committedAt, xid });
+    assert.deepEqual((read[0] as SourceTransaction[]).map(known), (read[1] as SourceTransaction[]).map(known));
+    assert.equal(read[0]?.length, world.database.log.filter(({ changes }) => changes.length > 0).length);
+  });
+
+  withSource('positions rise, commits stand between them, and a reader can begin at each of them', async (world) => {
+    const { position } = await world.begin();
+    for (let round = 0; round < 4; round++) await world.commit(insert(round + 1));
+    const positions: Position[] = [];
+    {
+      await using source = await world.open();
+      let last = position;
+      for await (const group of world.groups(source, position)) {
+        for await (const _ of group.parts);
+        for (const { commit, committedAt } of group.transactions) {
+          assert.ok(commit >= last, 'a commit before the position of the group before it');
+          assert.ok(commit < group.position(), 'a commit behind its group');
+          assert.match(committedAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
+        }
+        assert.ok(group.position() > last);
+        last = group.position();
+        positions.push(last);
+      }
+    }
+    for (const from of positions.slice(0, -1)) {
+      await using source = await world.open();
+      for await (const group of world.groups(source, from)) {
+        for await (const _ of group.parts);
+        for (const { commit } of group.transactions) assert.ok(commit >= from, 'a transaction that the reader has');
+      }
+    }
+  });
+
+  withSource('changes are as they were made: kinds, keys before, and what was not sent', async (world) => {
+    const { position } = await world.begin();
+    const body = largeText;
+    await world.commit(insert(1, { body }), { do: 'insert', table: 'events', row: { id: 1, what: 'a', body } });
+    await world.commit(update(1, { note: 'x' }), { do: 'update', table: 'events', key: { id: 1 }, set: { what: 'b' } });
+    await world.commit(
+      update(1, { id: 2n }),
+      { do: 'delete', table: 'orders', key: { id: 2n } },
+      { do: 'delete', table: 'events', key: { id: 1 } },
+    );
+    await using source = await world.open();
+    const orders: unknown[] = [];
+    const events: unknown[] = [];
+    for await (const group of world.groups(source, position)) {
+      for await (const part of group.parts) {
+        assert.equal(part.kind, 'changes');
+        (part.table === 'orders' ? orders : events).push(...shown(part));
+      }
+    }
+    const sends = world.sendsUnchanged;
+    const kept = (row: object) => (sends ? { ...row, body } : row);
+    assert.deepEqual(orders, [
+      { kind: changeKinds.insert, row: { id: 1n, note: 'n1', body, amount: '1.00' }, before: beforeKinds.none },
+      { kind: changeKinds.update, row: kept({ id: 1n, note: 'x', amount: '1.00' }), before: beforeKinds.none },
+      { kind: changeKinds.update, row: kept({ id: 2n, note: 'x', amount: '1.00' }), before: beforeKinds.key, old: { id: 1n } },
+      { kind: changeKinds.delete, row: { id: 2n }, before: beforeKinds.key, old: { id: 2n } },
+    ]);
+    assert.deepEqual(events, [
+      { kind: changeKinds.insert, row: { id: 1, what: 'a', body }, before: beforeKinds.none },
+      { kind: changeKinds.update, row: { id: 1, what: 'b', body }, before: beforeKinds.row, old: { id: 1, what: 'a', body } },
+      { kind: changeKinds.delete, row: { id: 1, what: 'b', body }, before: beforeKinds.row, old: { id: 1, what: 'b', body } },
+    ]);
+  });
+
+  withSource('a quiet stream ends where it was asked to, and moves when it is nudged', async (world) => {
+    const { position } = await world.begin();
+    {
+      await using source = await world.open();
+      let reached = position;
+      for await (const group of world.groups(source, position)) reached = group.position();
+      assert.ok(reached >= position);
+    }
+    await using source = await world.open();
+    const stop = new AbortController();
+    const nudged = sleep(200).then(() => source.nudge());
+    let reached = position;
+    for await (const group of source.read(position, { signal: stop.signal })) {
+      for await (const _ of group.parts);
+      reached = group.position();
+      if (reached > position) stop.abort(new Error('enough'));
+    }
+    await nudged;
+    assert.ok(reached > position);
+  });
+
+  withSource('a reader that waits hears of what comes, and ends when it is told to', async (world) => {
+    const { position } = await world.begin();
+    await using source = await world.open();
+    const stop = new AbortController();
+    const writes = (async () => {
+      for (let id = 1; id <= 5; id++) {
+        await sleep(50);
+        await world.commit(insert(id));
+      }
+    })();
+    let transactions = 0;
+    for await (const group of source.read(position, { signal: stop.signal })) {
+      for await (const _ of group.parts);
+      transactions += group.transactions.length;
+      if (transactions === 5) stop.abort(new Error('enough'));
+    }
+    await writes;
+    assert.equal(transactions, 5);
+  });
+
+  withSource('what was released is forgotten, and nothing else', async (world) => {
+    const { position } = await world.begin();
+    await world.commit(insert(1));
+    await world.commit(insert(2));
+    let middle: Position;
+    {
+      await using source = await world.open();
+      const stop = new AbortController();
+      const release = (group: ChangeGroup): boolean => {
+        if (group.transactions.length > 0) source.release(group.position());
+        return group.transactions.length > 0;
+      };
+      middle = await world.apply(source, position, stop, release);
+    }
+    await eventually(async () => {
+      await using source = await world.open();
+      return ((await source.stream())?.confirmed ?? position) >= middle;
+    });
+    await using source = await world.open();
+    assert.equal((await source.stream())?.confirmed, middle);
+    await world.catchUp(source);
+    world.compare();
+  });
+
+  withSource('tables are looked at again while the stream goes on, and what comes after that look is told apart', async (world) => {
+    const { position } = await world.begin();
+    await world.work(3, 8);
+    await using source = await world.open();
+    const stop = new AbortController();
+    const main = (async () => {
+      for await (const group of source.read(position, { signal: stop.signal })) for await (const _ of group.parts);
+    })().catch((error: unknown) => {
+      if (!stop.signal.aborted) throw error;
+    });
+    main.catch(() => {});
+    await using snapshot = await source.snapshot(['orders', 'pairs']);
+    await world.work(4, 8);
+    const only = memoryMirror();
+    const sink = await world.sinkOf(only, ['orders', 'pairs']);
+    await sink.follow({ source: 's', slot: 's', origin: snapshot.position }, snapshot.position);
+    for (const name of ['orders', 'pairs']) await copyInto(sink, snapshot, name);
+    const until = (await source.stream())?.end as Position;
+    await source.nudge();
+    const ended = new AbortController();
+    for await (const group of snapshot.read({ signal: ended.signal, until })) {
+      for await (const part of forwarded(group, sink)) {
+        const names = part.kind === 'truncate' ? part.tables : [part.table];
+        for (const name of names) assert.ok(['orders', 'pairs'].includes(name), `${name} was not asked for`);
+      }
+    }
+    stop.abort(new Error('enough'));
+    await main;
+    const { events: _, ...expected } = plainState(world.database.stateAt(world.database.end));
+    assert.deepEqual(plainState(mirrorState(only)), expected);
+  });
+
+  if (giantRows !== undefined) {
+    withSource('a transaction that is too large for memory comes alone, its parts as they are read', async (world) => {
+      const { position } = await world.begin();
+      await world.commit({ do: 'insert', table: 'pairs', row: { a: 1, b: 'before', n: 1 } });
+      await world.commit(...Array.from({ length: giantRows }, (_, id) => insert(id + 1, { body: largeText.repeat(4) })));
+      await world.commit({ do: 'insert', table: 'pairs', row: { a: 1, b: 'after', n: 1 } });
+      await using source = await world.open();
+      let giants = 0;
+      for await (const group of world.groups(source, position)) {
+        const isGiant = group.size === null;
+        let rows = 0;
+        for await (const part of group.parts) {
+          if (isGiant && rows === 0) assert.throws(() => group.position());
+          rows += part.kind === 'changes' ? part.kinds.length : 0;
+        }
+        group.position();
+        if (!isGiant) continue;
+        giants++;
+        assert.equal(group.transactions.length, 1);
+        assert.equal(rows, giantRows);
+      }
+      assert.equal(giants, 1);
+    });
+
+    withSource('a reader that leaves in the middle of it leaves nothing of it', async (world) => {
+      const { position } = await world.begin();
+      await world.commit(...Array.from({ length: giantRows }, (_, id) => insert(id + 1, { body: largeText.repeat(4) })));
+      {
+        await using source = await world.open();
+        const stop = new AbortController();
+        let rows = 0;
+        try {
+          for await (const group of source.read(position, { signal: stop.signal })) {
+            for await (const part of group.parts) {
+              rows += part.kind === 'changes' ? part.kinds.length : 0;
+              stop.abort(new Error('enough'));
+            }
+            if (group.transactions.length > 0) group.position();
+          }
+          assert.equal(rows, giantRows, 'half of a transaction looks like all of it');
+        } catch (error) {
+          if (error instanceof assert.AssertionError) throw error;
+        }
+      }
+      await using source = await world.open();
+      await world.catchUp(source);
+      world.compare();
+    });
+  }
+
+  for (const seed of Array.from({ length: seeds }, (_, place) => place + 1)) {
+    withSource(`gives what was done, transaction by transaction, through attempts that end anywhere (seed ${seed})`, async (world) => {
+      const { position } = await world.begin();
+      const choices = new Choices(seeded(seed));
+      let from = position;
+      for (let round = 0; round < 4; round++) {
+        await world.work(seed * 10 + round, 3 + choices.below(10));
+        await using source = await world.open();
+        const stop = new AbortController();
+        let groups = choices.below(4);
+        from = await world.apply(source, from, stop, () => groups-- <= 0);
+      }
+      await using source = await world.open();
+      await world.catchUp(source);
+      world.compare();
+    });
+  }
+}
+
+const insert = (id: number, rest: Readonly<Record<string, unknown>> = {}): Statement => ({
+  do: 'insert',
+  table: 'orders',
+  row: { id: BigInt(id), note: `n${id}`, body: null, amount: '1.00', ...rest },
+});
+const update = (id: number, set: Readonly<Record<string, unknown>>): Statement => ({
+  do: 'update',
+  table: 'orders',
+  key: { id: BigInt(id) },
+  set,
+});
+
+/** What is known of each change. */
+function shown({ kinds, rows, old, before }: TableChanges): object[] {
+  return Array.from(kinds, (kind, row) => {
+    const known = (batch: TableChanges['old'], keyOnly: boolean) =>
+      Object.fromEntries(
+        (batch?.schema.columns ?? []).flatMap(({ name }, place) => {
+          const vector = (batch as TableChanges['rows']).vectors[place]!;
+          if (isUnchanged(vector, row) || (keyOnly && !batch?.schema.key?.includes(name))) return [];
+          return [[name, vector.get(row)] as const];
+        }),
+      );
+    const keyOnly = before[row] === beforeKinds.key;
+    return {
+      kind,
+      row: known(rows, kind === changeKinds.delete && keyOnly),
+      before: before[row],
+      ...(before[row] !== beforeKinds.none && { old: known(old, keyOnly) }),
+    };
+  });
+}
+
+/** Applies a group, and hands its parts on. */
+async function* forwarded(group: ChangeGroup, sink: ChangeSink) {
+  const parts = [];
+  for await (const part of group.parts) {
+    parts.push(part);
+    yield part;
+  }
+  await sink.apply({
+    ...group,
+    position: () => group.position(),
+    parts: (async function* () {
+      yield* parts;
+    })(),
+  });
+}
+
+async function copyInto(sink: ChangeSink, snapshot: TableSnapshot, name: string): Promise<void> {
+  await using source = await snapshot.table(name);
+  const plan = await source.plan({ absorbed: [], since: null, splitBytes: 8 * 1024, earlier: null });
+  await using copy = await sink.copy(name, 'fresh', snapshot.position);
+  const offers = source.offers(plan);
+  for (const split of plan.splits) await copy.stage(split, await source.open(split, offers.includes('batches') ? 'batches' : 'csv'));
+  await copy.finish(snapshot.position);
+}
+
+async function eventually(condition: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 15_000;
+  while (!(await condition())) {
+    if (performance.now() > deadline) assert.fail('it took too long');
+    await sleep(50);
+  }
+}
+
+/** A source, a database in memory that does the same, and a mirror in memory that follows the source. */
+class World {
+  readonly database: MemoryDatabase = workloadDatabase();
+  readonly mirror: MemoryMirror = memoryMirror();
+  readonly #fixture: ChangeSourceFixture;
+  #sink: ChangeSink | undefined;
+  #applied = 0;
+
+  constructor(fixture: ChangeSourceFixture) {
+    this.#fixture = fixture;
+  }
+
+  get sendsUnchanged(): boolean {
+    return this.#fixture.sendsUnchanged ?? false;
+  }
+
+  open(): Promise<ChangeSource> {
+    return this.#fixture
+      .source(workloadTables)
+      .open((this.#fixture.context ?? testContext)({}), { pipeline: 'conformance', step: 'changes' });
+  }
+
+  async commit(...statements: readonly Statement[]): Promise<void> {
+    this.database.commit(...statements);
+    await this.#fixture.commit(statements);
+  }
+
+  async work(seed: number, transactions: number): Promise<void> {
+    const choices = new Choices(seeded(seed));
+    for (let left = transactions; left > 0; left--) await this.#fixture.commit(workTransaction(this.database, choices));
+  }
+
+  /** A new stream, over empty tables. */
+  async begin(): Promise<{ readonly position: Position }> {
+    await using source = await this.open();
+    const { identity, snapshot } = await this.create(source);
+    await this.follow(identity, snapshot);
+    await snapshot[Symbol.asyncDispose]();
+    return { position: snapshot.position };
+  }
+
+  async create(source: ChangeSource): ReturnType<ChangeSource['create']> {
+    const made = await source.create();
+    this.#applied = this.#done.length; // what was there before is in the snapshot
+    return made;
+  }
+
+  async follow(identity: Parameters<ChangeSink['follow']>[0], snapshot: TableSnapshot): Promise<void> {
+    const sink = await this.sinkOf(this.mirror, Object.keys(workloadTables));
+    this.#sink = sink;
+    await sink.follow(identity, snapshot.position);
+    for (const name of Object.keys(workloadTables)) await copyInto(sink, snapshot, name);
+  }
+
+  async sinkOf(mirror: MemoryMirror, names: readonly string[]): Promise<ChangeSink> {
+    const sink = await memoryApply(mirror).open(testContext());
+    const tables = Object.fromEntries(Object.entries(workloadTables).filter(([name]) => names.includes(name)));
+    const policy = { add: 'apply', drop: 'apply', rename: 'apply', retype: 'apply' } as const;
+    await sink.begin({ owner: { pipeline: 'p', step: 's' }, pipelineRun: 'r', tables, policy }, { key: 'k', epoch: 1 });
+    return sink;
+  }
+
+  /** Groups up to where the source is now. */
+  async *groups(source: ChangeSource, from: Position): AsyncGenerator<ChangeGroup, void, undefined> {
+    const until = (await source.stream())?.end as Position;
+    const options: ReadChanges = { signal: AbortSignal.timeout(60_000), until };
+    let reached = from;
+    for await (const group of source.read(from, options)) {
+      yield group;
+      reached = group.position();
+    }
+    assert.ok(reached >= until, `the stream ended at ${reached}, before ${until}`);
+  }
+
+  /** Applies groups until one is the last; answers where that was. */
+  async apply(source: ChangeSource, from: Position, stop: AbortController, isLast: (group: ChangeGroup) => boolean): Promise<Position> {
+    const until = (await source.stream())?.end as Position;
+    let reached = from;
+    for await (const group of source.read(from, { signal: stop.signal, until })) {
+      await this.#take(group);
+      reached = group.position();
+      if (isLast(group)) stop.abort(new Error('enough'));
+    }
+    return reached;
+  }
+
+  async catchUp(source: ChangeSource): Promise<void> {
+    for await (const group of this.groups(source, this.mirror.durable.position as Position)) await this.#take(group);
+  }
+
+  /** Applies a group; the mirror is then as the source was after the last of its transactions. */
+  async #take(group: ChangeGroup): Promise<void> {
+    if (group.transactions.length === 0 && group.position() <= (this.mirror.durable.position as Position)) return;
+    await this.#sink?.apply(group);
+    this.#applied += group.transactions.length;
+    const last = this.#done[this.#applied - 1];
+    if (last) assert.deepEqual(plainState(mirrorState(this.mirror)), plainState(this.database.stateAt(last.end)));
+  }
+
+  get #done(): readonly LoggedTransaction[] {
+    return this.database.log.filter(({ changes }) => changes.length > 0);
+  }
+
+  compare(): void {
+    assert.equal(this.#applied, this.#done.length);
+    assert.deepEqual(plainState(mirrorState(this.mirror)), plainState(this.database.stateAt(this.database.end)));
+  }
+}
