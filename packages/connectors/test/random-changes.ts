@@ -22,31 +22,35 @@ export const arbitrarySteps = (rare: readonly Step['kind'][], length = 60): fc.A
   fc.array(
     fc.record({
       kind: fc.constantFrom(
-        ...often<Step['kind']>('put', 10),
-        ...often<Step['kind']>('delete', 4),
-        ...often<Step['kind']>('rekey', 3),
-        'swap',
+        ...often<Step['kind']>('put', 16),
+        ...often<Step['kind']>('delete', 3),
+        ...often<Step['kind']>('rekey', 12),
+        ...often<Step['kind']>('swap', 4),
         ...rare,
       ),
       table: fc.nat(1),
-      id: fc.nat(5),
-      other: fc.nat(5),
+      id: fc.nat(4),
+      other: fc.nat(7),
       value: fc.nat(999),
       touch: fc.boolean(),
       commit: fc.boolean(),
     }),
-    { minLength: 1, maxLength: length },
+    { minLength: 1, maxLength: length, size: 'max' },
   );
 
 interface Model {
   readonly schema: RowSchema;
   readonly rows: Map<bigint, Row>;
+  /** Rows that are gone, as they were last. */
+  readonly gone: Map<bigint, Row>;
 }
 
 export interface History {
   readonly transactions: readonly Transaction[];
   /** Rows after each transaction, by table, sorted by id. */
   readonly states: readonly Readonly<Record<string, readonly Row[]>>[];
+  /** Rows that are gone in the end, as they were last. */
+  readonly gone: Readonly<Record<string, readonly Row[]>>;
   readonly schemas: StreamTables;
   /** Columns before each transaction. */
   readonly schemasBefore: readonly StreamTables[];
@@ -55,7 +59,7 @@ export interface History {
 /** `full` are tables whose updates and deletes come with the whole row before them. */
 export function historyOf(tables: StreamTables, full: readonly string[], steps: readonly Step[], from = 100): History {
   const names = Object.keys(tables);
-  const models = new Map<string, Model>(names.map((name) => [name, { schema: tables[name]!, rows: new Map() }]));
+  const models = new Map<string, Model>(names.map((name) => [name, { schema: tables[name]!, rows: new Map(), gone: new Map() }]));
   const transactions: Transaction[] = [];
   const states: Record<string, Row[]>[] = [];
   const schemasOf = (): StreamTables => Object.fromEntries([...models].map(([name, { schema }]) => [name, schema]));
@@ -76,7 +80,8 @@ export function historyOf(tables: StreamTables, full: readonly string[], steps: 
     if (step.commit) commit();
   }
   commit();
-  return { transactions, states, schemas: schemasOf(), schemasBefore };
+  const gone = Object.fromEntries([...models].map(([name, model]) => [name, sorted(model.gone)]));
+  return { transactions, states, gone, schemas: schemasOf(), schemasBefore };
 }
 
 const sorted = (rows: ReadonlyMap<bigint, Row>): Row[] =>
@@ -84,13 +89,16 @@ const sorted = (rows: ReadonlyMap<bigint, Row>): Row[] =>
 
 function happen(table: string, models: Map<string, Model>, step: Step, whole: boolean): Change[] {
   const model = models.get(table)!;
-  const { rows, schema } = model;
+  const { rows, gone, schema } = model;
   const [id, other] = [BigInt(step.id), BigInt(step.other)];
   const extra = schema.columns.find(({ name }) => name.startsWith('extra'))?.name;
   const now = rows.get(id);
   const update = (before: Row, after: Row, rekeyed: boolean): Change => {
-    rows.delete(before['id'] as bigint);
-    rows.set(after['id'] as bigint, after);
+    const [was, is] = [before['id'] as bigint, after['id'] as bigint];
+    rows.delete(was);
+    rows.set(is, after);
+    if (was !== is) gone.set(was, before);
+    gone.delete(is);
     const unchanged = ['note'].filter((name) => before[name] === after[name] && before[name] !== null);
     const old = whole ? { old: before, whole } : rekeyed ? { old: { id: before['id'] } } : {};
     return { op: 'update', table, row: after, unchanged, ...old };
@@ -102,11 +110,13 @@ function happen(table: string, models: Map<string, Model>, step: Step, whole: bo
       if (now) return [update(now, { ...now, ...given, ...(step.touch && { note }) }, false)];
       const row = { id, note, ...given };
       rows.set(id, row);
+      gone.delete(id);
       return [{ op: 'insert', table, row }];
     }
     case 'delete':
       if (!now) return [];
       rows.delete(id);
+      gone.set(id, now);
       return [{ op: 'delete', table, old: whole ? now : { id }, whole }];
     case 'rekey':
       if (!now || rows.has(other)) return [];
@@ -118,6 +128,7 @@ function happen(table: string, models: Map<string, Model>, step: Step, whole: bo
       return [update(now, aside, true), update(second, { ...second, id }, true), update(aside, { ...aside, id: other }, true)];
     }
     case 'truncate':
+      for (const [key, row] of rows) gone.set(key, row);
       rows.clear();
       return [{ op: 'truncate', tables: [table] }];
     default:
@@ -129,14 +140,15 @@ function happen(table: string, models: Map<string, Model>, step: Step, whole: bo
 function columnsChange(
   table: string,
   models: Map<string, Model>,
-  { schema, rows }: Model,
+  { schema, rows, gone }: Model,
   kind: 'add' | 'drop' | 'rename',
   extra: string | undefined,
   value: number,
 ): Change[] {
   const become = (columns: readonly ColumnSchema[], of: (row: Row) => Row): RowSchema => {
     const next = { ...schema, columns };
-    models.set(table, { schema: next, rows: new Map([...rows].map(([id, row]) => [id, of(row)])) });
+    const each = (list: ReadonlyMap<bigint, Row>) => new Map([...list].map(([id, row]) => [id, of(row)]));
+    models.set(table, { schema: next, rows: each(rows), gone: each(gone) });
     return next;
   };
   const rest = schema.columns.filter(({ name }) => name !== extra);
