@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -12,7 +12,7 @@ vi.setConfig({ testTimeout: 240_000 });
 test('init makes a project that runs at once, on a Postgres that nobody had to install, and whose test passes', async () => {
   using folder = testProject();
   const made = await millrace(['init', 'Shop pipelines'], { cwd: folder.root });
-  expect(made).toMatchObject({ code: 0 });
+  expect(made).toMatchObject({ code: 0, stderr: expect.stringContaining("cd 'Shop pipelines' && npm install") });
   const cwd = join(folder.root, 'Shop pipelines');
   expect(JSON.parse(readFileSync(join(cwd, 'package.json'), 'utf8'))).toMatchObject({ name: 'shop-pipelines', type: 'module' });
   expect(readFileSync(join(cwd, '.gitignore'), 'utf8')).toContain('.env');
@@ -41,4 +41,13 @@ test('init touches nothing that is there', async () => {
   expect(refused).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('package.json, README.md') });
   expect(readdirSync(folder.root).sort()).toEqual([...before, 'README.md'].sort());
   expect(readFileSync(join(folder.root, 'README.md'), 'utf8')).toBe('mine');
+});
+
+test('init that cannot write leaves nothing behind', async () => {
+  using folder = testProject();
+  rmSync(join(folder.root, 'package.json'));
+  writeFileSync(join(folder.root, 'tables'), 'mine');
+  const refused = await millrace(['init'], { cwd: folder.root });
+  expect(refused).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(/cannot be written.*tables.*Nothing was left/s) });
+  expect(readdirSync(folder.root)).toEqual(['tables']);
 });

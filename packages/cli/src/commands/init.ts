@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { MillraceError } from '@millrace/core/runtime';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
@@ -17,18 +17,38 @@ export async function init(session: Session, dir = '.'): Promise<ExitCode> {
       remedy: 'Name an empty or a new folder: millrace init my-pipelines.',
     });
   }
-  for (const [path, text] of files) {
-    mkdirSync(dirname(join(root, path)), { recursive: true });
-    // 'wx': whoever made the file in the meantime keeps it.
-    writeFileSync(join(root, path), text, { flag: 'wx' });
-    terminal.print(`${terminal.out.green('+')} ${path}`);
-  }
+  write(root, files);
+  for (const [path] of files) terminal.print(`${terminal.out.green('+')} ${path}`);
   const folder = relative(session.calledFrom, root);
-  const go = [...(folder ? [`cd ${folder}`] : []), 'npm install', 'npx millrace run daily-sales'];
+  const go = [...(folder ? [`cd ${shellWord(folder)}`] : []), 'npm install', 'npx millrace run daily-sales'];
   terminal.say(`\nNext: ${go.join(' && ')}`);
   terminal.emit({ directory: root, files: files.map(([path]) => path) });
   return exitCodes.ok;
 }
+
+function write(root: string, files: readonly (readonly [path: string, text: string])[]): void {
+  const made: string[] = [];
+  try {
+    for (const [path, text] of files) {
+      const file = join(root, path);
+      // The topmost folder that this makes, if any: with it goes everything below.
+      const folder = mkdirSync(dirname(file), { recursive: true });
+      if (folder) made.push(folder);
+      // 'wx': whoever made the file in the meantime keeps it.
+      writeFileSync(file, text, { flag: 'wx' });
+      made.push(file);
+    }
+  } catch (cause) {
+    for (const path of made.reverse()) rmSync(path, { recursive: true, force: true });
+    throw new MillraceError('CONFIG_INVALID', {
+      message: `The project cannot be written to ${root}: ${(cause as Error).message}. Nothing was left there.`,
+      remedy: 'Name a folder in which you may write: millrace init my-pipelines.',
+      cause,
+    });
+  }
+}
+
+const shellWord = (word: string): string => (/^[\w./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 
 /** npm's rules: lower case, no blanks, no leading dot. */
 function projectName(root: string): string {
