@@ -13,7 +13,7 @@ import { readTarget, type TargetTable } from './target-table.ts';
 
 /** A first copy, straight into the table, which nobody relies on yet: splits side by side, each with its entry in the ledger. */
 export async function freshCopy(applying: Applying, table: string): Promise<TableCopy> {
-  const { lanes, hold, targets } = applying;
+  const { lanes, hold, targets, settings } = applying;
   const target = await lanes.use((session) => empty(applying, session, targetNamed(targets, table)));
   passing('postgres.apply.copy.begun');
   return {
@@ -25,7 +25,7 @@ export async function freshCopy(applying: Applying, table: string): Promise<Tabl
       await lanes.use((session) =>
         transaction(session, async () => {
           await holdTable(session, hold, table, 'UPDATE');
-          if ((await tableState(session, hold, table)).made) await addKey(session, target);
+          if (settings.mode !== 'history' && (await tableState(session, hold, table)).made) await addKey(session, target);
           await recordCopied(session, applying, table, position);
           passing('postgres.apply.copy.finishing');
         }),
