@@ -8,11 +8,11 @@ import pg from 'pg';
 import { filled, giantSql, lastRow, ledgerSql, type Workload, workloads } from './cdc-workload.ts';
 import type { Options } from './main.ts';
 import { watchMemory } from './memory.ts';
-import { psqlPipe, receiveLogical } from './peer.ts';
+import { dumpRestore, psqlPipe, receiveLogical } from './peer.ts';
 import { median, type Result } from './report.ts';
 
 /** What each case should reach: of pg_recvlogical, of the server's own subscription, of the pipe of its own client. */
-const targets = { decode: 0.9, small: 1, large: 1, inserts: 1, mixed: 1, snapshot: 0.9 } as const;
+const targets = { decode: 0.9, small: 1, large: 1, inserts: 1, mixed: 1, snapshot: 0.9, 'snapshot-dump': 1 } as const;
 type Case = keyof typeof targets;
 
 /** Changes of one table, read and applied, each round beside what the database itself has for it, from the same slot position. */
@@ -27,16 +27,18 @@ export async function* cdc({ rows, rounds, only }: Options): AsyncIterable<Resul
     max_replication_slots: '20',
     max_wal_senders: '20',
   };
-  await using server = await embeddedPostgres({ directory: '.millrace/bench-cdc', settings });
+  await using server = only.includes('snapshot-dump')
+    ? await postgres14(settings)
+    : await embeddedPostgres({ directory: '.millrace/bench-cdc', settings });
   const bench = await openBench(server.url);
   try {
     for (const name of Object.keys(targets) as Case[]) {
-      if (only.length > 0 && !only.includes(name)) continue;
+      if (only.length > 0 ? !only.includes(name) : name === 'snapshot-dump') continue;
       const measured =
         name === 'decode'
           ? decode(bench, rounds)
-          : name === 'snapshot'
-            ? snapshot(bench, rows, rounds)
+          : name === 'snapshot' || name === 'snapshot-dump'
+            ? snapshot(bench, rows, rounds, name === 'snapshot-dump')
             : apply(bench, workloads[name], rounds);
       yield { case: `cdc-${name}`, target: targets[name], rounds, ...(await measured) };
     }
@@ -45,6 +47,24 @@ export async function* cdc({ rows, rounds, only }: Options): AsyncIterable<Resul
   } finally {
     await bench.end();
   }
+}
+
+/** pg_dump refuses servers that are newer than itself, and the one of many systems is older than the embedded Postgres. */
+async function postgres14(settings: Readonly<Record<string, string>>): Promise<{ readonly url: string } & AsyncDisposable> {
+  const root = path.resolve(import.meta.dirname, '../..');
+  const child = spawn(
+    process.execPath,
+    ['--no-warnings', '--import', 'tsx', 'test/serve-postgres.ts', JSON.stringify({ version: 14, settings })],
+    {
+      cwd: root,
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  );
+  const url = await new Promise<string>((resolve, reject) => {
+    createInterface(child.stdout).once('line', resolve);
+    child.once('close', () => reject(wrong('The Postgres 14 of the tests did not start.')));
+  });
+  return { url, [Symbol.asyncDispose]: async () => void child.stdin.end() };
 }
 
 interface Bench {
@@ -165,14 +185,18 @@ async function subscribed({ sourceUrl, source, peer }: Bench): Promise<number> {
   return seconds;
 }
 
-async function snapshot(bench: Bench, rows: number, rounds: number): Promise<Measured> {
+/** The first copy of a table with a key, beside the client's pipe into a table that has its key, or beside a dump that is restored. */
+async function snapshot(bench: Bench, rows: number, rounds: number, dumped: boolean): Promise<Measured> {
   const series = new Series();
   await prepare(bench, rows);
   for (let round = 0; round <= rounds; round++) {
     await dropSlots(bench.source);
-    for (const client of [bench.target, bench.peer]) await client.query(`drop table ${table}; ${ledgerSql(table)}`);
-    await bench.target.query('drop schema if exists _millrace cascade; checkpoint');
-    const limit = await psqlPipe(bench.sourceUrl, table, table, bench.peerUrl);
+    await bench.target.query(`drop table if exists ${table}; drop schema if exists _millrace cascade`);
+    await bench.peer.query(`drop table if exists ${table}; ${dumped ? '' : ledgerSql(table)}`);
+    await bench.source.query('checkpoint');
+    const limit = dumped
+      ? await dumpRestore(bench.sourceUrl, table, bench.peerUrl)
+      : await psqlPipe(bench.sourceUrl, table, table, bench.peerUrl);
     await bench.target.query('checkpoint');
     const own = await go(await ours(bench, 'copy'));
     await same(bench.source, bench.target);

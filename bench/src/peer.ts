@@ -16,6 +16,13 @@ export async function psqlPipe(url: string, source: string, target: string, to =
   return (performance.now() - started) / 1000;
 }
 
+/** Seconds that `pg_dump -Fc | pg_restore` takes for a table, its key included, into an empty database. */
+export async function dumpRestore(url: string, table: string, to: string): Promise<number> {
+  const started = performance.now();
+  await shell('set -o pipefail; pg_dump -Fc -t "$TABLE" "$URL" | pg_restore --no-owner -d "$TO"', { URL: url, TO: to, TABLE: table });
+  return (performance.now() - started) / 1000;
+}
+
 /** Seconds that pg_recvlogical takes to read all changes of a slot up to `end`, which it throws away. */
 export async function receiveLogical(url: string, slot: string, publication: string, end: string): Promise<number> {
   const started = performance.now();
