@@ -18,7 +18,7 @@ export interface ReadParts {
   readonly pipeline: string;
   readonly connection: ReplicationConnection;
   /** For looks at the catalog. */
-  readonly session: Session;
+  readonly session: () => Promise<Session>;
   readonly slot: string;
   readonly publication: string;
   readonly after: { readonly position: Position; readonly lsn: bigint };
@@ -31,7 +31,7 @@ export interface ReadParts {
   /** A directory for open transactions. */
   readonly spool: string;
   /** Told of the reader once it runs. */
-  readonly onStart: (reader: ChangeReader) => void;
+  readonly onStart: (reader: ChangeReader) => Promise<void>;
 }
 
 /** Reads a slot as groups of whole transactions, until the signal aborts or `until` is reached. */
@@ -42,7 +42,7 @@ export async function* readGroups(parts: ReadParts, { signal, until }: ReadChang
   signal.addEventListener('abort', stop, { once: true });
   try {
     await reader.start();
-    parts.onStart(reader);
+    await parts.onStart(reader);
     for (;;) {
       const group = await reader.queue.next(until);
       if (!group) return;
@@ -308,7 +308,7 @@ export class ChangeReader implements AsyncDisposable {
     this.#work = async () => {
       await this.#types.learn(oids);
       // It may be ahead of the stream, and has another table by now; then it says less.
-      if (!table.knows(this.#types.columns(relation))) table.look(await readCatalogColumns(this.#parts.session, relation.oid));
+      if (!table.knows(this.#types.columns(relation))) table.look(await readCatalogColumns(await this.#parts.session(), relation.oid));
       take();
     };
   }

@@ -25,6 +25,7 @@ import { forgetMemories } from './column-memory.ts';
 import { installTrigger } from './ddl-trigger.ts';
 import { canStreamBinary, type FollowedParts } from './followed-table.ts';
 import { startHeartbeat } from './heartbeat.ts';
+import { LastingSession } from './lasting-session.ts';
 import type { CaptureSettings } from './options.ts';
 import { checkPublication, keepPublication } from './publication.ts';
 import { SlotWatch } from './slot-health.ts';
@@ -36,6 +37,8 @@ import { readSystem, type SourceSystem } from './system.ts';
 import { PostgresTableSnapshot } from './table-snapshot.ts';
 
 export interface SourceParts {
+  /** The connection as plans show it. */
+  readonly label: string;
   readonly settings: SourceSettings;
   readonly capture: CaptureSettings;
   readonly tables: Readonly<Record<string, CapturedTable>>;
@@ -44,8 +47,9 @@ export interface SourceParts {
 }
 
 export async function openChangeSource(parts: SourceParts): Promise<ChangeSource> {
-  const session = await openSession(parts.settings, parts.context, { purpose: 'capture' });
+  const session = new LastingSession(parts.settings, parts.context, 'capture');
   try {
+    await session.get();
     await using replication = await openReplication(parts.settings, parts.context);
     return new PostgresChangeSource(parts, session, await readSystem(replication));
   } catch (error) {
@@ -59,65 +63,67 @@ const busyPatienceMs = 10_000;
 
 class PostgresChangeSource implements ChangeSource {
   readonly #parts: SourceParts;
-  readonly #session: Session;
-  readonly #system: SourceSystem;
-  readonly #toPosition: (lsn: bigint) => Position;
+  readonly #session: LastingSession;
+  #system: SourceSystem;
   readonly #watch = new SlotWatch();
   #reader: ChangeReader | undefined;
   #connection: ReplicationConnection | undefined;
   #released = 0n;
 
-  constructor(parts: SourceParts, session: Session, system: SourceSystem) {
+  constructor(parts: SourceParts, session: LastingSession, system: SourceSystem) {
     this.#parts = parts;
     this.#session = session;
     this.#system = system;
-    this.#toPosition = positions(system.history);
   }
 
   async stream(): Promise<StreamStatus | null> {
-    const slot = await this.#slot();
+    const slot = await this.#slot(await this.#session.get());
     if (!slot) return null;
     return {
       identity: this.#identity(slot.name, slot.origin),
       confirmed: this.#toPosition(slot.confirmed),
-      end: this.#toPosition(await this.#end()),
+      end: this.#toPosition(await endOfLog(await this.#session.get())),
     };
   }
 
   async create(): Promise<{ readonly identity: StreamIdentity; readonly snapshot: TableSnapshot }> {
     const { stream, capture, tables } = this.#parts;
     const slots = slotPrefix(stream);
+    const session = await this.#session.get();
     // One at a time: of two that are made at once, one would be left behind and hold the log for ever.
-    await this.#session.query('select pg_advisory_lock(hashtextextended($1, 0))', [slots]);
+    await session.query('select pg_advisory_lock(hashtextextended($1, 0))', [slots]);
     try {
-      await this.#prepare();
-      for (const { name } of await readSlots(this.#session, stream)) await this.#drop(name);
-      await forgetMemories(this.#session, slots);
-      const origin = await this.#end();
+      await this.#prepare(session);
+      for (const { name } of await readSlots(session, stream)) await this.#drop(session, name);
+      await forgetMemories(session, slots);
+      const origin = await endOfLog(session);
       const name = slotName(slots, lsnKey(origin));
-      const snapshot = await this.#snapshot({ name, failover: capture.failover }, name, Object.keys(tables));
+      const snapshot = await this.#snapshot(session, { name, failover: capture.failover }, name, Object.keys(tables));
       return { identity: this.#identity(name, origin), snapshot };
     } finally {
-      await this.#session.query('select pg_advisory_unlock(hashtextextended($1, 0))', [slots]);
+      await session.query('select pg_advisory_unlock(hashtextextended($1, 0))', [slots]).catch(() => {});
     }
   }
 
   async snapshot(tables: readonly string[]): Promise<TableSnapshot> {
-    const slot = await this.#existing();
-    await this.#prepare();
+    const session = await this.#session.get();
+    const slot = await this.#existing(session);
+    await this.#prepare(session);
     // The server frees it with its connection. Its name only has to be nobody else's.
     const name = `${slotPrefix(this.#parts.stream).slice(0, 40)}_${randomUUID().replaceAll('-', '').slice(0, 16)}`;
-    return this.#snapshot({ name, temporary: true }, slot.name, tables);
+    return this.#snapshot(session, { name, temporary: true }, slot.name, tables);
   }
 
   async *read(after: Position, options: ReadChanges): AsyncGenerator<ChangeGroup, void, undefined> {
     const { settings, context, capture, tables } = this.#parts;
-    const slot = await this.#existing();
-    this.#checkPlace(after, slot, await this.#end());
-    await this.#prepare();
-    await this.#idle(slot.name);
+    const session = await this.#session.get();
+    const slot = await this.#existing(session);
+    await this.#prepare(session);
+    await this.#idle(session, slot.name);
     await using connection = await openReplication(settings, context);
     this.#connection = connection;
+    this.#system = await readSystem(connection);
+    this.#checkPlace(after, slot, await endOfLog(session));
     using _heartbeat =
       capture.heartbeatMs === null || this.#system.isStandby
         ? null
@@ -127,12 +133,14 @@ class PostgresChangeSource implements ChangeSource {
             beat: () => this.nudge(),
             log: context.log,
           });
-    const onStart = (reader: ChangeReader): void => {
+    const onStart = async (reader: ChangeReader): Promise<void> => {
+      // From now on nobody else moves the slot. The server would begin where it was moved to, without a word.
+      this.#checkPlace(after, await this.#existing(session), await endOfLog(session));
       this.#reader = reader;
       if (this.#released > 0n) reader.release(this.#released);
     };
     const from = { position: after, lsn: placeOf(after).lsn };
-    const parts = await this.#readParts(connection, slot.name, slot.name, from, Object.keys(tables));
+    const parts = await this.#readParts(session, connection, slot.name, slot.name, from, Object.keys(tables));
     yield* readGroups({ ...parts, onStart }, options);
   }
 
@@ -145,11 +153,13 @@ class PostgresChangeSource implements ChangeSource {
   async nudge(): Promise<void> {
     if (this.#system.isStandby) return; // the primary's own traffic moves it
     // Transactional, for its commit is flushed at once, and only what is flushed is sent.
-    await this.#session.query("select pg_logical_emit_message(true, 'millrace', '')");
+    const session = await this.#session.get();
+    await session.query("select pg_logical_emit_message(true, 'millrace', '')");
   }
 
   async health(): Promise<StreamHealth> {
-    return this.#watch.look(this.#session, await this.#existing(), this.#released, this.#reader?.spooledBytes ?? 0);
+    const session = await this.#session.get();
+    return this.#watch.look(session, await this.#existing(session), this.#released, this.#reader?.spooledBytes ?? 0);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -158,13 +168,17 @@ class PostgresChangeSource implements ChangeSource {
     await this.#session[Symbol.asyncDispose]();
   }
 
+  #toPosition(lsn: bigint): Position {
+    return positions(this.#system.history)(lsn);
+  }
+
   /** @throws RESYNC_REQUIRED where it cannot be read any more */
-  async #slot(): Promise<SlotState | null> {
+  async #slot(session: Session): Promise<SlotState | null> {
     const { stream } = this.#parts;
-    const slot = (await readSlots(this.#session, stream)).at(-1);
+    const slot = (await readSlots(session, stream)).at(-1);
     if (!slot) return null;
     if (slot.invalid !== null) {
-      const [row] = await this.#session.query(`select current_setting('max_slot_wal_keep_size') as keep`);
+      const [row] = await session.query(`select current_setting('max_slot_wal_keep_size') as keep`);
       checkReadable(slot, stream, row?.['keep'] ?? '');
     }
     return slot;
@@ -195,22 +209,14 @@ class PostgresChangeSource implements ChangeSource {
     }
   }
 
-  /** As far as the server has written its log. */
-  async #end(): Promise<bigint> {
-    const [row] = await this.#session.query(
-      'select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end as lsn',
-    );
-    return parseLsn(row?.['lsn'] ?? '');
-  }
-
   #identity(slot: string, origin: bigint): StreamIdentity {
     const { systemId, database } = this.#system;
     return { source: `postgres:${systemId}/${database}`, slot, origin: this.#toPosition(origin) };
   }
 
   /** @throws RESYNC_REQUIRED where there is none, or it cannot be read any more */
-  async #existing(): Promise<SlotState> {
-    const slot = await this.#slot();
+  async #existing(session: Session): Promise<SlotState> {
+    const slot = await this.#slot(session);
     if (slot) return slot;
     throw this.#resync(`there is no replication slot "${slotPrefix(this.#parts.stream)}_…"`, {});
   }
@@ -220,29 +226,28 @@ class PostgresChangeSource implements ChangeSource {
   }
 
   /** What has to be at the source before a slot is made or read, since both look at it as it was at their own place. */
-  async #prepare(): Promise<void> {
+  async #prepare(session: Session): Promise<void> {
     const { capture, tables, context } = this.#parts;
-    const catalogs = await readTables(this.#session, tables);
-    if (capture.publication === null && !this.#system.isStandby)
-      await keepPublication(this.#session, this.#publication, [...catalogs.values()]);
+    const catalogs = await readTables(session, tables);
+    if (capture.publication === null && !this.#system.isStandby) await keepPublication(session, this.#publication, [...catalogs.values()]);
     else
       await checkPublication(
-        this.#session,
+        session,
         this.#publication,
         [...catalogs].map(([name, table]) => ({ table, columns: tables[name]?.schema.columns.map((column) => column.name) ?? [] })),
       );
-    checkGenerated(this.#session.version, catalogs, tables);
-    if (capture.announceColumns && !this.#system.isStandby && !(await installTrigger(this.#session)))
+    checkGenerated(session.version, catalogs, tables);
+    if (capture.announceColumns && !this.#system.isStandby && !(await installTrigger(session)))
       context.log.info(
         'ALTER TABLE is not announced by this source (no privilege for an event trigger): renamed columns may be told less exactly.',
       );
   }
 
   /** @throws SLOT_BUSY */
-  async #idle(name: string): Promise<void> {
+  async #idle(session: Session, name: string): Promise<void> {
     const deadline = performance.now() + busyPatienceMs;
     for (;;) {
-      const [row] = await this.#session.query('select active_pid as pid from pg_replication_slots where slot_name = $1', [name]);
+      const [row] = await session.query('select active_pid as pid from pg_replication_slots where slot_name = $1', [name]);
       if (!row?.['pid']) return;
       if (performance.now() > deadline) {
         throw new MillraceError('SLOT_BUSY', {
@@ -256,13 +261,14 @@ class PostgresChangeSource implements ChangeSource {
     }
   }
 
-  async #drop(name: string): Promise<void> {
-    await this.#idle(name);
-    await this.#session.query('select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1', [name]);
+  async #drop(session: Session, name: string): Promise<void> {
+    await this.#idle(session, name);
+    await session.query('select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1', [name]);
   }
 
   /** A slot with its snapshot. `home` is the slot under which the tables are remembered. */
   async #snapshot(
+    session: Session,
     options: { readonly name: string; readonly temporary?: boolean; readonly failover?: boolean },
     home: string,
     tables: readonly string[],
@@ -276,22 +282,23 @@ class PostgresChangeSource implements ChangeSource {
         await using looking = await openSession(settings, context, { purpose: 'snapshot' });
         await looking.execute('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
         await looking.execute(`SET TRANSACTION SNAPSHOT ${literal(exported)}`);
-        await rememberTables(this.#session, looking, home, this.#publication, captured, tables);
+        await rememberTables(session, looking, home, this.#publication, captured, tables);
       }
       const position = this.#toPosition(slot.consistentPoint);
       const after = { position, lsn: slot.consistentPoint };
       const read = async function* (this: PostgresChangeSource, changes: ReadChanges) {
-        yield* readGroups(await this.#readParts(connection, slot.name, home, after, tables), changes);
+        yield* readGroups(await this.#readParts(await this.#session.get(), connection, slot.name, home, after, tables), changes);
       }.bind(this);
       return new PostgresTableSnapshot({ position, connection, settings, context, exported, tables: pick(captured, tables), read });
     } catch (error) {
       await connection[Symbol.asyncDispose]();
-      if (!options.temporary) await this.#drop(options.name).catch(() => {});
+      if (!options.temporary) await this.#drop(session, options.name).catch(() => {});
       throw error;
     }
   }
 
   async #readParts(
+    session: Session,
     connection: ReplicationConnection,
     slot: string,
     home: string,
@@ -300,7 +307,7 @@ class PostgresChangeSource implements ChangeSource {
   ): Promise<ReadParts> {
     const { capture, context, stream, tables } = this.#parts;
     const followed: FollowedParts[] = await followedTables(
-      this.#session,
+      session,
       home,
       this.#publication,
       pick(tables, wanted),
@@ -310,25 +317,25 @@ class PostgresChangeSource implements ChangeSource {
     return {
       pipeline: stream.pipeline,
       connection,
-      session: this.#session,
+      session: () => this.#session.get(),
       slot,
       publication: this.#publication,
       after,
-      toPosition: this.#toPosition,
+      toPosition: positions(this.#system.history),
       tables: followed,
       binary: connection.version >= 140_000 && canStreamBinary(followed),
       streaming: capture.streaming,
       memoryBytes: capture.memoryBytes,
       spoolBytes: capture.spoolBytes,
       spool: join(context.spool, slot),
-      onStart: () => {},
+      onStart: async () => {},
     };
   }
 
   #resync(why: string, facts: Readonly<Record<string, unknown>>): MillraceError {
     const { pipeline, step } = this.#parts.stream;
     return new MillraceError('RESYNC_REQUIRED', {
-      message: `${this.#session.place.label}: ${why}.`,
+      message: `${this.#parts.label}: ${why}.`,
       remedy: `Run "millrace resync ${pipeline}" to copy the tables again. Nothing was skipped.`,
       facts: { pipeline, step, ...facts },
     });
@@ -345,4 +352,12 @@ function checkGenerated(version: number, catalogs: ReadonlyMap<string, CatalogTa
     const problem = generatedProblem(version, table, columns);
     if (problem) throw new MillraceError('UNSUPPORTED', { message: `${problem.message}.`, remedy: problem.remedy, facts: { table: name } });
   }
+}
+
+/** As far as the server has written its log. */
+async function endOfLog(session: Session): Promise<bigint> {
+  const [row] = await session.query(
+    'select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end as lsn',
+  );
+  return parseLsn(row?.['lsn'] ?? '');
 }

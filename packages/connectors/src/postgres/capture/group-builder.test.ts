@@ -135,6 +135,6 @@ test('however transactions come and are asked for, groups hold them whole, in or
       expect(seen).toEqual(expected);
       expect(held).toBe(0);
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });

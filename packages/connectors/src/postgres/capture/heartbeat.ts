@@ -12,19 +12,22 @@ export function startHeartbeat(parts: {
   readonly log: Log;
 }): Disposable {
   let isBeating = false;
-  const timer = setInterval(() => {
-    if (isBeating || parts.quietMs() < parts.everyMs) return;
+  let isWell = true;
+  const beat = async (): Promise<void> => {
     isBeating = true;
-    parts
-      .beat()
-      .catch((error: unknown) => {
-        // The stream does not depend on it; a connection that is gone is told by the stream itself.
-        clearInterval(timer);
-        parts.log.info('No heartbeats are written to the source any more.', { reason: String((error as Error).message) });
-      })
-      .finally(() => {
-        isBeating = false;
-      });
+    try {
+      await parts.beat();
+      isWell = true;
+    } catch (error) {
+      // The stream does not depend on it; it says itself when its own connection is gone.
+      if (isWell) parts.log.info('A heartbeat could not be written to the source.', { reason: String((error as Error).message) });
+      isWell = false;
+    } finally {
+      isBeating = false;
+    }
+  };
+  const timer = setInterval(() => {
+    if (!isBeating && parts.quietMs() >= parts.everyMs) void beat();
   }, parts.everyMs);
   timer.unref();
   return { [Symbol.dispose]: () => clearInterval(timer) };

@@ -71,7 +71,7 @@ describe.for([14, 18] as const)('version %i', (version) => {
     const { source, position } = await begin(captured, testContext());
     await using _source = source;
     await database.sql(rows(1, 1, 5));
-    await database.sql(`begin; ${rows(2, 101, 100_000)}; truncate events; ${rows(2, 200_101, 5)}; commit`);
+    await database.sql(`begin; ${rows(2, 101, 40_000)}; truncate events; ${rows(2, 200_101, 5)}; commit`);
     await database.sql(rows(3, 300_001, 5));
     const seen: { ids: number; size: ChangeGroup['size'] }[] = [];
     let last = 0;
@@ -81,7 +81,7 @@ describe.for([14, 18] as const)('version %i', (version) => {
       if (group.size === null) expect(() => group.position()).toThrow(/before its changes were read/);
       let count = 0;
       for await (const part of group.parts) {
-        if (part.kind === 'truncate') expect(part.ordinal).toBe(100_000);
+        if (part.kind === 'truncate') expect(part.ordinal).toBe(40_000);
         if (part.kind !== 'changes') continue;
         count += part.rows.rowCount;
         for (let at = 0; at < part.rows.rowCount; at++) {
@@ -94,7 +94,7 @@ describe.for([14, 18] as const)('version %i', (version) => {
       if (count > 0) seen.push({ ids: count, size: group.size });
     }
     clearInterval(nudge);
-    expect(seen.map((group) => group.ids)).toEqual([5, 100_005, 5]);
+    expect(seen.map((group) => group.ids)).toEqual([5, 40_005, 5]);
     expect(seen[1]?.size).toBeNull();
     expect(last).toBe(300_005);
   });
@@ -105,12 +105,7 @@ describe.for([14, 18] as const)('version %i', (version) => {
     const home = postgres({ url: database.url });
     const { source, position } = await begin(home.capture({ events }, { streaming: true, spoolBytes: 2 ** 20 }), context);
     await database.sql(rows(1, 1, 20_000));
-    await expect(
-      readToEnd(source, position).catch((e) => {
-        if (e.code !== 'SPOOL_FULL') console.log('ODD', e);
-        throw e;
-      }),
-    ).rejects.toMatchObject({ code: 'SPOOL_FULL', remedy: expect.stringContaining('spoolBytes') });
+    await expect(readToEnd(source, position)).rejects.toMatchObject({ code: 'SPOOL_FULL', remedy: expect.stringContaining('spoolBytes') });
     await source[Symbol.asyncDispose]();
     await using again = await home.capture({ events }, { streaming: true }).open(context, stream);
     expect(ids((await readToEnd(again, position)).flatMap(({ changes }) => changes))).toEqual(numbers(1, 20_000));

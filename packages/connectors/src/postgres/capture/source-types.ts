@@ -5,11 +5,11 @@ import type { NamedColumn } from './stream-columns.ts';
 
 /** Types of the source by OID, as far as somebody has asked for them. */
 export class SourceTypes {
-  readonly #session: Session;
+  readonly #session: () => Promise<Session>;
   readonly #asked = new Set<number>();
   #types: CatalogTypes = new Map();
 
-  constructor(session: Session) {
+  constructor(session: () => Promise<Session>) {
     this.#session = session;
   }
 
@@ -21,7 +21,7 @@ export class SourceTypes {
   async learn(oids: readonly number[]): Promise<void> {
     const missing = oids.filter((oid) => !this.#asked.has(oid));
     if (missing.length === 0) return;
-    this.#types = new Map([...this.#types, ...(await readTypes(this.#session, missing.map(String)))]);
+    this.#types = new Map([...this.#types, ...(await readTypes(await this.#session(), missing.map(String)))]);
     for (const oid of missing) this.#asked.add(oid);
   }
 
