@@ -31,7 +31,7 @@ export async function applySchemaChange(writing: Writing, { table, schema, chang
   const target = targets.get(table);
   if (!target) return;
   await session.execute(`SET LOCAL lock_timeout = '${lockWait}'`);
-  let now = target;
+  let now = (await readTarget(session, table, showName(target.real), target.key)) ?? target;
   for (const change of changes) {
     for (const statement of await statements(writing, now, change)) await session.execute(statement, [], target.shown);
     now = (await readTarget(session, table, showName(target.real), schema.key ?? [])) ?? now;
@@ -100,12 +100,16 @@ async function retype(writing: Writing, target: TargetTable, change: Extract<Col
   const needed: string[] = [];
   if (to.nullable && column.notNull && !target.key.includes(name))
     needed.push(`ALTER TABLE ${target.quoted} ALTER COLUMN ${column.quoted} DROP NOT NULL`);
+  if (sameType(to.type, column.type) || sameType(from.type, to.type)) return needed;
+  const widens = fidelity(from.type, to.type) !== 'lossy';
   // A wider type takes what comes.
-  if (sameType(to.type, column.type) || (sameType(from.type, to.type) ? true : fidelity(to.type, column.type) !== 'lossy')) return needed;
+  const takes = fidelity(to.type, column.type) !== 'lossy';
+  if (widens && takes) return needed;
   const told = `has changed "${name}" from ${typeName(from.type)} to ${typeName(to.type)}`;
-  const labels = addedLabels(column.type, to.type);
-  if (policy.retype === 'pause') throw changed(target, told, 'retype');
+  if (policy.retype === 'pause' || (policy.retype === 'widen' && !widens)) throw changed(target, told, 'retype');
   if (policy.retype === 'resync') throw changed(target, told, 'resync');
+  if (takes) return needed;
+  const labels = addedLabels(column.type, to.type);
   if (labels) {
     // A label cannot be used in the transaction that adds it, and one that nobody uses harms nobody.
     await writing.lanes.use(async (session) => {
@@ -113,7 +117,6 @@ async function retype(writing: Writing, target: TargetTable, change: Extract<Col
     });
     return needed;
   }
-  if (policy.retype === 'widen' && fidelity(from.type, to.type) === 'lossy') throw changed(target, told, 'retype');
   const type = sqlType(to.type);
   return [
     ...needed,
