@@ -1,3 +1,6 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { CommanderError } from 'commander';
 import { afterEach, expect, test, vi } from 'vitest';
 import { exitCodes } from './exit-code.ts';
@@ -61,4 +64,21 @@ test('every verb takes --json, --env, --config and --debug, and the help ends wi
     })
     .outputHelp();
   for (const code of Object.values(exitCodes)) expect(help).toMatch(new RegExp(`^ +${code}  \\S`, 'm'));
+});
+
+test('every command that a message or a page tells to type is there', () => {
+  const millrace = program();
+  const verbs = new Set(
+    millrace.commands.flatMap((command) => [command.name(), ...command.commands.map((below) => `${command.name()} ${below.name()}`)]),
+  );
+  const root = fileURLToPath(new URL('../../../', import.meta.url));
+  const below = (folder: string, ends: RegExp): string[] =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).flatMap((file) => (ends.test(file) ? [join(folder, file)] : []));
+  const sources = readdirSync(join(root, 'packages')).flatMap((name) => below(`packages/${name}/src`, /(?<!\.test)\.ts$/));
+  const named = [
+    ...sources.map((file) => ({ file, mention: /(?:"|: |npx )millrace (runs \w+|[a-z]+)/g })),
+    ...['README.md', ...below('docs', /\.md$/)].map((file) => ({ file, mention: /(?:"|`|npx |^)millrace (runs \w+|[a-z]+)/gm })),
+  ].flatMap(({ file, mention }) => [...readFileSync(join(root, file), 'utf8').matchAll(mention)].map(([, verb = '']) => ({ file, verb })));
+  expect(named.length).toBeGreaterThan(50);
+  expect(named.filter(({ verb }) => !verbs.has(verb))).toEqual([]);
 });

@@ -1,4 +1,4 @@
-import { followsChanges, type RunDetail, restoreError, type StageDetail } from '@millrace/core/runtime';
+import { type RunDetail, restoreError, type StageDetail } from '@millrace/core/runtime';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import { resultOf, stageTable } from '../run-outcome.ts';
 import type { Session } from '../session.ts';
@@ -25,7 +25,7 @@ export async function runsShow(session: Session, wanted: string | undefined): Pr
   return exitCodes.ok;
 }
 
-function headLines({ run, waits, abandoned }: RunDetail, { out }: Terminal): string[] {
+function headLines({ run, waits }: RunDetail, { out }: Terminal): string[] {
   const { request, state } = run;
   const params = Object.entries(request.params).map(([name, value]) => `${name}=${value}`);
   return [
@@ -34,12 +34,8 @@ function headLines({ run, waits, abandoned }: RunDetail, { out }: Terminal): str
     ...(request.window ? [`  window ${request.window.start} to ${request.window.end}`] : []),
     ...(params.length > 0 ? [`  ${params.join(' ')}`] : []),
     ...(waits !== null ? [`  ${out.yellow('waits')}: ${waits}`] : []),
-    ...(abandoned ? [`  ${out.yellow('left unfinished')}: go on with "${resumeCommand(run)}"`] : []),
   ];
 }
-
-const resumeCommand = ({ id, plan, request }: RunDetail['run']): string =>
-  followsChanges(plan) ? `millrace run ${request.pipeline}` : `millrace runs retry ${id}`;
 
 /** What the table has no room for: attempts, receipt, checks, and the error with its remedy. */
 function stageLines({ id, state, attempts, progress }: StageDetail, { out }: Terminal): string[] {

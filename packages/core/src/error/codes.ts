@@ -55,7 +55,7 @@ export const codes = {
   SCHEMA_DRIFT: never(1, 'The table is not what its table() declaration says. The message lists the columns that differ; "millrace introspect" writes the declaration anew.'),
   SCHEMA_CHANGED: never(1, 'A table of the stream was changed at the source in a way that the policy does not let through. The message says what changed and what to type.'),
   SECRET_MISSING: never(2, 'A secret that the pipeline names is in none of the places where the environment looks.'),
-  SHUTDOWN: { retry: 'lost', exit: 75, manual: 'The process that ran the stage was asked to end and gave the stage back. The run goes on with "millrace runs resume".' },
+  SHUTDOWN: { retry: 'lost', exit: 75, manual: 'The process that ran the stage was asked to end and gave the stage back. The next "millrace run" of the pipeline goes on with it.' },
   SLOT_BUSY: backoff(75, 'Another process reads the replication slot, or there is one of this name already. Tried again with backoff: a reader that died is noticed after wal_sender_timeout.'),
   SLOT_LIMIT: backoff(69, 'All replication slots of the server are in use. Drop those that nobody reads, for each keeps the log; or raise max_replication_slots.'),
   SLOT_WAITS: backoff(75, 'A new replication slot waits for every transaction that is open at the source, and one did not end in time. Tried again with backoff; the message names the processes.'),

@@ -12,8 +12,9 @@ import {
 /** Why a run does not go on at this moment. */
 export function whyRunWaits(run: RunRecord, abandoned: boolean): string | null {
   if (isEnded(run.state)) return null;
-  if (abandoned && followsChanges(run.plan)) return 'no process follows it; "millrace run" goes on where the targets are';
-  if (abandoned) return `no process works on it; "millrace runs resume ${run.id}" goes on with it`;
+  if (abandoned && followsChanges(run.plan))
+    return `no process follows it; "millrace run ${run.request.pipeline}" goes on where the targets are`;
+  if (abandoned) return `no process works on it; "millrace runs retry ${run.id}" goes on with it`;
   if (run.cancelRequestedAt !== null) return 'it is being cancelled: what runs is being stopped';
   return run.state.at === 'queued' ? (run.state.because ?? 'waits to be admitted') : null;
 }

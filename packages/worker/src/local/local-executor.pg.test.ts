@@ -234,7 +234,7 @@ describe('going on', () => {
     await until(started.id, 'loaded', 'running');
     await other[Symbol.asyncDispose]();
     const left = await executor.show(started.id);
-    expect(left).toMatchObject({ abandoned: true, waits: expect.stringContaining('runs resume') });
+    expect(left).toMatchObject({ abandoned: true, waits: expect.stringContaining('runs retry') });
     expect(left.run.stages.get('loaded')).toMatchObject({ attempts: 0, state: { at: 'ready' } });
     project.open('drained');
     const { run: same, continued } = await executor.start({ file });

@@ -14,7 +14,7 @@ export const cancelled = (run: string): StoredError =>
 export const shutdown: StoredError = storeError(
   new MillraceError('SHUTDOWN', {
     message: 'The process that ran the stage was asked to end.',
-    remedy: 'Go on with the run: millrace runs resume.',
+    remedy: 'The next "millrace run" of the pipeline goes on with it.',
   }),
 );
 
