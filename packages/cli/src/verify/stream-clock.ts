@@ -15,8 +15,8 @@ export interface StreamClock extends AsyncDisposable {
 /** Milliseconds between two looks at a sink, and without any movement of it after which nobody waits any longer. */
 const lookMs = 250;
 const patienceMs = 120_000;
-/** A quiet stream comes to where the log is by what we write into it: so many looks apart. */
-const nudgeEvery = 20;
+/** A quiet stream comes to where the log is by what we write into it: so many looks apart, for sinks note quiet progress once a second. */
+const nudgeEvery = 5;
 
 export async function streamClock(
   source: CaptureSource,
