@@ -1,4 +1,4 @@
-import { type ChangeGroup, changeKinds, type Position, type ReadChanges, type SchemaChange } from '@millrace/core/runtime';
+import { type ChangeGroup, changeKinds, MillraceError, type Position, type ReadChanges, type SchemaChange } from '@millrace/core/runtime';
 import type { Session } from '../client.ts';
 import { isoInstant } from '../replication/clock.ts';
 import { type Commit, type PgoutputHandler, type PgoutputParser, pgoutputParser } from '../replication/pgoutput.ts';
@@ -141,8 +141,9 @@ export class ChangeReader implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     this.#room();
-    this.#builder.fail(new Error('The stream was ended.'));
-    await this.#stream?.end();
+    this.#builder.fail(ended());
+    // In the middle of a transaction the server would send it to its end first.
+    await (this.#builder.isInTransaction || this.#streamed !== null ? this.#stream?.destroy() : this.#stream?.end());
     await this.#spools[Symbol.asyncDispose]();
   }
 
@@ -352,3 +353,9 @@ export class ChangeReader implements AsyncDisposable {
     this.#commit(end);
   }
 }
+
+const ended = (): MillraceError =>
+  new MillraceError('WIRE_CORRUPT', {
+    message: 'The stream was ended in the middle of a transaction.',
+    remedy: 'Nothing to do: what was taken of the transaction is thrown away, and it is read again.',
+  });

@@ -136,12 +136,18 @@ class PostgresChangeSource implements ChangeSource {
     const onStart = async (reader: ChangeReader): Promise<void> => {
       // From now on nobody else moves the slot. The server would begin where it was moved to, without a word.
       this.#checkPlace(after, await this.#existing(session), await endOfLog(session));
+      await this.#hurry(options);
       this.#reader = reader;
       if (this.#released > 0n) reader.release(this.#released);
     };
     const from = { position: after, lsn: placeOf(after).lsn };
     const parts = await this.#readParts(session, connection, slot.name, slot.name, from, Object.keys(tables));
     yield* readGroups({ ...parts, onStart }, options);
+  }
+
+  /** The place to come to may be that of a record that is not flushed yet, and nothing would flush it while nobody commits. */
+  async #hurry({ until }: ReadChanges): Promise<void> {
+    if (until !== undefined) await this.nudge();
   }
 
   release(position: Position): void {
@@ -152,9 +158,9 @@ class PostgresChangeSource implements ChangeSource {
 
   async nudge(): Promise<void> {
     if (this.#system.isStandby) return; // the primary's own traffic moves it
-    // Transactional, for its commit is flushed at once, and only what is flushed is sent.
+    // Only what is flushed is sent, and with it everything before.
     const session = await this.#session.get();
-    await session.query("select pg_logical_emit_message(true, 'millrace', '')");
+    await session.execute("begin; set local synchronous_commit = on; select pg_logical_emit_message(true, 'millrace', ''); commit");
   }
 
   async health(): Promise<StreamHealth> {
@@ -287,7 +293,8 @@ class PostgresChangeSource implements ChangeSource {
       const position = this.#toPosition(slot.consistentPoint);
       const after = { position, lsn: slot.consistentPoint };
       const read = async function* (this: PostgresChangeSource, changes: ReadChanges) {
-        yield* readGroups(await this.#readParts(await this.#session.get(), connection, slot.name, home, after, tables), changes);
+        const parts = await this.#readParts(await this.#session.get(), connection, slot.name, home, after, tables);
+        yield* readGroups({ ...parts, onStart: () => this.#hurry(changes) }, changes);
       }.bind(this);
       return new PostgresTableSnapshot({ position, connection, settings, context, exported, tables: pick(captured, tables), read });
     } catch (error) {
