@@ -67,6 +67,14 @@ test('the view follows the events of a run', () => {
   expect(stageNow('copied')).toMatchObject({ at: 'skipped', note: 'the run ended with files' });
 });
 
+test('a run that waits for another says so, once it knows', () => {
+  const fold = new RunFold(record);
+  expect(fold.apply(event({ type: 'run.queued', because: null }))).toBe(undefined);
+  expect(fold.apply(event({ type: 'run.queued', because: 'waits for run r0 of the same pipeline to end' }))).toBe(
+    'Run r1 waits for run r0 of the same pipeline to end.',
+  );
+});
+
 test('a run that is taken up begins with what was done before', () => {
   const before = {
     ...record,

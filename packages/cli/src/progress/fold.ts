@@ -43,8 +43,9 @@ export class RunFold {
       case 'run.reopened':
         for (const stage of event.stages) this.#change(stage, () => ({ ...fresh, at: 'waiting' }));
         return undefined;
-      case 'stage.ready':
       case 'run.queued':
+        return event.because === null ? undefined : `Run ${this.#run.id} ${event.because}.`;
+      case 'stage.ready':
       case 'run.started':
       case 'run.cancel-requested':
       case 'run.succeeded':
