@@ -34,10 +34,16 @@ export function map<Row, To extends Table, Out extends RowOf<To> | readonly RowO
  */
 export function map<Tables, const Maps extends MapsByTable<Tables>>(
   changes: Step<Tables, 'changes'>,
-  maps: Maps,
+  maps: Maps & RowsOfTheirTables<Maps, Tables>,
   options?: StepOptions,
 ): Step<
-  { readonly [Name in keyof Tables]: Maps[Name & keyof Maps] extends { readonly to: infer To } ? RowOf<To> : Tables[Name] },
+  {
+    readonly [Name in keyof Tables]: Name extends keyof Maps
+      ? Maps[Name] extends { readonly to: infer To }
+        ? RowOf<To>
+        : Tables[Name]
+      : Tables[Name];
+  },
   'changes'
 >;
 export function map(
@@ -54,6 +60,15 @@ export function map(
 /** What `map` does with each table of a stream. */
 export type MapsByTable<Tables> = {
   readonly [Name in keyof Tables]?: { readonly to: Table; readonly row: (row: Tables[Name]) => object | null };
+};
+
+/** Each function gives rows of its table, with no column too many or too few. */
+type RowsOfTheirTables<Maps, Tables> = {
+  readonly [Name in keyof Maps]: Name extends keyof Tables
+    ? Maps[Name] extends { readonly to: infer To extends Table; readonly row: (row: never) => infer Out }
+      ? { readonly row: (row: Tables[Name]) => [Out] extends [RowOf<To> | null] ? OnlyColumns<Out, To['declared']> : RowOf<To> | null }
+      : unknown
+    : never;
 };
 
 interface RowMap {

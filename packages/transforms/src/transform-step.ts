@@ -63,6 +63,15 @@ export function changesStep<Tables, Out extends 'changes', Options>(
   });
 }
 
+/** Refuses what is said of tables that the stream does not have, on their own token. */
+export type OnlyTables<Wanted, Tables> = { readonly [Name in Exclude<keyof Wanted, keyof Tables>]: never };
+/** And of columns that a table does not have. */
+export type OnlyColumnsOf<Wanted, Tables> = {
+  readonly [Name in keyof Wanted]: Name extends keyof Tables
+    ? { readonly [Column in Exclude<keyof Wanted[Name], keyof Tables[Name]>]: never }
+    : never;
+};
+
 export const isChanges = (step: Step): step is Step<unknown, 'changes'> => step.out === 'changes';
 
 export function rowsOfStep(input: Step): RowSchema {

@@ -10,7 +10,16 @@ import {
   type Vector,
   valuesVector,
 } from '@millrace/core/runtime';
-import { changesStep, columnNamed, eachBatch, invalid, isChanges, rowsOfStep, transformStep } from '../transform-step.ts';
+import {
+  changesStep,
+  columnNamed,
+  eachBatch,
+  invalid,
+  isChanges,
+  type OnlyColumnsOf,
+  rowsOfStep,
+  transformStep,
+} from '../transform-step.ts';
 import { maskText } from './mask-value.ts';
 
 /** A row with some of its columns masked: they are text. */
@@ -33,7 +42,7 @@ export function mask<Row, const Masks extends Readonly<Record<string, Mask>>>(
 /** In the changes of a capture, table by table: `mask(changes, { customers: { email: hash(…) } })`. Keys may be masked: equal ones stay equal. */
 export function mask<Tables, const Masks extends MasksByTable<Tables>>(
   changes: Step<Tables, 'changes'>,
-  masks: Masks,
+  masks: Masks & OnlyColumnsOf<Masks, Tables>,
   options?: StepOptions,
 ): Step<{ readonly [Name in keyof Tables]: Name extends keyof Masks ? Masked<Tables[Name], Masks[Name]> : Tables[Name] }, 'changes'>;
 export function mask(

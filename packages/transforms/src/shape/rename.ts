@@ -1,5 +1,14 @@
 import { outputColumns, type RelationalOp, type RowSchema, type Step, type StepOptions, type Transform } from '@millrace/core/runtime';
-import { changesStep, columnNamed, eachBatch, invalid, isChanges, rowsOfStep, transformStep } from '../transform-step.ts';
+import {
+  changesStep,
+  columnNamed,
+  eachBatch,
+  invalid,
+  isChanges,
+  type OnlyColumnsOf,
+  rowsOfStep,
+  transformStep,
+} from '../transform-step.ts';
 
 /** A row with some of its columns under other names. */
 export type Renamed<Row, Names> = {
@@ -18,7 +27,7 @@ export function rename<
   const Names extends { readonly [Name in keyof Tables]?: { readonly [Column in keyof Tables[Name]]?: string } },
 >(
   changes: Step<Tables, 'changes'>,
-  names: Names,
+  names: Names & OnlyColumnsOf<Names, Tables>,
   options?: StepOptions,
 ): Step<{ readonly [Name in keyof Tables]: Name extends keyof Names ? Renamed<Tables[Name], Names[Name]> : Tables[Name] }, 'changes'>;
 export function rename(
@@ -51,6 +60,7 @@ function renameTransform(input: RowSchema, names: Readonly<Record<string, string
     relational: op,
     output,
     start: eachBatch((schema) => {
+      for (const name of Object.keys(names)) columnNamed('rename', schema, name);
       const out = output(schema);
       return (batch) => ({ schema: out, rowCount: batch.rowCount, vectors: batch.vectors });
     }),

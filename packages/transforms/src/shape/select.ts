@@ -1,5 +1,5 @@
 import { outputColumns, type RelationalOp, type RowSchema, type Step, type StepOptions, type Transform } from '@millrace/core/runtime';
-import { changesStep, columnNamed, eachBatch, invalid, isChanges, rowsOfStep, transformStep } from '../transform-step.ts';
+import { changesStep, columnNamed, eachBatch, invalid, isChanges, type OnlyTables, rowsOfStep, transformStep } from '../transform-step.ts';
 
 /** Keeps these columns, in this order: `select(orders, ['id', 'total'])`. */
 export function select<Row, Name extends keyof Row & string>(
@@ -10,12 +10,14 @@ export function select<Row, Name extends keyof Row & string>(
 /** Of tables of a stream: `select(changes, { customers: ['id', 'country'] })`. The key must be among them. */
 export function select<Tables, const Columns extends { readonly [Name in keyof Tables]?: readonly (keyof Tables[Name] & string)[] }>(
   changes: Step<Tables, 'changes'>,
-  columns: Columns,
+  columns: Columns & OnlyTables<Columns, Tables>,
   options?: StepOptions,
 ): Step<
   {
-    readonly [Name in keyof Tables]: Columns[Name & keyof Columns] extends readonly (infer Column extends keyof Tables[Name])[]
-      ? Pick<Tables[Name], Column>
+    readonly [Name in keyof Tables]: Name extends keyof Columns
+      ? Columns[Name] extends readonly (infer Column extends keyof Tables[Name])[]
+        ? Pick<Tables[Name], Column>
+        : Tables[Name]
       : Tables[Name];
   },
   'changes'
