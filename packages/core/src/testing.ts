@@ -33,5 +33,6 @@ export { rowSinkConformance, type SinkFixture, type SinkRow, type SinkSuiteOptio
 export { rowSourceConformance, type SourceFixture } from './testing/row-source.ts';
 export { type LocalResult, type RunLocalOptions, runLocal } from './testing/run-local.ts';
 export { runStoreConformance } from './testing/run-store.ts';
+export { type StreamWorld, type StreamWorldOptions, streamWorld } from './testing/stream-world.ts';
 export type { Test } from './testing/suite.ts';
 export { Choices, seeded, workloadDatabase, workloadTables, workTransaction } from './testing/workload.ts';

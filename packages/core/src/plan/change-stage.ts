@@ -1,4 +1,5 @@
 import type { Step } from '../author/index.ts';
+import { ofColumn } from '../connector/index.ts';
 import { sameType } from '../schema/index.ts';
 import type { Graph } from './graph.ts';
 import { patience } from './patience.ts';
@@ -47,6 +48,14 @@ export function changeProblems(id: string, behind: readonly Step[], graph: Graph
   }
   for (const step of behind) {
     const name = graph.names.get(step) ?? '?';
+    const { after = [], retry, timeout } = step.options;
+    if (after.length > 0 || retry || timeout) {
+      problems.push({
+        step: name,
+        message: `"${name}" runs with "${id}", in one stage, and has no ${after.length > 0 ? '"after"' : retry ? '"retry"' : '"timeout"'} of its own.`,
+        remedy: 'Say it of capture(), which everything behind it follows.',
+      });
+    }
     if (step.work.kind === 'load-changes') {
       problems.push(...step.work.target.problems(step.input?.tables ?? {}).map((problem) => ({ step: name, ...problem })));
     }
@@ -61,7 +70,17 @@ function keyProblems(name: string, { work, input, tables }: Step): Problem[] {
   return Object.entries(work.transforms).flatMap(([table, transform]) => {
     const before = input?.tables?.[table];
     const after = tables?.[table];
-    if (!before?.key || !after) return [];
+    if (!before || !after) return [];
+    if (!before.key) {
+      if (transform.relational || after === before) return [];
+      return [
+        {
+          step: name,
+          message: `"${table}" has no key, so that nobody could tell which of the rows that "${name}" has made a delete is about.`,
+          remedy: 'Declare a key of the table, or leave out the function.',
+        },
+      ];
+    }
     if (!after.key)
       return [
         {
@@ -70,9 +89,19 @@ function keyProblems(name: string, { work, input, tables }: Step): Problem[] {
           remedy: `Keep the columns of the key${transform.relational ? '' : ', and declare them as the key of the table that comes out'}.`,
         },
       ];
-    if (transform.relational) return [];
+    const { relational } = transform;
+    if (relational) {
+      if (relational.op !== 'mask') return [];
+      const blurred = before.key.filter((column) => ['redact', 'truncate'].includes(ofColumn(relational.columns, column)?.mask ?? ''));
+      return blurred.map((column) => ({
+        step: name,
+        message: `"${name}" makes different keys of "${table}" the same ("${column}"), so that rows would take each other's place.`,
+        remedy: 'Mask a key with hash() or tokenize(): different values stay different.',
+      }));
+    }
+    const { key } = before;
     const unlike = after.key.filter((column) => {
-      const was = before.columns.find((candidate) => candidate.name === column);
+      const was = before.columns.find((candidate) => candidate.name === column && key.includes(column));
       const is = after.columns.find((candidate) => candidate.name === column);
       return !was || !is || !sameType(was.type, is.type);
     });
