@@ -107,7 +107,7 @@ export class MirrorCopy implements TableCopy {
           const work: WriteWork = { session, warehouse, settings, context, area, policy, tableOf };
           const copy = { files: read, schema: this.#schema ?? { columns: [] } };
           await writeCopy(work, table, key, copy, { files: later, steps: this.#rounds.steps });
-          await recordStream(session, attempt.owner, { identity, position: reached, copied: { table, position } });
+          await recordStream(session, attempt.owner, { identity, position: reached, now: context.now(), copied: { table, position } });
         },
         (state) => state.copied[table] === position,
       );

@@ -83,7 +83,7 @@ export class MirrorSink implements ChangeSink {
       const anew = this.#identity !== null && !sameStream(this.#identity, identity);
       await transact(
         attempt,
-        (session) => recordStream(session, attempt.owner, { identity, position, anew }),
+        (session) => recordStream(session, attempt.owner, { identity, position, anew, now: this.#context.now() }),
         (state) => state.identity !== null && sameStream(state.identity, identity) && state.position === position,
       );
       this.#identity = identity;
@@ -230,7 +230,7 @@ export class MirrorSink implements ChangeSink {
         const { settings, context } = attempt;
         const tableOf = (name: string) => this.#tableOf(name);
         await writeSteps({ session, warehouse, settings, context, area, policy: stream.policy, tableOf }, steps, files);
-        await recordStream(session, attempt.owner, { identity, position });
+        await recordStream(session, attempt.owner, { identity, position, now: context.now() });
       },
       (state) => state.position === position,
     );
