@@ -57,9 +57,13 @@ export class LargeGroup implements ChangeGroup {
     this.#wake();
   }
 
-  /** Whatever is still to come is thrown away. */
+  /** Whatever is still to come is thrown away; a reader who comes back hears that it broke off. */
   abandon(): void {
     this.#abandoned = true;
+    this.#failure ??= new MillraceError('WIRE_CORRUPT', {
+      message: 'A transaction was left before its changes were read.',
+      remedy: 'It is read again from its beginning.',
+    });
     for (const { bytes } of this.#waiting.splice(0)) this.#onTaken(bytes);
     this.#wake();
   }
@@ -79,8 +83,8 @@ export class LargeGroup implements ChangeGroup {
         if (next) {
           this.#onTaken(next.bytes);
           yield next.part;
-        } else if (this.#failure !== undefined) throw this.#failure;
-        else if (this.#position !== null || this.#abandoned) return;
+        } else if (this.#position !== null && !this.#abandoned) return;
+        else if (this.#failure !== undefined) throw this.#failure;
         else
           await new Promise<void>((resolve) => {
             this.#wake = resolve;

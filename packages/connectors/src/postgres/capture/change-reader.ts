@@ -38,7 +38,7 @@ export interface ReadParts {
 export async function* readGroups(parts: ReadParts, { signal, until }: ReadChanges): AsyncGenerator<ChangeGroup, void, undefined> {
   if (signal.aborted) return;
   const reader = new ChangeReader(parts);
-  const stop = () => reader.queue.end();
+  const stop = () => reader.stop();
   signal.addEventListener('abort', stop, { once: true });
   try {
     await reader.start();
@@ -124,6 +124,12 @@ export class ChangeReader implements AsyncDisposable {
     this.#stream.done.catch((error: unknown) => this.queue.fail(error));
   }
 
+  /** No group is handed on any more, and the one that is coming in parts breaks off. */
+  stop(): void {
+    this.queue.end();
+    this.#builder.fail(ended());
+  }
+
   release(lsn: bigint): void {
     this.#stream?.release(lsn);
   }
@@ -141,7 +147,7 @@ export class ChangeReader implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     this.#room();
-    this.#builder.fail(ended());
+    this.stop();
     // In the middle of a transaction the server would send it to its end first.
     await (this.#builder.isInTransaction || this.#streamed !== null ? this.#stream?.destroy() : this.#stream?.end());
     await this.#spools[Symbol.asyncDispose]();

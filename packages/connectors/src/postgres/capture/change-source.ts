@@ -169,7 +169,7 @@ class PostgresChangeSource implements ChangeSource {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#reader?.queue.end();
+    this.#reader?.stop();
     await this.#connection?.[Symbol.asyncDispose]();
     await this.#session[Symbol.asyncDispose]();
   }
