@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { engineFailpoints } from '@millrace/core/runtime';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { type TestDatabase, testDatabase } from '../../../test/postgres.ts';
 import { type CommandResult, millrace, startMillrace } from './command.ts';
@@ -178,6 +179,21 @@ test('of two that start at once one follows the stream, and the other says so', 
   await winner.said('"phase":"streaming"');
   await kill(winner);
   expect(await statusOf()).toMatchObject({ state: { at: 'stopped', how: 'interrupted' } });
+});
+
+test('a machine that dies at every instant of a stream costs time, and neither loses nor doubles anything', async () => {
+  const points = engineFailpoints.filter((point) => point.startsWith('engine.stream.'));
+  for (const point of [...points, 'worker.outcome.known']) {
+    const dying = millrace(['run', 'shop-mirror', '--until', 'caught-up'], {
+      ...options(),
+      env: { ...options().env, MILLRACE_FAILPOINT: point },
+    });
+    await shop.sql("insert into public.items select 5000 + count(*), 1, 'while it died' from public.items");
+    expect({ point, signal: (await dying).signal }).toEqual({ point, signal: 'SIGKILL' });
+    await shop.sql('update public.orders set total = total + 1 where id <= 20');
+  }
+  expect(await run('run', 'shop-mirror', '--until', 'caught-up')).toMatchObject({ code: 0 });
+  expect(await mirror()).toEqual(await source());
 });
 
 test('a slot that is gone is told, with the command that helps', async () => {

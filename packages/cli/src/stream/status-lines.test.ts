@@ -70,6 +70,6 @@ test('an error comes with its remedy, and what the source says of its slot with 
   const letters = { ...stream, sinks: stream.sinks.map((sink) => ({ ...sink, deadLetters: 1 })) };
   const lines = statusLines(status({ at: 'failed', since, error }, { health, warnings, stream: letters }), now, pc.createColors(false));
   expect(lines.slice(1, 4)).toEqual(['  error somebody reads it', '     do wait', '   code SLOT_BUSY · docs/errors.md#slot_busy']);
-  expect(lines.slice(-2)).toEqual(['slot shop (extended) keeps 6.00 GB of 10.0 GB (60 %)', `warning ${warnings[0]}`]);
+  expect(lines.slice(-2)).toEqual(['the source keeps 6.00 GB of 10.0 GB (60 %); slot shop (extended)', `warning ${warnings[0]}`]);
   expect(lines.filter((line) => line.includes('dead letters'))).toHaveLength(1);
 });

@@ -19,7 +19,7 @@ export function streamLines(stream: StreamProgress, colours: Colours, { tables =
 
 /** The same in one line, for a log. */
 export function streamSummary(stream: StreamProgress): string {
-  return [tablesText(stream.tables), paceText(stream), ...(stream.health ? [keptText(stream.health)] : [])].join(', ');
+  return [tablesText(stream.tables), paceText(stream), ...(stream.health ? [`the source ${keptText(stream.health)}`] : [])].join(', ');
 }
 
 type Tables = StreamProgress['tables'];
@@ -87,10 +87,10 @@ export function paceText({ changes, changesPerSecond, lagMs, health }: StreamPro
   ].join(', ');
 }
 
-/** `slot millrace_shop (reserved) keeps 34.5 MB of 10.0 GB (0 %), grows 1.20 MB/s, full in 2 h 20 min; 12.0 MB spooled` */
+/** `the source keeps 34.5 MB of 10.0 GB (0 %), log grows 1.20 MB/s, full in 2 h 20 min if nothing is released; slot millrace_shop (reserved)` */
 export function slotText(health: StreamHealth): string {
-  const spooled = health.spooledBytes > 0 ? `; ${bytes(health.spooledBytes)} spooled` : '';
-  return `slot ${health.slot} (${health.state}) ${keptText(health)}${spooled}`;
+  const spooled = health.spooledBytes > 0 ? `; ${bytes(health.spooledBytes)} spooled here` : '';
+  return `the source ${keptText(health)}${spooled}; slot ${health.slot} (${health.state})`;
 }
 
 function keptText({ retainedBytes, budgetBytes, growthPerSecond }: StreamHealth): string {

@@ -32,7 +32,7 @@ function mirrored(count: number) {
     const rows = new Map<string, MemoryRow>();
     for (const { id, total } of shop.rows('orders') as { id: number; total: number }[])
       rows.set(String(id), { order_id: id, total: lost.has(id) ? -1 : total, email: '[redacted]' });
-    mirror.durable.tables.set('orders', { schema: check.shape, rows });
+    mirror.durable.tables.set('orders', { schema: { columns: check.shape.columns }, rows });
   };
   const change = (id: number): void =>
     void shop.commit({ do: 'update', table: 'orders', key: { id }, set: { total: Math.floor(Math.random() * 1e9) } });
