@@ -32,8 +32,8 @@ export async function makeHome(session: Session): Promise<boolean> {
     `select to_regclass('_millrace.captured_table') is not null as there, pg_is_in_recovery() as standby,
        case when to_regclass('_millrace.captured_table') is not null then has_table_privilege('_millrace.captured_table', 'insert') end as writable`,
   );
-  if (row?.['there'] === 't') return row['writable'] === 't';
   if (row?.['standby'] === 't') return false;
+  if (row?.['there'] === 't') return row['writable'] === 't';
   try {
     for (const statement of homeStatements) await session.execute(statement);
     return true;

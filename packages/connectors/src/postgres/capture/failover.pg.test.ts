@@ -5,7 +5,9 @@ import { expect, test } from 'vitest';
 import { logicalServer } from '../../../../../test/logical-server.ts';
 import { begin, readToEnd, seeGroup, stream } from '../../../test/changes.ts';
 import { testContext } from '../../../test/load.ts';
+import { readPlan, wholeTable } from '../../../test/read.ts';
 import { postgres } from '../index.ts';
+import type { PostgresCaptureOptions } from './options.ts';
 
 const items = table('items', { id: int4() }, { key: ['id'] });
 
@@ -106,3 +108,50 @@ test('a standby that is promoted without the slot has no stream', async () => {
     .open(testContext(), stream);
   expect(await again.stream()).toBeNull();
 });
+
+test('a standby can be captured, with a publication that its primary made', async () => {
+  await using primary = await logicalServer({ version: 18 });
+  const database = await primary.database();
+  await database.sql('create table items (id int4 primary key); insert into items values (1); create publication ours for table items');
+  await database.sql(`select pg_create_physical_replication_slot('standby')`);
+  await using standby = await logicalServer({
+    version: 18,
+    from: await primary.backup(),
+    standby: true,
+    settings: {
+      primary_conninfo: `host=127.0.0.1 port=${primary.port} user=postgres password=millrace`,
+      primary_slot_name: 'standby',
+      hot_standby_feedback: 'on',
+    },
+  });
+  const url = standby.url.replace(/\/postgres$/, `/${database.name}`);
+  expect(await problemsOf(url, {})).toEqual([expect.stringContaining('no publication can be made at a standby'), expect.anything()]);
+  expect(await problemsOf(url, { publication: 'ours' })).toEqual([]);
+  const captured = postgres({ url }).capture({ items }, { publication: 'ours' });
+  await using source = await captured.open(testContext(), stream);
+  // A slot at a standby waits for the primary to write which transactions run.
+  const writes = setInterval(() => void database.sql('select pg_log_standby_snapshot()').catch(() => {}), 200);
+  try {
+    const { snapshot } = await source.create();
+    await using rows = await snapshot.table('items');
+    expect((await readPlan(rows, await rows.plan(wholeTable))).rows).toEqual([{ id: 1 }]);
+    await snapshot[Symbol.asyncDispose]();
+    await database.sql('insert into items values (2)');
+    const stop = new AbortController();
+    const ids: unknown[] = [];
+    for await (const group of source.read(snapshot.position, { signal: stop.signal })) {
+      for (const change of (await seeGroup(group)).changes) ids.push('row' in change ? change.row['id'] : null);
+      source.release(group.position());
+      if (ids.length > 0) stop.abort();
+    }
+    expect(ids).toEqual([2]);
+    expect(await source.health()).toMatchObject({ state: 'reserved', warnings: [] });
+  } finally {
+    clearInterval(writes);
+  }
+});
+
+async function problemsOf(url: string, options: PostgresCaptureOptions): Promise<string[]> {
+  const findings = await postgres({ url }).capture({ items }, options).examine(testContext(), stream);
+  return findings.filter(({ level }) => level === 'problem').map(({ message }) => message);
+}
