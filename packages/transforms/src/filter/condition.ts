@@ -6,11 +6,13 @@ import {
   type Condition,
   comparer,
   conform,
+  inColumn,
   isMillraceError,
   type RowSchema,
   type Scalar,
   textCodec,
   typeName,
+  type Vector,
 } from '@millrace/core/runtime';
 import { columnNamed, invalid } from '../transform-step.ts';
 
@@ -98,15 +100,23 @@ export type RowTest = (row: number) => boolean;
 export function rowTest(input: RowSchema, conditions: readonly Condition[]): (batch: ColumnBatch) => RowTest {
   const tests = conditions.map((condition) => {
     const place = columnNamed('filter', input, condition.column);
-    return { place, test: conditionTest(input.columns[place]!.type, condition) };
+    return { place, name: condition.column, test: conditionTest(input.columns[place]!.type, condition) };
   });
   return (batch) => {
-    const columns = tests.map(({ place, test }) => ({ vector: batch.vectors[place]!, test }));
+    const columns = tests.map(({ place, name, test }) => ({ name, vector: batch.vectors[place]!, test }));
     return (row) => {
-      for (const { vector, test } of columns) if (!test(vector.get(row))) return false;
+      for (const { name, vector, test } of columns) if (!test(valueOf(vector, row, name))) return false;
       return true;
     };
   };
+}
+
+function valueOf(vector: Vector, row: number, name: string): unknown {
+  try {
+    return vector.get(row);
+  } catch (error) {
+    throw inColumn(name, error);
+  }
 }
 
 function conditionTest(type: ColumnType, condition: Condition): (value: unknown) => boolean {
@@ -114,7 +124,8 @@ function conditionTest(type: ColumnType, condition: Condition): (value: unknown)
     const wanted = condition.is === 'null';
     return (value) => (value === null) === wanted;
   }
-  const compare = comparer(type)!;
+  const compare = comparer(type);
+  if (!compare) throw invalid(`filter: "${condition.column}" is ${typeName(type)}, which has no order.`, 'Filter by a function.');
   const parsed = (value: Scalar): unknown => {
     const fitting = conform(unbounded(type))(value);
     // int2 and int4 are numbers in rows; what a condition names may be larger.
