@@ -105,13 +105,13 @@ export function rowTest(input: RowSchema, conditions: readonly Condition[]): (ba
   return (batch) => {
     const columns = tests.map(({ place, name, test }) => ({ name, vector: batch.vectors[place]!, test }));
     return (row) => {
-      for (const { name, vector, test } of columns) if (!test(valueOf(vector, row, name))) return false;
+      for (const { name, vector, test } of columns) if (!test(knownValue(vector, row, name))) return false;
       return true;
     };
   };
 }
 
-function valueOf(vector: Vector, row: number, name: string): unknown {
+function knownValue(vector: Vector, row: number, name: string): unknown {
   try {
     return vector.get(row);
   } catch (error) {
