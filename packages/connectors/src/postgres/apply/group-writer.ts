@@ -106,6 +106,12 @@ export class GroupWriter {
 
   async #writeSegment(segment: Segment, transactions: readonly SourceTransaction[], carefully: boolean, continued: boolean): Promise<void> {
     const { session, targets, stream, letters } = this.#writing;
+    const stranger = [...segment.changes.keys()].find((table) => !targets.has(table));
+    if (stranger !== undefined)
+      throw new MillraceError('INTERNAL', {
+        message: `Changes came for "${stranger}", which is no table of the stream.`,
+        remedy: 'Please report it.',
+      });
     const tables: TableParts[] = [];
     for (const target of referredFirst([...targets.values()])) {
       const parts = segment.changes.get(target.table);

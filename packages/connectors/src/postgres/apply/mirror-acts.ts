@@ -37,6 +37,9 @@ export function mirrorActs(change: OneChange): Act[] {
     case changeKinds.delete:
       return [deleteByKey(change)];
     default:
+      // An identity that is always generated can be inserted and not be updated.
+      if (change.target.key.some((name) => change.target.columns.get(name)!.identityAlways) && movesKey(change))
+        return [reinserted(change)];
       return [update(change)];
   }
 }
@@ -98,6 +101,40 @@ export function update(change: OneChange, also: readonly string[] = []): Act {
   }
   const where = parameters.same(keyOf(change));
   return { text: `UPDATE ${target.quoted} AS t SET ${assignments.join(', ')} WHERE ${where}`, values: parameters.values, otherwise };
+}
+
+/** The row under its new key in the place of the one under the old key. */
+function reinserted(change: OneChange): Act {
+  const { target } = change;
+  const after = valuesAfter(change);
+  const parameters = new Parameters();
+  const given = after.map((value) => parameters.add(value));
+  const others = unchangedColumns(change);
+  const text = `WITH old AS (DELETE FROM ${target.quoted} AS t WHERE ${parameters.same(keyOf(change))} RETURNING *)
+    INSERT INTO ${target.quoted} (${[names(after), ...others].join(', ')}) OVERRIDING SYSTEM VALUE
+    SELECT ${[...given, ...others.map((name) => `old.${name}`)].join(', ')} FROM old`;
+  return { text, values: parameters.values, otherwise: isWhole(change, after) ? upsert(change) : 'refuse' };
+}
+
+function unchangedColumns(change: OneChange): string[] {
+  const came = new Set(valuesAfter(change).map(({ column }) => column));
+  return change.columns.flatMap((column) => (column && !came.has(column) ? [column.quoted] : []));
+}
+
+/** The row under its new key, with what did not come taken from the row under the old one, which stays. */
+export function movedRow(change: OneChange, also: readonly string[]): Act {
+  const { target, columns } = change;
+  const after = valuesAfter(change);
+  const parameters = new Parameters();
+  const given = after.map((value) => parameters.add(value));
+  const others = unchangedColumns(change);
+  const set = columns.flatMap((column) => (column && !target.key.includes(column.name) && !column.identityAlways ? [column.quoted] : []));
+  const assignments = [...set.map((name) => `${name} = excluded.${name}`), ...also];
+  const key = target.key.map((name) => target.columns.get(name)!.quoted).join(', ');
+  const text = `INSERT INTO ${target.quoted} AS n (${[names(after), ...others].join(', ')}) OVERRIDING SYSTEM VALUE
+    SELECT ${[...given, ...others.map((name) => `t.${name}`)].join(', ')} FROM ${target.quoted} AS t WHERE ${parameters.same(keyOf(change))}
+    ON CONFLICT (${key}) DO UPDATE SET ${assignments.join(', ')}`;
+  return { text, values: parameters.values, otherwise: 'refuse' };
 }
 
 /** Rows without a key are told apart by all they hold; of several that are equal one is meant. */

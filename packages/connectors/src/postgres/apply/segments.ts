@@ -6,8 +6,11 @@ export interface Segment {
   readonly changes: ReadonlyMap<string, readonly TableChanges[]>;
 }
 
-/** Compacting more at once saves little; holding more costs memory. */
-const most = { rows: 64 * 1024, bytes: 24 * 1024 * 1024 } as const;
+/**
+ * Holding more costs memory. Fewer would make a giant transaction one of many subtransactions, and beyond 64 of them the server's snapshots
+ * grow slow for everybody.
+ */
+const most = { rows: 200_000, bytes: 24 * 1024 * 1024 } as const;
 
 export async function* segmentsOf(
   parts: AsyncIterable<ChangePart> | Iterable<ChangePart>,

@@ -3,7 +3,7 @@ import type { Session } from '../client.ts';
 import { quoteIdentifier } from '../identifier.ts';
 import { arrayForm, arrayParameter, perTransaction } from './array-parameter.ts';
 import { type Compacted, compact } from './compact.ts';
-import { type Act, isWhole, names, Parameters, update, upsert } from './mirror-acts.ts';
+import { type Act, isWhole, movedRow, Parameters, update, upsert } from './mirror-acts.ts';
 import { insertSql, rowsOf, sameKey, updateSql } from './mirror-sql.ts';
 import { keyOf, movesKey, type OneChange, valuesAfter } from './one-change.ts';
 import { chunksOf, type Piece, rowCount } from './pieces.ts';
@@ -90,7 +90,7 @@ export function softDeleteActs(change: OneChange): Act[] {
   if (part.kinds[row] === changeKinds.insert) return [upsert(change, [alive])];
   if (part.kinds[row] === changeKinds.delete) return [endByKey(change)];
   if (!movesKey(change)) return [update(change, [alive])];
-  return [isWhole(change, valuesAfter(change)) ? upsert(change, [alive]) : moved(change), endByKey(change)];
+  return [isWhole(change, valuesAfter(change)) ? upsert(change, [alive]) : movedRow(change, [alive]), endByKey(change)];
 }
 
 function endByKey(change: OneChange): Act {
@@ -101,23 +101,6 @@ function endByKey(change: OneChange): Act {
     text: `UPDATE ${change.target.quoted} AS t SET ${end} = ${time}::timestamptz WHERE ${where} AND t.${end} IS NULL`,
     values: parameters.values,
   };
-}
-
-/** The row under its new key, with what did not come taken from the row under the old one. */
-function moved(change: OneChange): Act {
-  const { target, columns } = change;
-  const after = valuesAfter(change);
-  const parameters = new Parameters();
-  const given = after.map((value) => parameters.add(value));
-  const others = columns
-    .filter((column) => column !== null && !after.some((value) => value.column === column))
-    .map((column) => column!.quoted);
-  const set = columns.flatMap((column) => (column && !target.key.includes(column.name) && !column.identityAlways ? [column.quoted] : []));
-  const key = target.key.map((name) => target.columns.get(name)!.quoted).join(', ');
-  const text = `INSERT INTO ${target.quoted} AS n (${[names(after), ...others].join(', ')}) OVERRIDING SYSTEM VALUE
-    SELECT ${[...given, ...others.map((name) => `t.${name}`)].join(', ')} FROM ${target.quoted} AS t WHERE ${parameters.same(keyOf(change))}
-    ON CONFLICT (${key}) DO UPDATE SET ${[...set.map((name) => `${name} = excluded.${name}`), alive].join(', ')}`;
-  return { text, values: parameters.values, otherwise: 'refuse' };
 }
 
 export async function truncateSoftly(session: Session, targets: readonly TargetTable[], transaction: SourceTransaction): Promise<void> {

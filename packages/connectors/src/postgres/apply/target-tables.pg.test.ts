@@ -98,13 +98,15 @@ test('generated columns are left to the database, identities are written, wider 
       { op: 'update', table: 'g', row: row(1, 7, 'y') },
       { op: 'update', table: 'g', row: row(3, 6), old: { id: 2n } },
       { op: 'update', table: 'g', row: { ...row(100, 8), label: null }, unchanged: ['label'] },
+      { op: 'update', table: 'g', row: { ...row(5, 9), label: null }, old: { id: 101n }, unchanged: ['label'] },
     ];
     await sink.apply(form(groupOf({ g }, [{ at: 30, changes }])));
     expect(
-      await db.sql('select id::int, serial, price::int, twice::int, label from shop.g where id in (1, 2, 3, 100) order by id'),
+      await db.sql('select id::int, serial, price::int, twice::int, label from shop.g where id in (1, 2, 3, 5, 100, 101) order by id'),
     ).toEqual([
       { id: 1, serial: 2, price: 7, twice: 14, label: 'y' },
       { id: 3, serial: 6, price: 6, twice: 12, label: 'x' },
+      { id: 5, serial: 10, price: 9, twice: 18, label: 'x' },
       { id: 100, serial: 200, price: 8, twice: 16, label: 'x' },
     ]);
     await db.sql('alter table shop.g alter label type varchar(3)');
