@@ -25,7 +25,7 @@ import { assertAllowed } from './schema-statements.ts';
 import { keyOf, type MirrorSettings, targetName, targetTable } from './settings.ts';
 import { stagedRows, stampText } from './staged-rows.ts';
 import { type StagedFile, StagingArea } from './staging-area.ts';
-import { openStreamLedger, readStream, recordStream } from './stream-ledger.ts';
+import { forgetTables, openStreamLedger, readStream, recordStream } from './stream-ledger.ts';
 import { type Attempt, mirrorSession, transact } from './transact.ts';
 import { writeSteps } from './write-steps.ts';
 
@@ -148,7 +148,10 @@ export class MirrorSink implements ChangeSink {
     await openStreamLedger(session, warehouse);
     await warehouse.ledger.take(session, attempt.fence);
     passing('redshift.apply.taken-over');
-    const state = await readStream(session, stream.owner);
+    const { copied, ...stored } = await readStream(session, stream.owner);
+    const left = Object.keys(copied).filter((table) => !Object.hasOwn(stream.tables, table));
+    await forgetTables(session, stream.owner, left);
+    const state = { ...stored, copied: Object.fromEntries(Object.entries(copied).filter(([table]) => !left.includes(table))) };
     for (const [table, rows] of Object.entries(stream.tables)) {
       const name = targetName(this.#settings, table, rows);
       const mirrored: MirrorTable = { name, text: quoteTable(name), quoted: quoteTable(name) };

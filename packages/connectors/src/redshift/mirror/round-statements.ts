@@ -33,6 +33,8 @@ const [number, act, known, at] = [staged.number, staged.act, staged.known, stage
 ];
 const last = quote('__millrace_last');
 const kept = quote('__millrace_put');
+const gone = quote('__millrace_gone');
+const anew = quote('__millrace_anew');
 const end = quote(deletedAt);
 const list = (columns: readonly string[], of = ''): string => columns.map((name) => `${of}${quote(name)}`).join(', ');
 const lacks = (place: number): string => quote(`__millrace_lacks_${place}`);
@@ -48,55 +50,88 @@ const sameKey = (key: readonly string[], left: string, right: string): string =>
  * Redshift. Rows are brought into the table by INSERT alone, which refuses what does not fit where a cast would cut it.
  */
 export function changeStatements(round: Round, id: number, writing: Writing): RoundStatements {
-  const { table, landed, columns, stagedColumns, key, mode } = writing;
-  const [keys, fresh] = [quote(`__millrace_keys_${id}`), quote(`__millrace_fresh_${id}`)];
+  const { table, landed, columns, key, mode } = writing;
+  const keys = quote(`__millrace_keys_${id}`);
   const soft = mode === 'soft-delete';
   const unknown = columns.filter((name) => round.unknown.has(name));
-  const place = (name: string): number => stagedColumns.indexOf(name) + 1;
-  const lastKnown = unknown.map(
-    (name) =>
-      `max(CASE WHEN s.${act} = 'p' AND (s.${known} IS NULL OR SUBSTRING(s.${known}, ${place(name)}, 1) = '1') THEN s.${number} END) AS ${knownAt(place(name))}`,
-  );
-  const counts = [`max(s.${number}) AS ${last}`, `max(CASE WHEN s.${act} = 'p' THEN s.${number} END) AS ${kept}`, ...lastKnown];
-  const compacted = `CREATE TEMP TABLE ${keys} AS SELECT ${list(key, 's.')}, ${counts.join(', ')} FROM ${landed} AS s WHERE ${within(round, 's')} AND s.${act} IN ('p', 'd') GROUP BY ${list(key, 's.')}`;
-
-  const into = [...columns.map((name) => quote(name)), ...(soft ? [end] : [])];
-  const ended = soft ? [`CASE WHEN k.${kept} = k.${last} THEN NULL ELSE d.${at} END`] : [];
-  const from = `${keys} AS k JOIN ${landed} AS s ON s.${number} = k.${kept}${soft ? ` JOIN ${landed} AS d ON d.${number} = k.${last}` : ''}`;
-  const where = soft ? '' : ` WHERE k.${kept} = k.${last}`;
+  const compacted = `CREATE TEMP TABLE ${keys} AS SELECT ${list(key, 's.')}, max(s.${number}) AS ${last}, max(CASE WHEN s.${act} = 'p' THEN s.${number} END) AS ${kept} FROM ${landed} AS s WHERE ${within(round, 's')} AND s.${act} IN ('p', 'd') GROUP BY ${list(key, 's.')}`;
   const written = soft
     ? [
         `UPDATE ${table} SET ${end} = d.${at} FROM ${keys} AS k, ${landed} AS d WHERE d.${number} = k.${last} AND k.${kept} IS NULL AND ${table}.${end} IS NULL AND ${sameKey(key, table, 'k')}`,
         `DELETE FROM ${table} USING ${keys} AS k WHERE k.${kept} IS NOT NULL AND ${sameKey(key, table, 'k')}`,
       ]
     : [`DELETE FROM ${table} USING ${keys} AS k WHERE ${sameKey(key, table, 'k')}`];
-
-  if (unknown.length === 0) {
-    const values = [list(columns, 's.'), ...ended].join(', ');
-    return {
-      before: [compacted, `ANALYZE ${keys}`],
-      missing: null,
-      after: [...written, `INSERT INTO ${table} (${into.join(', ')}) SELECT ${values} FROM ${from}${where}`],
-      temporary: [keys],
-    };
-  }
-  const values = columns.map((name) => (unknown.includes(name) ? `u${place(name)}.${quote(name)}` : `s.${quote(name)}`));
-  const flags = unknown.map((name) => `k.${knownAt(place(name))} IS NULL`);
-  const earlier = unknown.map((name) => ` LEFT JOIN ${landed} AS u${place(name)} ON u${place(name)}.${number} = k.${knownAt(place(name))}`);
-  const columnsOfFresh = [...into, ...unknown.map((name) => lacks(place(name)))].join(', ');
+  if (unknown.length > 0) return completed(round, id, writing, unknown, { keys, before: [compacted, `ANALYZE ${keys}`], written });
+  const { into, ended, from, where } = putRows(writing, keys);
+  const values = [list(columns, 's.'), ...ended].join(', ');
   return {
-    before: [
-      compacted,
-      `ANALYZE ${keys}`,
-      `CREATE TEMP TABLE ${fresh} AS SELECT ${[...into, ...unknown.map((name) => `false AS ${lacks(place(name))}`)].join(', ')} FROM ${table} WHERE false`,
-      `INSERT INTO ${fresh} (${columnsOfFresh}) SELECT ${[...values, ...ended, ...flags].join(', ')} FROM ${from}${earlier.join('')}${where}`,
-      taken(fresh, table, unknown, place, sameKey(key, 't', fresh)),
-    ],
-    missing: missing(fresh, table, unknown, place, sameKey(key, 't', 'f')),
-    after: [...written, `INSERT INTO ${table} (${into.join(', ')}) SELECT ${into.join(', ')} FROM ${fresh}`],
-    temporary: [keys, fresh],
+    before: [compacted, `ANALYZE ${keys}`],
+    missing: null,
+    after: [...written, `INSERT INTO ${table} (${into.join(', ')}) SELECT ${values} FROM ${from}${where}`],
+    temporary: [keys],
   };
 }
+
+/** The last row that was put for each key, where it stays, or is to be kept as a deleted one. */
+function putRows({ landed, columns, mode }: Writing, keys: string) {
+  const soft = mode === 'soft-delete';
+  return {
+    into: [...columns.map((name) => quote(name)), ...(soft ? [end] : [])],
+    ended: soft ? [`CASE WHEN k.${kept} = k.${last} THEN NULL ELSE d.${at} END`] : [],
+    from: `${keys} AS k JOIN ${landed} AS s ON s.${number} = k.${kept}${soft ? ` JOIN ${landed} AS d ON d.${number} = k.${last}` : ''}`,
+    where: soft ? '' : ` WHERE k.${kept} = k.${last}`,
+  };
+}
+
+interface Compacted {
+  readonly keys: string;
+  readonly before: readonly string[];
+  readonly written: readonly string[];
+}
+
+/**
+ * Where the last row does not say all values, each comes from the last one before it that says it, or from the row in the table; but none
+ * from a row that was deleted in between.
+ */
+function completed(
+  round: Round,
+  id: number,
+  writing: Writing,
+  unknown: readonly string[],
+  { keys, before, written }: Compacted,
+): RoundStatements {
+  const { table, landed, columns, stagedColumns, key, mode } = writing;
+  const [sources, fresh] = [quote(`__millrace_sources_${id}`), quote(`__millrace_fresh_${id}`)];
+  const place = (name: string): number => stagedColumns.indexOf(name) + 1;
+  const lastKnown = unknown.map(
+    (name) =>
+      `max(CASE WHEN s.${act} = 'p' AND (s.${known} IS NULL OR SUBSTRING(s.${known}, ${place(name)}, 1) = '1') THEN s.${number} END) AS ${knownAt(place(name))}`,
+  );
+  const grouped = [list(key, 'k.'), `k.${last}`, `k.${kept}`].join(', ');
+  const isKnown = (name: string) => `k.${knownAt(place(name))} > coalesce(k.${gone}, -1)`;
+  const { into, ended, from, where } = putRows(writing, sources);
+  const values = columns.map((name) => (unknown.includes(name) ? `u${place(name)}.${quote(name)}` : `s.${quote(name)}`));
+  const flags = unknown.map((name) => `CASE WHEN ${isKnown(name)} THEN false ELSE true END`);
+  const earlier = unknown.map(
+    (name) => ` LEFT JOIN ${landed} AS u${place(name)} ON u${place(name)}.${number} = k.${knownAt(place(name))} AND ${isKnown(name)}`,
+  );
+  const columnsOfFresh = [...into, ...unknown.map((name) => lacks(place(name))), anew].join(', ');
+  return {
+    before: [
+      ...before,
+      `CREATE TEMP TABLE ${sources} AS SELECT ${grouped}, max(CASE WHEN s.${act} = 'd' AND s.${number} < k.${kept} THEN s.${number} END) AS ${gone}, ${lastKnown.join(', ')} FROM ${keys} AS k JOIN ${landed} AS s ON ${sameKey(key, 'k', 's')} WHERE ${within(round, 's')} GROUP BY ${grouped}`,
+      `CREATE TEMP TABLE ${fresh} AS SELECT ${[...into, ...unknown.map((name) => `false AS ${lacks(place(name))}`), `false AS ${anew}`].join(', ')} FROM ${table} WHERE false`,
+      `INSERT INTO ${fresh} (${columnsOfFresh}) SELECT ${[...values, ...ended, ...flags, `k.${gone} IS NOT NULL`].join(', ')} FROM ${from}${earlier.join('')}${where}`,
+      taken(fresh, table, unknown, place, `NOT ${fresh}.${anew} AND ${sameKey(key, 't', fresh)}${there(mode)}`),
+    ],
+    missing: missing(fresh, table, unknown, place, `NOT f.${anew} AND ${sameKey(key, 't', 'f')}${there(mode)}`),
+    after: [...written, `INSERT INTO ${table} (${into.join(', ')}) SELECT ${into.join(', ')} FROM ${fresh}`],
+    temporary: [keys, sources, fresh],
+  };
+}
+
+/** A deleted row that is kept is not there any more. */
+const there = (mode: MirrorMode): string => (mode === 'soft-delete' ? ` AND t.${end} IS NULL` : '');
 
 /** Rows that get another key take what is not known along from where they were. All at once: rows may change places. */
 export function moveStatements(round: Round, id: number, writing: Writing): RoundStatements {
@@ -123,9 +158,9 @@ export function moveStatements(round: Round, id: number, writing: Writing): Roun
     before: [
       `CREATE TEMP TABLE ${moved} AS SELECT ${shape.join(', ')} FROM ${table} WHERE false`,
       `INSERT INTO ${moved} (${into}) SELECT ${values} FROM ${landed} AS t JOIN ${landed} AS f ON f.${number} = t.${number} - 1 WHERE t.${act} = 't' AND ${within(round, 't')}`,
-      taken(moved, table, unknown, place, before('t', moved)),
+      taken(moved, table, unknown, place, `${before('t', moved)}${there(mode)}`),
     ],
-    missing: missing(moved, table, unknown, place, before('t', 'f')),
+    missing: missing(moved, table, unknown, place, `${before('t', 'f')}${there(mode)}`),
     after: [
       mode === 'soft-delete'
         ? `UPDATE ${table} SET ${end} = m.${at} FROM ${moved} AS m WHERE ${before(table, 'm')}`

@@ -44,6 +44,12 @@ export async function readStream(session: Session, owner: LoadOwner): Promise<Si
   };
 }
 
+/** Tables that are no part of the stream any more are not followed, and so not copied. */
+export async function forgetTables(session: Session, owner: LoadOwner, names: readonly string[]): Promise<void> {
+  for (const name of names)
+    await session.execute(`DELETE FROM _millrace.warehouse_table WHERE ${mine} AND name = $3`, [...values(owner), name]);
+}
+
 export interface StreamMove {
   readonly identity: StreamIdentity;
   readonly position: Position;

@@ -28,7 +28,7 @@ const nothing: StreamEntry = { epoch: 0, identity: null, position: null, copied:
 
 export interface StreamLogOptions {
   readonly storage: Storage;
-  readonly stream: Pick<SinkStream, 'owner' | 'pipelineRun'>;
+  readonly stream: Pick<SinkStream, 'owner' | 'pipelineRun' | 'tables'>;
   readonly fence: Fence;
   readonly format: Pick<FileFormat, 'format' | 'codec'>;
   readonly now: () => Date;
@@ -51,7 +51,11 @@ export class StreamLog {
     const { storage, fence } = options;
     await takeFence(storage, fence);
     const log = new StreamLog(options, await latestManifest(storage));
-    await log.#write(() => ({ entry: log.#entry }));
+    // Tables that are no part of the stream any more are not followed, and so not copied.
+    const isFollowed = ([table]: [string, unknown]) => Object.hasOwn(options.stream.tables, table);
+    await log.#write(() => ({
+      entry: { ...log.#entry, copied: Object.fromEntries(Object.entries(log.#entry.copied).filter(isFollowed)) },
+    }));
     passing('s3.log.taken-over');
     await dropFence(storage, fence);
     return log;
