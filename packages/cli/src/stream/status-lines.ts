@@ -8,25 +8,24 @@ import type { StreamStatus } from './stream-status.ts';
 
 /** A stream for people, as `millrace status` shows it. */
 export function statusLines(status: StreamStatus, now: Date, colours: Colours, options: { readonly tables?: number } = {}): string[] {
-  const { pipeline, step, stream, health, sourceError, warnings } = status;
+  const { pipeline, step, stream, state, health, sourceError, warnings } = status;
   const head = `${colours.bold(pipeline)}  ${step}${stream ? colours.dim(` from ${stream.source}`) : ''}  ${stateText(status, now, colours)}`;
+  // How fast it was and how far behind says nothing once it has stopped.
+  const pace = state.at === 'running' ? {} : { lagMs: null, changesPerSecond: 0 };
+  const own = stream
+    ? streamLines({ ...stream, ...pace, health }, colours, options)
+    : [...(health ? [slotText(health)] : []), ...warnings.map((warning) => `${colours.yellow('warning')} ${onOneLine(warning)}`)];
+  const nowhere = health === null && sourceError === null && (state.at === 'stopped' || state.at === 'never-run');
   return [
     head,
     ...errorLines(status, colours),
-    ...(stream ? streamLines({ ...stream, health: null }, colours, options).filter((line) => !isWarning(line, warnings)) : []),
-    ...(health ? [slotText(health)] : []),
+    ...own,
     ...(sourceError
       ? [`${colours.yellow('source')} ${onOneLine(sourceError.message)}`, `    ${colours.green('do')} ${sourceError.remedy}`]
       : []),
-    ...(status.state.at === 'never-run' || (health === null && sourceError === null && status.state.at === 'stopped')
-      ? [colours.dim('There is no stream at the source.')]
-      : []),
-    ...warnings.map((warning) => `${colours.yellow('warning')} ${onOneLine(warning)}`),
+    ...(nowhere ? [colours.dim('There is no stream at the source.')] : []),
   ];
 }
-
-/** They come last, with those about the slot. */
-const isWarning = (line: string, warnings: readonly string[]): boolean => warnings.some((warning) => line.endsWith(onOneLine(warning)));
 
 function stateText({ state, pipeline, heardAt }: StreamStatus, now: Date, colours: Colours): string {
   const ago = (at: string): string => `${duration(Math.max(0, now.getTime() - Date.parse(at)))}`;

@@ -6,7 +6,6 @@ import {
   decide,
   followsChanges,
   isEnded,
-  MillraceError,
   makeRunId,
   type Plan,
   type Rival,
@@ -32,6 +31,7 @@ import { Changes } from './changes.ts';
 import { whyRunWaits, whyStageWaits } from './explain.ts';
 import type { LocalExecutor, LocalOptions } from './options.ts';
 import { patiently } from './patience.ts';
+import { held, noRoom, planChanged, streamHeld } from './refusals.ts';
 import { runRequest, stagesWith } from './request.ts';
 import { type LiveProgress, logLines, watch } from './watch.ts';
 
@@ -95,6 +95,8 @@ class Local implements LocalExecutor {
    * @throws RUN_HELD
    */
   async #startStream(request: StartRequest, plan: Plan): Promise<RunRecord> {
+    const streams = plan.stages.filter(({ kind }) => kind === 'changes').length;
+    if (streams > this.#places) throw noRoom(plan.pipeline, streams, this.#places);
     const holder = await this.#endLeftBehind(plan.pipeline);
     if (holder !== undefined) throw streamHeld(plan.pipeline, holder);
     // Two that come at once both get here; admission is one at a time.
@@ -279,6 +281,11 @@ class Local implements LocalExecutor {
     return this.#closed;
   }
 
+  /** Stages side by side. */
+  get #places(): number {
+    return this.#options.environment?.concurrency ?? defaultConcurrency;
+  }
+
   get #queue(): string {
     return `local:${this.#id}`;
   }
@@ -293,7 +300,7 @@ class Local implements LocalExecutor {
       queue: this.#queue,
       leaseMs,
       graceMs,
-      places: environment.concurrency ?? defaultConcurrency,
+      places: this.#places,
       memory: (environment.memory ?? defaultMemory) * mebibyte,
       redactor: redactor(),
       spec: (file) => this.#spec(file),
@@ -327,28 +334,4 @@ class Live implements LiveProgress {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
-}
-
-function planChanged(run: RunRecord): MillraceError {
-  return new MillraceError('PLAN_CHANGED', {
-    message: `Run ${run.id} of "${run.request.pipeline}" is unfinished, and the pipeline file is another version than the one it was made from.`,
-    remedy: `Check out that version to go on with it, or give it up: millrace runs cancel ${run.id}`,
-    facts: { run: run.id, fingerprint: run.plan.fingerprint },
-  });
-}
-
-function streamHeld(pipeline: string, run: RunId): MillraceError {
-  return new MillraceError('RUN_HELD', {
-    message: `"${pipeline}" runs already: run ${run} follows its changes.`,
-    remedy: `Look at it with "millrace status ${pipeline}", or end it with "millrace runs cancel ${run}".`,
-    facts: { pipeline, run },
-  });
-}
-
-function held(run: RunRecord): MillraceError {
-  return new MillraceError('RUN_HELD', {
-    message: `Another process works on run ${run.id}.`,
-    remedy: `Watch it: millrace runs watch ${run.id}`,
-    facts: { run: run.id },
-  });
 }
