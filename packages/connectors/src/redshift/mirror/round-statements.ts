@@ -122,9 +122,9 @@ function completed(
       `CREATE TEMP TABLE ${sources} AS SELECT ${grouped}, max(CASE WHEN s.${act} = 'd' AND s.${number} < k.${kept} THEN s.${number} END) AS ${gone}, ${lastKnown.join(', ')} FROM ${keys} AS k JOIN ${landed} AS s ON ${sameKey(key, 'k', 's')} WHERE ${within(round, 's')} GROUP BY ${grouped}`,
       `CREATE TEMP TABLE ${fresh} AS SELECT ${[...into, ...unknown.map((name) => `false AS ${lacks(place(name))}`), `false AS ${anew}`].join(', ')} FROM ${table} WHERE false`,
       `INSERT INTO ${fresh} (${columnsOfFresh}) SELECT ${[...values, ...ended, ...flags, `k.${gone} IS NOT NULL`].join(', ')} FROM ${from}${earlier.join('')}${where}`,
-      taken(fresh, table, unknown, place, `NOT ${fresh}.${anew} AND ${sameKey(key, 't', fresh)}${there(mode)}`),
+      taken(fresh, table, { unknown, place, key }, `NOT ${fresh}.${anew} AND ${sameKey(key, 't', fresh)}${there(mode)}`),
     ],
-    missing: missing(fresh, table, unknown, place, `NOT f.${anew} AND ${sameKey(key, 't', 'f')}${there(mode)}`),
+    missing: missing(fresh, table, { unknown, place, key }, `${sameKey(key, 't', 'f')}${there(mode)}`, `f.${anew} OR `),
     after: [...written, `INSERT INTO ${table} (${into.join(', ')}) SELECT ${into.join(', ')} FROM ${fresh}`],
     temporary: [keys, sources, fresh],
   };
@@ -158,9 +158,9 @@ export function moveStatements(round: Round, id: number, writing: Writing): Roun
     before: [
       `CREATE TEMP TABLE ${moved} AS SELECT ${shape.join(', ')} FROM ${table} WHERE false`,
       `INSERT INTO ${moved} (${into}) SELECT ${values} FROM ${landed} AS t JOIN ${landed} AS f ON f.${number} = t.${number} - 1 WHERE t.${act} = 't' AND ${within(round, 't')}`,
-      taken(moved, table, unknown, place, `${before('t', moved)}${there(mode)}`),
+      taken(moved, table, { unknown, place, key }, `${before('t', moved)}${there(mode)}`),
     ],
-    missing: missing(moved, table, unknown, place, `${before('t', 'f')}${there(mode)}`),
+    missing: missing(moved, table, { unknown, place, key }, `${before('t', 'f')}${there(mode)}`),
     after: [
       mode === 'soft-delete'
         ? `UPDATE ${table} SET ${end} = m.${at} FROM ${moved} AS m WHERE ${before(table, 'm')}`
@@ -172,17 +172,23 @@ export function moveStatements(round: Round, id: number, writing: Writing): Roun
   };
 }
 
-type Place = (name: string) => number;
+interface Lacking {
+  readonly unknown: readonly string[];
+  /** Of a column among those that are staged, from 1. */
+  readonly place: (name: string) => number;
+  readonly key: readonly string[];
+}
 
-function taken(rows: string, table: string, unknown: readonly string[], place: Place, same: string): string {
+function taken(rows: string, table: string, { unknown, place }: Lacking, same: string): string {
   const sets = unknown.map(
     (name) => `${quote(name)} = CASE WHEN ${rows}.${lacks(place(name))} THEN t.${quote(name)} ELSE ${rows}.${quote(name)} END`,
   );
   return `UPDATE ${rows} SET ${sets.join(', ')} FROM ${table} AS t WHERE (${unknown.map((name) => `${rows}.${lacks(place(name))}`).join(' OR ')}) AND ${same}`;
 }
 
-const missing = (rows: string, table: string, unknown: readonly string[], place: Place, same: string): string =>
-  `SELECT count(*) AS missing FROM ${rows} AS f WHERE (${unknown.map((name) => `f.${lacks(place(name))}`).join(' OR ')}) AND NOT EXISTS (SELECT 1 FROM ${table} AS t WHERE ${same})`;
+/** `same` joins a row that lacks values, `f`, to the one that is to lend them, `t`; a row that was `anew` gets them from nobody. */
+const missing = (rows: string, table: string, { unknown, place, key }: Lacking, same: string, isAnew = ''): string =>
+  `SELECT count(*) AS missing FROM ${rows} AS f LEFT JOIN ${table} AS t ON ${same} WHERE (${unknown.map((name) => `f.${lacks(place(name))}`).join(' OR ')}) AND (${isAnew}t.${quote(key[0] ?? '')} IS NULL)`;
 
 /** Everything that is there gives way to the rows of a copy. Rows that it does not have are deleted ones. */
 export function copyStatements(writing: Writing, time: string): string[] {
