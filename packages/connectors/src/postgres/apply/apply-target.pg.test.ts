@@ -11,7 +11,7 @@ const orders = table('shop.orders', { id: int8(), total: numeric(12, 2), note: t
 const tables = { orders };
 const policy = { add: 'apply', drop: 'pause', rename: 'apply', retype: 'widen' } as const;
 
-export async function begun(db: TestDatabase, options: ApplyOptions = {}, streamed: StreamTables = tables, epoch = 1): Promise<ChangeSink> {
+async function begun(db: TestDatabase, options: ApplyOptions = {}, streamed: StreamTables = tables, epoch = 1): Promise<ChangeSink> {
   const sink = await applyTarget({ settings: { url: db.url }, connector: 'postgres', label: 'test' }, options).open(testContext());
   await sink.begin(
     { owner: { pipeline: 'shop', step: 'mirrored' }, pipelineRun: 'run-1', tables: streamed, policy },
@@ -56,4 +56,45 @@ test('a stream is copied, followed and applied, and comes back where it was', as
     { key: 'shop/mirrored', epoch: 2 },
   );
   expect(state).toEqual({ identity: streamOf(), position: positionAt(11), copied: { orders: positionAt(5) }, deadLetters: 0 });
+});
+
+test('a group that comes twice is applied once; groups without changes move the position about once a second', async () => {
+  await using db = await testDatabase();
+  await using sink = await begun(db);
+  await sink.follow(streamOf(), positionAt(5));
+  const group = () => groupOf(tables, [{ at: 10, changes: [insert(1), { op: 'update', table: 'orders', row: order(1, '2.00') }] }]);
+  expect(await sink.apply(group())).toBe(positionAt(11));
+  await db.sql('delete from shop.orders');
+  expect(await sink.apply(group())).toBe(positionAt(11));
+  expect(await rows(db)).toEqual([]);
+  expect(await sink.apply(groupOf(tables, [], 20))).toBe(positionAt(11));
+  expect(await sink.flush()).toBe(positionAt(20));
+  expect(await db.sql('select position from _millrace.stream')).toEqual([{ position: positionAt(20) }]);
+});
+
+test('a reader never sees a part of a transaction', async () => {
+  await using db = await testDatabase();
+  await using sink = await begun(db);
+  await sink.follow(streamOf(), positionAt(5));
+  let done = false;
+  const sums = new Set<string>();
+  const reading = (async () => {
+    while (!done)
+      for (const row of await db.sql('select coalesce(sum(total), 0)::text as sum from shop.orders')) sums.add(row['sum'] as string);
+  })();
+  for (let at = 10; at < 40; at++) {
+    // Each transaction moves money and makes none.
+    const pair = [insert(at * 2, `${at}.00`), insert(at * 2 + 1, `-${at}.00`)];
+    const moved: Change[] =
+      at > 10
+        ? [
+            { op: 'update', table: 'orders', row: order(at * 2 - 2, '5.00') },
+            { op: 'update', table: 'orders', row: order(at * 2 - 1, '-5.00') },
+          ]
+        : [];
+    await apply(sink, { at, changes: [...pair, ...moved] });
+  }
+  done = true;
+  await reading;
+  expect([...sums].map(Number)).toEqual([0]);
 });

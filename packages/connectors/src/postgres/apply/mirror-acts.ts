@@ -94,10 +94,9 @@ export function update(change: OneChange, also: readonly string[] = []): Act {
   const otherwise = isWhole(change, values) ? upsert(change, also) : 'refuse';
   // A statement that changes nothing still says whether the row is there.
   const assignments = [...set, ...also];
-  const [first] = target.key.map((name) => target.columns.get(name)!.quoted);
   if (assignments.length === 0) {
     const look = parameters.same(keyOf(change));
-    return { text: `SELECT t.${first} FROM ${target.quoted} AS t WHERE ${look}`, values: parameters.values, otherwise };
+    return { text: `SELECT 1 FROM ${target.quoted} AS t WHERE ${look}`, values: parameters.values, otherwise };
   }
   const where = parameters.same(keyOf(change));
   return { text: `UPDATE ${target.quoted} AS t SET ${assignments.join(', ')} WHERE ${where}`, values: parameters.values, otherwise };
