@@ -181,6 +181,22 @@ test('of two that start at once one follows the stream, and the other says so', 
   expect(await statusOf()).toMatchObject({ state: { at: 'stopped', how: 'interrupted' } });
 });
 
+test('a twin with a state database of its own takes the stream over, and the first says so and ends', async () => {
+  const first = start('run', 'shop-mirror');
+  await first.said('streaming:');
+  await using elsewhere = await testDatabase();
+  const twin = startMillrace(['run', 'shop-mirror', '--json'], {
+    ...options(),
+    env: { ...options().env, MILLRACE_STATE_URL: elsewhere.url },
+  });
+  expect(await first.ended).toMatchObject({ code: 75, stderr: expect.stringMatching(/state database of its own[^]*ATTEMPT_FENCED/) });
+  await twin.said('"phase":"streaming"');
+  await shop.sql('update public.orders set total = total + 1');
+  await vi.waitFor(async () => expect(await mirror()).toEqual(await source()), { timeout: 30_000, interval: 200 });
+  process.kill(twin.process.pid as number, 'SIGINT');
+  expect(await twin.ended).toMatchObject({ code: 130 });
+});
+
 test('a machine that dies at every instant of a stream costs time, and neither loses nor doubles anything', async () => {
   const points = engineFailpoints.filter((point) => point.startsWith('engine.stream.'));
   for (const point of [...points, 'worker.outcome.known']) {

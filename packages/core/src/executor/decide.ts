@@ -120,7 +120,8 @@ function afterAttempt(
       const verdict = judge(error, counted, retry, command.random);
       // Ours is the newest attempt of this run: whoever has fenced it off belongs to another one, and will not give way.
       const taken = kind === 'changes' && error.code === 'ATTEMPT_FENCED';
-      if (verdict.kind === 'give-up' || taken) return emit({ type: 'stage.failed', stage: id, attempt, error });
+      if (taken) return emit({ type: 'stage.failed', stage: id, attempt, error: { ...error, remedy: twinRemedy } });
+      if (verdict.kind === 'give-up') return emit({ type: 'stage.failed', stage: id, attempt, error });
       if (verdict.kind === 'lost') return lose(run, stage, attempt, now, emit);
       const next = new Date(now.getTime() + verdict.delayMs).toISOString();
       return emit({ type: 'stage.retrying', stage: id, attempt: counted, next, error });
@@ -133,6 +134,8 @@ function afterAttempt(
       return command satisfies never;
   }
 }
+
+const twinRemedy = 'Another process, with a state database of its own, follows this stream now: let one of the two do it.';
 
 /** True for an attempt at a stream that had run well for a while. */
 function afresh(run: RunRecord, { id, state }: StageRecord, now: Date): boolean {
