@@ -189,7 +189,7 @@ test('a twin with a state database of its own takes the stream over, and the fir
     ...options(),
     env: { ...options().env, MILLRACE_STATE_URL: elsewhere.url },
   });
-  expect(await first.ended).toMatchObject({ code: 75, stderr: expect.stringMatching(/state database of its own[^]*ATTEMPT_FENCED/) });
+  expect(await first.ended).toMatchObject({ code: 75, stderr: expect.stringMatching(/state database of its own[\s\S]*ATTEMPT_FENCED/) });
   await twin.said('"phase":"streaming"');
   await shop.sql('update public.orders set total = total + 1');
   await vi.waitFor(async () => expect(await mirror()).toEqual(await source()), { timeout: 30_000, interval: 200 });
