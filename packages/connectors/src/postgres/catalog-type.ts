@@ -94,10 +94,14 @@ export function columnType(types: CatalogTypes, oid: string, modifier: number, p
   if (type.kind === 'range' || type.kind === 'multirange') return { kind: 'range', name: type.sql };
   if (type.kind === 'domain' && type.base)
     return { kind: 'domain', name: type.sql, of: columnType(types, type.base, type.baseModifier, printedBase(types, type.base)) };
-  if (type.element) return { kind: 'array', of: columnType(types, type.element, modifier, printed.replace(/(\[\])+$/, '')) };
+  if (type.element) return { kind: 'array', of: columnType(types, type.element, modifier, printedElement(types, type.element, printed)) };
   if (type.builtIn) return builtIn(type.name, modifier) ?? { kind: 'other', name: printed };
   return { kind: 'other', name: printed };
 }
+
+/** What is printed of an array names its elements, with their modifiers; its name in the catalog does not. */
+const printedElement = (types: CatalogTypes, oid: string, printed: string): string =>
+  printed.endsWith('[]') ? printed.replace(/(\[\])+$/, '') : (types.get(oid)?.sql ?? printed);
 
 const printedBase = (types: CatalogTypes, oid: string): string => types.get(oid)?.sql ?? '';
 

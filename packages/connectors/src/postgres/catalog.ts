@@ -56,7 +56,7 @@ export async function findRelation(session: Session, name: string | QualifiedNam
   const [row] = await session.query(
     `select c.oid::text, n.nspname as schema, c.relname as name, c.relkind as kind, a.amname as access_method,
        row_security_active(c.oid) as row_security,
-       (select json_agg(k.attname order by o.place) from pg_index i cross join unnest(i.indkey::int2[]) with ordinality o(number, place)
+       (select json_agg(k.attname order by o.place) from pg_index i cross join unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) with ordinality o(number, place)
         join pg_attribute k on k.attrelid = i.indrelid and k.attnum = o.number where i.indrelid = c.oid and i.indisprimary) as primary_key
      from pg_class c join pg_namespace n on n.oid = c.relnamespace left join pg_am a on a.oid = c.relam
      where c.oid = to_regclass($1) and c.relkind = any('{r,p,v,m,f,S}')`,

@@ -114,6 +114,7 @@ export class ChangeReader implements AsyncDisposable {
   async start(): Promise<void> {
     const { connection, slot, publication, after, binary, streaming, tables } = this.#parts;
     await this.#types.learn([...new Set(tables.flatMap(({ catalog }) => catalog.columns.map(({ typeOid }) => typeOid)))]);
+    for (const { catalog } of tables) this.#types.remember(catalog.columns);
     this.#stream = await connection.start({
       slot,
       from: after.lsn,
@@ -315,7 +316,11 @@ export class ChangeReader implements AsyncDisposable {
     this.#work = async () => {
       await this.#types.learn(oids);
       // It may be ahead of the stream, and has another table by now; then it says less.
-      if (!table.knows(this.#types.columns(relation))) table.look(await readCatalogColumns(await this.#parts.session(), relation.oid));
+      if (!table.knows(this.#types.columns(relation))) {
+        const catalog = await readCatalogColumns(await this.#parts.session(), relation.oid);
+        this.#types.remember(catalog);
+        table.look(catalog);
+      }
       take();
     };
   }

@@ -123,7 +123,7 @@ async function readFacts(session: Session, { oid }: CatalogTable): Promise<Table
   const [row] = await session.query(
     `with recursive tree(oid) as (select $1::oid union select i.inhrelid from pg_inherits i join tree on i.inhparent = tree.oid),
        identity as (
-         select c.oid, c.relreplident, (select json_agg(a.attname order by a.attnum) from pg_index i join pg_attribute a on a.attrelid = c.oid and a.attnum = any(i.indkey::int2[])
+         select c.oid, c.relreplident, (select json_agg(a.attname order by a.attnum) from pg_index i join pg_attribute a on a.attrelid = c.oid and a.attnum = any((i.indkey::int2[])[0:i.indnkeyatts - 1])
            where i.indrelid = c.oid and case c.relreplident when 'i' then i.indisreplident when 'd' then i.indisprimary else false end) as columns
          from tree join pg_class c using (oid))
      select c.relpersistence as persistence, c.relreplident as identity, i.columns::text as columns,

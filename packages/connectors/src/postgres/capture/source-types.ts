@@ -1,3 +1,4 @@
+import type { ColumnType } from '@millrace/core/runtime';
 import { type CatalogTypes, columnType, readTypes } from '../catalog-type.ts';
 import type { Session } from '../client.ts';
 import type { Relation } from '../replication/relation.ts';
@@ -7,6 +8,7 @@ import type { NamedColumn } from './stream-columns.ts';
 export class SourceTypes {
   readonly #session: () => Promise<Session>;
   readonly #asked = new Set<number>();
+  readonly #printed = new Map<string, ColumnType>();
   #types: CatalogTypes = new Map();
 
   constructor(session: () => Promise<Session>) {
@@ -25,11 +27,19 @@ export class SourceTypes {
     for (const oid of missing) this.#asked.add(oid);
   }
 
+  /** Columns as the catalog has them: it alone can print the modifiers of types that Millrace knows nothing about (`vector(3)`). */
+  remember(columns: readonly NamedColumn[]): void {
+    for (const { typeOid, modifier, type } of columns) this.#printed.set(`${typeOid}/${modifier}`, type);
+  }
+
   columns(relation: Relation): NamedColumn[] {
     return relation.columns.map(({ name, typeOid, typmod }) => ({ name, type: this.type(typeOid, typmod), typeOid, modifier: typmod }));
   }
 
-  type(oid: number, modifier: number) {
-    return columnType(this.#types, String(oid), modifier, this.#types.get(String(oid))?.sql ?? `type ${oid}`);
+  type(oid: number, modifier: number): ColumnType {
+    const type = columnType(this.#types, String(oid), modifier, this.#types.get(String(oid))?.sql ?? `type ${oid}`);
+    return isOther(type) ? (this.#printed.get(`${oid}/${modifier}`) ?? type) : type;
   }
 }
+
+const isOther = (type: ColumnType): boolean => type.kind === 'other' || (type.kind === 'array' && isOther(type.of));
