@@ -7,6 +7,7 @@ import {
   rowJson,
   type Step,
   type StepOptions,
+  type StreamTable,
   step,
   type Transform,
   type TransformContext,
@@ -46,13 +47,13 @@ export function changesStep<Tables, Out extends 'changes', Options>(
 ): Step<Tables, Out> {
   const before = input.tables ?? {};
   const transforms: Record<string, Transform> = {};
-  const tables: Record<string, RowSchema> = { ...before };
+  const tables: Record<string, StreamTable> = { ...before };
   for (const [table, wanted] of Object.entries(byTable)) {
     const schema = Object.hasOwn(before, table) ? before[table] : undefined;
     if (!schema) throw invalid(`${name}: the stream has no table "${table}".`, `Its tables are ${Object.keys(before).join(', ')}.`);
     const transform = make(schema, wanted);
     transforms[table] = transform;
-    tables[table] = transform.output(schema);
+    tables[table] = { ...transform.output(schema), ...(schema.name !== undefined && { name: schema.name }) };
   }
   return step('changes' as Out, {
     input,

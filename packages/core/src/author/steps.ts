@@ -69,7 +69,12 @@ export function capture<const Tables extends CapturedTables, Options>(
   return step('changes', {
     input: null,
     schema: null,
-    tables: Object.fromEntries(Object.entries(source.tables).map(([name, { schema }]) => [name, schema])),
+    tables: Object.fromEntries(
+      Object.entries(source.tables).map(([table, { name, schema }]) => [
+        table,
+        { columns: schema.columns, ...(schema.key && { key: schema.key }), name },
+      ]),
+    ),
     work: {
       kind: 'capture',
       source,

@@ -257,7 +257,12 @@ export interface ChangeTargetDescription {
 }
 
 /** The columns of each table, by its name in the pipeline, with its key. */
-export type StreamTables = Readonly<Record<string, RowSchema>>;
+export type StreamTables = Readonly<Record<string, StreamTable>>;
+
+export interface StreamTable extends RowSchema {
+  /** As the table is called at the source: `public.orders`. */
+  readonly name?: string;
+}
 
 export interface ChangeSink extends AsyncDisposable {
   /**

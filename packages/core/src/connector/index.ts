@@ -22,6 +22,7 @@ export {
   type StreamIdentity,
   type StreamName,
   type StreamStatus,
+  type StreamTable,
   type StreamTables,
   type TableChanges,
   type TableCopy,

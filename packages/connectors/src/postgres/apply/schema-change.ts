@@ -48,6 +48,12 @@ async function statements(writing: Writing, target: TargetTable, change: ColumnC
       const { column } = change;
       if (target.columns.has(column.name) || target.computed.has(column.name) || policy.add === 'ignore') return [];
       if (policy.add === 'pause') throw changed(target, `has a new column "${column.name}" (${typeName(column.type)})`, 'add');
+      if (change.computed)
+        throw changed(
+          target,
+          `has a new column "${column.name}", in which every row has got a value that the stream does not bring`,
+          'resync',
+        );
       return [...(await missingTypes(writing.session, column)), ...addColumn(target, column, change.fill)];
     }
     case 'drop': {

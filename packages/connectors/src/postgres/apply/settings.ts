@@ -1,4 +1,4 @@
-import type { RowSchema } from '@millrace/core/runtime';
+import type { StreamTable } from '@millrace/core/runtime';
 import type { SessionSettings } from '../client.ts';
 import { parseName, type QualifiedName, showName } from '../identifier.ts';
 
@@ -46,20 +46,11 @@ export const extraColumns: Readonly<Record<ApplyMode, readonly string[]>> = {
 };
 
 /** The name of a table here, as `parseName` reads it. */
-export function targetName(settings: Pick<ApplySettings, 'schema' | 'names'>, table: string, schema: RowSchema): string {
+export function targetName(settings: Pick<ApplySettings, 'schema' | 'names'>, table: string, schema: StreamTable): string {
   const given = Object.hasOwn(settings.names, table) ? settings.names[table] : undefined;
-  const named: QualifiedName = parseName(given ?? sourceName(schema) ?? table);
+  const named: QualifiedName = parseName(given ?? schema.name ?? table);
   if (given !== undefined && named.schema !== null) return showName(named);
   return showName({ schema: settings.schema ?? named.schema ?? sourceSchema(schema), name: named.name });
 }
 
-/** A table that was declared with `table()` knows what it is called at the source. */
-function sourceName(schema: RowSchema): string | null {
-  const { name } = schema as { readonly name?: unknown };
-  return typeof name === 'string' ? name : null;
-}
-
-function sourceSchema(schema: RowSchema): string | null {
-  const name = sourceName(schema);
-  return name === null ? null : parseName(name).schema;
-}
+const sourceSchema = ({ name }: StreamTable): string | null => (name === undefined ? null : parseName(name).schema);

@@ -77,6 +77,8 @@ export function assertAllowed({ table, changes, schema }: SchemaChange, policy: 
     switch (change.change) {
       case 'add':
         if (policy.add === 'pause') refuse(`has a new column "${change.column.name}"`, orElse('add', '"apply" or "ignore"'));
+        if (policy.add === 'apply' && change.computed)
+          refuse(`has a new column "${change.column.name}", in which every row has got a value that the stream does not bring,`, again);
         break;
       case 'drop':
         if (key.includes(change.name)) refuse(`no longer has "${change.name}", a part of its key`, again);
