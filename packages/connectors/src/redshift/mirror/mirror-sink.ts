@@ -203,7 +203,6 @@ export class MirrorSink implements ChangeSink {
         const batch = stagedRows(part, transactions, key, rounds);
         const first = transactions[part.transactions[0]!]!.commit;
         await spool.append(table, batch, first, transactions[part.transactions.at(-1)!]!.commit);
-        this.#context.progress({ rows: rows.rowCount });
         return;
       }
       default:

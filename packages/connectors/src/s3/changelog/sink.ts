@@ -178,7 +178,6 @@ export class ChangeLogSink implements ChangeSink {
     const first = transactions[part.transactions[0]!]!.commit;
     const last = transactions[part.transactions.at(-1)!]!.commit;
     await spool.append(table, rows, first, last);
-    this.#context.progress({ rows: rows.rowCount });
   }
 
   #columnsOf(table: string): RowSchema {
