@@ -24,8 +24,8 @@ interface ResyncOptions {
 }
 
 /**
- * Copies tables again. While the stream runs it does so itself, beside what readers see, and goes on. Where nobody follows it everything is
- * copied anew, by a run that ends when it has caught up: single tables could not be fitted into a stream that stands still.
+ * Copies tables again. While the stream runs it does so itself, beside what readers see, and goes on. Where nobody follows it a run does,
+ * which ends when it has caught up. Without `--table` that run begins a new stream.
  */
 export async function resync(session: Session, wanted: string, { table: names, yes }: ResyncOptions): Promise<ExitCode> {
   const { terminal } = session;
@@ -39,10 +39,12 @@ export async function resync(session: Session, wanted: string, { table: names, y
     await agreed(session, yes, `Copy ${listOf(chosen)} of "${name}" again while the stream goes on? Readers see the old rows until then.`);
     return copyAgain(session, executor, name, chosen, running);
   }
-  const why = names.length > 0 ? ' (Nobody follows the stream, so that single tables cannot be fitted into it.)' : '';
-  await agreed(session, yes, `Copy all tables of "${name}" again: ${listOf(all)}?${why}`);
-  const { run } = await executor.start({ file: continuous.file, plan: continuous.plan, fullRefresh: true, until: 'caught-up' });
-  terminal.say(`Run ${run.id} of ${name} copies everything again${why}.`);
+  const some = names.length > 0;
+  await agreed(session, yes, `Copy ${listOf(some ? chosen : all)} of "${name}" again? Readers see the old rows until then.`);
+  // The run finds what was asked when it begins.
+  if (some) for (const [step, tables] of chosen) await executor.requestStream({ pipeline: name, step }, { kind: 'resync', tables });
+  const { run } = await executor.start({ file: continuous.file, plan: continuous.plan, fullRefresh: !some, until: 'caught-up' });
+  terminal.say(`Run ${run.id} of ${name} copies ${some ? listOf(chosen) : 'everything'} again.`);
   const code = await watchToEnd(session, executor, run, { continued: false, resume: `millrace run ${wanted}` });
   if (code === exitCodes.ok) terminal.say(`Follow the changes from here: ${terminal.err.bold(`millrace run ${wanted}`)}`);
   return code;

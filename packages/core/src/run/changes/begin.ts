@@ -39,8 +39,18 @@ export async function begin(parts: BeginParts): Promise<void> {
   if (start.kind === 'new') return anew(parts, copied, null);
   const { identity } = status as NonNullable<typeof status>;
   const joining = followers.filter(({ branch }) => start.joining.includes(branch.name));
-  return goOn(parts, copied, identity, joining, note);
+  // A run that ends when it has caught up has no time for them later; and a stream that cannot go on without them never gets there.
+  const asked = job.until === 'caught-up' ? await parts.ports.streamRequests?.() : undefined;
+  const requests = (asked ?? []).filter((request) => request.tables.every((table) => tables.includes(table)));
+  const again = requests.flatMap((request) => request.tables);
+  for (const { copied: there } of followers) for (const table of again) there.delete(table);
+  await goOn(parts, [...new Set([...copied, ...again])], identity, joining, { ...note?.reliedOn, ...everywhere(followers, again) });
+  for (const { id } of requests) await parts.ports.answerRequest?.(id, null);
 }
+
+/** Asked for while nobody followed the stream: readers see what is there until the copy is. */
+const everywhere = (followers: readonly Following[], tables: readonly string[]): RefreshNote['reliedOn'] =>
+  tables.length > 0 ? Object.fromEntries(followers.map(({ branch }) => [branch.name, tables])) : {};
 
 /** A new stream, and all tables copied from its snapshot. */
 async function anew(
@@ -65,14 +75,14 @@ async function goOn(
   tables: readonly string[],
   identity: StreamIdentity,
   joining: readonly Following[],
-  note: RefreshNote | null,
+  reliedOn: RefreshNote['reliedOn'],
 ): Promise<void> {
   setting.meter.slot(identity.slot);
   const missing = tables.filter((table) => followers.some((following) => joining.includes(following) || !following.copied.has(table)));
   if (missing.length === 0 && joining.length === 0) return;
   await using snapshot = await source.snapshot(missing.length > 0 ? missing : Object.keys(followers[0]?.branch.tables ?? {}));
   for (const following of joining) await join(following, identity, snapshot.position);
-  await copyMissing(snapshot, followers, tables, note?.reliedOn ?? {}, setting);
+  await copyMissing(snapshot, followers, tables, reliedOn, setting);
 }
 
 /** Each table is complete on its own: after a crash only the others are copied again, from a later snapshot. */

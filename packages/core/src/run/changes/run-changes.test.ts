@@ -495,7 +495,7 @@ describe('a table that is copied again while the stream goes on', () => {
       fails = true;
       const answers: { error: unknown }[] = [];
       const stream = running(world, {
-        streamRequests: async () => [{ id: 'q1', kind: 'resync', tables: ['orders'] }],
+        streamRequests: async () => (answers.length === 0 ? [{ id: 'q1', kind: 'resync' as const, tables: ['orders'] }] : []),
         answerRequest: async (_, error) => void answers.push({ error }),
       });
       await until(() => {
@@ -521,6 +521,26 @@ describe('a table that is copied again while the stream goes on', () => {
     await until(() => answers.length > 0);
     expect(answers).toMatchObject([{ error: { code: 'CONFIG_INVALID', message: 'The stream has no "nope".' } }]);
     await stream.stop();
+  });
+
+  test('asked for while nobody follows the stream is copied by a run that ends, before anything else', async () => {
+    const mirror = memoryMirror();
+    const { world, database } = worldOf({ mirrors: { mirrored: mirror } });
+    busy(database, 1, 10);
+    await world.catchUp();
+    const { copied } = mirror.durable;
+    busy(database, 11, 5);
+    const answers: unknown[] = [];
+    await world.attempt(
+      { until: 'caught-up' },
+      {
+        streamRequests: async () => (answers.length === 0 ? [{ id: 'q1', kind: 'resync' as const, tables: ['orders'] }] : []),
+        answerRequest: async (id, error) => void answers.push({ id, error }),
+      },
+    );
+    expect(answers).toEqual([{ id: 'q1', error: null }]);
+    expect(mirror.durable.copied['orders']).not.toEqual(copied['orders']);
+    expectEqual(mirror, database);
   });
 
   test('a stream that is stopped in the middle of it leaves nothing behind, and does it from the beginning next time', async () => {
