@@ -26,7 +26,7 @@ export interface MirrorOptions {
   readonly capture?: Partial<CaptureOptions<CapturedTables>> & Readonly<Record<string, unknown>>;
   readonly apply?: Parameters<ReturnType<typeof postgres>['apply']>[0];
   /** Between the capture and the target. */
-  readonly through?: (changes: Step<never, 'changes'>) => Step;
+  readonly through?: (changes: Step<never, 'changes'>) => Readonly<Record<string, Step>>;
   /** Other than those of the databases: other users, say. */
   readonly urls?: { readonly source?: string; readonly target?: string };
 }
@@ -53,6 +53,8 @@ export class LiveMirror implements AsyncDisposable {
   #stop = new AbortController();
   #ended: Promise<unknown> | undefined;
   #failure: { readonly error: unknown } | undefined;
+  /** The first copies are there. */
+  #streams = false;
 
   constructor(options: MirrorOptions) {
     this.#options = options;
@@ -63,6 +65,7 @@ export class LiveMirror implements AsyncDisposable {
     if (tables || !this.#pipeline) this.#pipeline = this.#make(tables ?? this.#options.tables ?? (await declared(this.#options.source)));
     this.#stop = new AbortController();
     this.#failure = undefined;
+    this.#streams = false;
     this.#ended = this.#run({}).catch((error: unknown) => {
       if (!this.#stop.signal.aborted) this.#failure = { error };
     });
@@ -87,7 +90,7 @@ export class LiveMirror implements AsyncDisposable {
     const deadline = performance.now() + 20_000;
     for (;;) {
       if (this.#failure) throw this.#failure.error;
-      const [seen] = await target.sql<{ n: string }>(`select n from ${there}`).catch(() => []);
+      const [seen] = !this.#streams ? [] : await target.sql<{ n: string }>(`select n from ${there}`).catch(() => []);
       if (seen && BigInt(seen.n) >= BigInt(row?.n ?? 0)) return;
       if (performance.now() > deadline) throw new Error('the mirror does not catch up');
       await sleep(10);
@@ -102,9 +105,10 @@ export class LiveMirror implements AsyncDisposable {
   #make(tables: CapturedTables): Pipeline {
     const { source, target, capture: options, apply, through, urls } = this.#options;
     const changes = capture(postgres({ url: urls?.source ?? source.url }), { tables, ...options } as CaptureOptions<CapturedTables>);
-    const last = through?.(changes as Step<never, 'changes'>);
+    const between = through?.(changes as Step<never, 'changes'>) ?? {};
+    const last = Object.values(between).at(-1);
     const mirrored = load((last ?? changes) as Step<never, 'changes'>, postgres({ url: urls?.target ?? target.url }).apply(apply ?? {}));
-    const steps = { changes, ...(last && { last }), mirrored } as Readonly<Record<string, Step>>;
+    const steps = { changes, ...between, mirrored } as Readonly<Record<string, Step>>;
     return pipeline({ name: 'mirror', runs: continuous, steps });
   }
 
@@ -133,7 +137,9 @@ export class LiveMirror implements AsyncDisposable {
         now: () => new Date(),
         spool: this.#folder,
         log: { info: () => {}, warn: () => {} },
-        progress: () => {},
+        progress: ({ phase }) => {
+          this.#streams ||= phase === 'streaming';
+        },
         storePlan: async () => {},
         storePart: async () => {},
         forgetParts: async () => {},

@@ -1,0 +1,84 @@
+import { scenarios } from './scenario.ts';
+
+/* 013_partition: a partitioned table is followed through its root, whatever the target is made of. */
+scenarios(
+  'partitions',
+  {
+    without: [
+      'ranged_low',
+      'ranged_high',
+      'ranged_rest',
+      'nested_a',
+      'nested_b',
+      'nested_b1',
+      'nested_b2',
+      'late_1',
+      'late_2',
+      'alone',
+      'flat_1',
+      'flat_2',
+    ],
+  },
+  [
+    {
+      from: '013_partition',
+      name: 'rows come and go, move between partitions, and are found again, where the target has other partitions or none',
+      source: `create table ranged (a int not null, b text, primary key (a)) partition by range (a);
+      create table ranged_low partition of ranged for values from (minvalue) to (100); create table ranged_high partition of ranged for values from (100) to (200);
+      create table ranged_rest partition of ranged default; insert into ranged values (1, 'low'), (150, 'high'), (500, 'rest');
+      create table flat (a int primary key, b text) partition by hash (a); create table flat_1 partition of flat for values with (modulus 2, remainder 0);
+      create table flat_2 partition of flat for values with (modulus 2, remainder 1); insert into flat select g, g::text from generate_series(1, 20) g`,
+      target: `create table ranged (b text, a int not null, primary key (a)) partition by list (a);
+      create table ranged_one partition of ranged for values in (1, 2, 3); create table ranged_others partition of ranged default`,
+      async run({ does, equal, finds }) {
+        await does(
+          "insert into ranged values (2, 'x'), (199, 'y'), (1000, null)",
+          'update ranged set a = 3 where a = 1',
+          "update ranged set a = 151, b = 'moved' where a = 2",
+          'update ranged set a = a + 500 where a between 100 and 160',
+          'delete from ranged where a = 500',
+          'update flat set a = a + 100 where a % 3 = 0; delete from flat where a % 7 = 0',
+        );
+        await equal('ranged', 'flat');
+        await finds('select tableoid::regclass::text, count(*) from ranged group by 1 order by 1', ['ranged_one|1', 'ranged_others|4']);
+      },
+    },
+    {
+      from: '013_partition',
+      name: 'partitions of partitions, with columns in another order and dropped ones in between',
+      source: `create table nested (a int, b int, c text, primary key (a, b)) partition by list (a); create table nested_a partition of nested for values in (1);
+      create table nested_b (gone int, c text, b int not null, a int not null) partition by range (b); alter table nested_b drop gone;
+      alter table nested attach partition nested_b for values in (2, 3);
+      create table nested_b1 (c text, a int not null, b int not null); alter table nested_b attach partition nested_b1 for values from (0) to (10);
+      create table nested_b2 partition of nested_b default; insert into nested values (1, 1, 'x'), (2, 2, 'y'), (3, 30, 'z')`,
+      async run({ does, equal }) {
+        await does(
+          "insert into nested values (1, 2, 'x'), (2, 5, 'y'), (2, 50, 'z')",
+          'update nested set b = b + 10 where a = 2',
+          "update nested set a = 3, c = 'new' where a = 1",
+          'insert into nested_b1 (a, b) values (3, 7)',
+          'update nested_b2 set c = null; delete from nested where b = 12',
+        );
+        await equal('nested');
+      },
+    },
+    {
+      from: '013_partition',
+      name: 'partitions that are attached, detached, filled by themselves and truncated',
+      source: `create table late (a int primary key, b text) partition by range (a); create table late_1 partition of late for values from (0) to (10);
+      insert into late values (1, 'one'); create table alone (a int primary key, b text); insert into alone values (11, 'came before')`,
+      async run({ does, equal, finds }) {
+        await does(
+          'create table late_2 partition of late for values from (20) to (30)',
+          "insert into late values (21, 'later'); insert into late_2 values (22, null)",
+        );
+        await equal('late');
+        await does('truncate late_1', "insert into late values (2, 'two')");
+        // Of a partition alone nothing is said to those who follow the root: its rows stay.
+        await finds('select a from late order by a', ['1', '2', '21', '22']);
+        await does('truncate late');
+        await equal('late');
+      },
+    },
+  ],
+);
