@@ -18,10 +18,12 @@ const preludes: Readonly<Record<string, string>> = {
   'README.md': `import { postgres } from '@millrace/connectors/postgres';
 import { redshift } from '@millrace/connectors/redshift';
 import { s3 } from '@millrace/connectors/s3';
-import { daily, date, extract, int8, load, numeric, pipeline, run, type RowOf, secret, table, text, timestamptz } from '@millrace/core';
-import { call, map } from '@millrace/transforms';
+import { capture, daily, date, extract, int8, load, numeric, pipeline, run, type RowOf, secret, table, text, timestamptz } from '@millrace/core';
+import { call, hash, map, mask, redact } from '@millrace/transforms';
 const shopOrders = table('orders', { id: int8(), total: numeric(12, 2), currency: text(), updated_at: timestamptz() }, { key: ['id'] });
 const orderFact = table('order_fact', { order_id: int8(), total: numeric(12, 2), day: date() }, { key: ['order_id'] });
+const customers = table('customers', { id: int8(), email: text(), phone: text() }, { key: ['id'] });
+const mirror = postgres({ url: secret('MIRROR_URL') });
 const toFact = (order: RowOf<typeof shopOrders>) => ({ order_id: order.id, total: order.total, day: order.updated_at.slice(0, 10) });
 `,
 };
