@@ -117,6 +117,17 @@ test('values of five megabytes fit, and a row that is too long says what to do',
   await expect(tooLong).rejects.toMatchObject({ code: 'UNSUPPORTED', remedy: expect.stringContaining('maxRowBytes') });
 });
 
+test('rows for which the memory is not enough say so, and where they may be longer there is more of it', async () => {
+  const wide = (megabytes: number) =>
+    [1, 2, 3, 4].flatMap((id) => [`${id},"`, ...Array.from({ length: megabytes }, () => 'x'.repeat(1024 * 1024)), '"\n']);
+  await expect(csvToFiles(csv(pair, wide(30), 4), { ...parquet, format: 'jsonl', codec: 'none' }, context())).rejects.toMatchObject({
+    code: 'MEMORY_EXHAUSTED',
+    remedy: expect.stringContaining('maxRowBytes'),
+  });
+  const files = await csvToFiles(csv(pair, wide(60), 4), { ...parquet, maxRowBytes: 96 * 1024 * 1024 }, context());
+  expect(files.reduce((rows, file) => rows + file.rows, 0)).toBe(4);
+});
+
 test.each<FileFormat['format']>(['parquet', 'csv', 'jsonl'])('rows of %s are counted in every file of a partition', async (format) => {
   const lines = Array.from({ length: 300 }, (_, n) => `${n},"part ${n % 3}\n"\n`).join('');
   const files = await csvToFiles(csv(pair, lines, 300), { ...parquet, format, codec: 'none', partitionBy: ['body'] }, context());

@@ -55,14 +55,14 @@ export async function csvToFiles(channel: BytesChannel, format: FileFormat, cont
   // The source may break off while this waits for a place.
   channel.stream.on('error', () => {});
   channel.done.catch(() => {});
-  await using leased = await lease('writer', context).catch((error: unknown) => {
+  const rowBytes = maxRowBytes(channel.schema, format.maxRowBytes);
+  await using leased = await lease('writer', context, rowBytes).catch((error: unknown) => {
     channel.stream.destroy(error as Error);
     throw error;
   });
   const { duckdb } = leased;
   const target = spoolName('out');
   const input = spoolName('in', '.csv');
-  const rowBytes = maxRowBytes(channel.schema, format.maxRowBytes);
   try {
     const { rows, result } = await feed({ channel, duckdb, path: join(context.spool, input), rowBytes, context }, (parallel) =>
       duckdb.run(copyStatement(channel.schema, format, { input, target, parallel, rowBytes })).catch((error: unknown) => {

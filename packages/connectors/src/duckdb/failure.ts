@@ -37,9 +37,10 @@ function explained(message: string): MillraceError {
     });
   }
   if (/^Out of Memory/i.test(message)) {
-    return new MillraceError('WIRE_CORRUPT', {
+    return new MillraceError('MEMORY_EXHAUSTED', {
       message: 'The converter ran out of the memory it may use: the rows are very wide.',
-      remedy: 'Raise "memory" of the environment in millrace.config.ts.',
+      remedy:
+        "Raise maxRowBytes of the target or selection, such as maxRowBytes: '256MB' (32 MB by default): then it may use more. JSON Lines take several times what Parquet and CSV do.",
       facts: { duckdb: firstLine(message) },
     });
   }

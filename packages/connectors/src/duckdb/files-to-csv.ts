@@ -18,6 +18,7 @@ import { makePipe, openReader } from './pipe.ts';
 import { lease } from './pool.ts';
 import { type CsvDialect, fileQuery } from './read-sql.ts';
 import { canonicalRows, relation } from './relational-sql.ts';
+import { maxRowBytes } from './row-width.ts';
 import { literal } from './sql.ts';
 
 export interface InputFile {
@@ -55,7 +56,7 @@ export interface ReadContext extends ConversionContext {
  * @throws FILE_CORRUPT, SCHEMA_DRIFT with file and column. TYPE_MISMATCH for a value, with its row, comes through stream and `done`.
  */
 export async function filesToCsv(request: FilesToCsv, context: ReadContext): Promise<BytesChannel> {
-  const leased = await lease('reader', context);
+  const leased = await lease('reader', context, maxRowBytes(request.schema, request.maxRowBytes));
   const spooled: string[] = [];
   const release = async () => {
     await leased[Symbol.asyncDispose]();

@@ -1,8 +1,11 @@
 import { type ConversionContext, spoolName } from './conversion.ts';
 import { DuckDb } from './process.ts';
+import { wideRowBytes } from './row-width.ts';
 
 /** What one conversion may use. Measured: 16 columns of lineitem stay at 310 MB of RSS, rows of 5 MB at 450 MB. */
-const memoryLimit = '448MB';
+const memoryMb = 448;
+/** Who lets rows be longer lets the conversion use more: the reader keeps up to eight rows of this length, the writer some. */
+const memoryLimit = (rowBytes: number): string => `${memoryMb + 12 * Math.max(0, Math.ceil((rowBytes - wideRowBytes) / 2 ** 20))}MB`;
 const bytesForEach = 256 * 1024 * 1024;
 const keptIdleMs = 3_000;
 
@@ -16,12 +19,12 @@ const busy: Record<Role, number> = { reader: 0, writer: 0 };
 const queues: Record<Role, (() => void)[]> = { reader: [], writer: [] };
 const idle: { duckdb: DuckDb; timer: NodeJS.Timeout }[] = [];
 
-/** A DuckDB for one conversion. Disposing gives the process back; it must be killed before where a statement has not ended. */
+/** A DuckDB for one conversion of rows of up to `rowBytes`. Disposing gives the process back; it must be killed before where a statement has not ended. */
 export interface Lease extends AsyncDisposable {
   readonly duckdb: DuckDb;
 }
 
-export async function lease(role: Role, context: ConversionContext, options: { readonly ordered?: boolean } = {}): Promise<Lease> {
+export async function lease(role: Role, context: ConversionContext, rowBytes: number): Promise<Lease> {
   await place(role, Math.max(1, Math.floor(context.memoryBudget / bytesForEach)), context.signal);
   const duckdb = takeIdle() ?? new DuckDb();
   const abort = () => void duckdb.kill(context.signal.reason);
@@ -44,9 +47,9 @@ export async function lease(role: Role, context: ConversionContext, options: { r
     context.signal.throwIfAborted();
     await duckdb.open(context.spool, {
       threads: '2',
-      memory_limit: memoryLimit,
+      memory_limit: memoryLimit(rowBytes),
       temp_directory: spoolName('spill'),
-      preserve_insertion_order: String(options.ordered ?? false),
+      preserve_insertion_order: 'false',
     });
     return { duckdb, [Symbol.asyncDispose]: giveBack };
   } catch (error) {

@@ -9,7 +9,7 @@ export function maxRowBytes(schema: RowSchema, asked: number | undefined): numbe
 }
 
 const narrowRowBytes = 8 * 1024 * 1024;
-const wideRowBytes = 32 * 1024 * 1024;
+export const wideRowBytes = 32 * 1024 * 1024;
 
 /** True where the types alone keep every row below 4 MB. */
 export function isNarrow(schema: RowSchema): boolean {

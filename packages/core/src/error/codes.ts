@@ -42,6 +42,7 @@ export const codes = {
   LEASE_LOST: { retry: 'lost', exit: 75, manual: 'This process did not renew its lease in time (paused, overloaded, or cut off from the state database) and stopped by itself. Another attempt goes on.' },
   LOAD_CONFLICT: backoff(75, 'Another load commits to the same target at this moment. Tried again with backoff.'),
   MANIFEST_MISMATCH: never(1, 'The files of a manifest are not the ones it lists (missing, other size, other row count). Somebody changed the prefix from outside.'),
+  MEMORY_EXHAUSTED: never(1, 'Rows are so wide that converting them takes more memory than it may use. The message says what to raise; nothing was written.'),
   PIPELINE_INVALID: never(2, 'The pipeline does not compile. Every problem is listed with its remedy.'),
   PIPELINE_NOT_FOUND: never(2, 'No pipeline file with that name or path. "millrace plan" without arguments lists what is there.'),
   PLAN_CHANGED: never(2, 'The run was made from another version of the pipeline than the one now loaded. Check out that version to resume it, or start a new run.'),
