@@ -89,6 +89,13 @@ const statement: Meaning = {
   remedy: () => 'Correct the statement; the message and the position are those of the database.',
 };
 
+/**
+ * Redshift has one state for most of its own errors, XX000, and a number for a message: 1023 is two transactions that have read what the
+ * other has written. Source: https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html
+ */
+const redshiftConflict = /^1023\b|serializable isolation violation|conflict with concurrent transaction/i;
+const conflict: Meaning = { code: 'LOAD_CONFLICT', remedy: again };
+
 /** Errors of the socket and of the resolver, and what the driver says when a connection ends. */
 const network =
   /^(ECONN|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_|EPIPE|ETIMEDOUT|EHOSTDOWN|EADDRNOTAVAIL|ENOENT|EACCES|ERR_STREAM|ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|ERR_SOCKET)/;
@@ -101,7 +108,8 @@ export function pgError(error: unknown, place: Place): MillraceError {
   const { code = '', message = String(error), ...fields } = error as PgErrorFields;
   const text = scrubbed(message, place);
   if (/^[0-9A-Z]{5}$/.test(code) && fields.severity !== undefined) {
-    const meaning = states[code] ?? states[code.slice(0, 2)] ?? statement;
+    const isConflict = code === 'XX000' && redshiftConflict.test(message);
+    const meaning = isConflict ? conflict : (states[code] ?? states[code.slice(0, 2)] ?? statement);
     return new MillraceError(meaning.code, {
       message: `${place.label}: ${sentence(text)}${fields.detail ? ` ${sentence(scrubbed(fields.detail, place))}` : ''}${fields.where ? ` (${scrubbed(firstLine(fields.where), place)})` : ''}`,
       remedy: meaning.remedy(place),
