@@ -9,6 +9,7 @@ import { alignedTable } from '../text/table.ts';
 import { fitTo, onOneLine } from '../text/width.ts';
 import type { RowDifference } from '../verify/difference.ts';
 import { targetChecks } from '../verify/load-check.ts';
+import { remarks } from '../verify/remarks.ts';
 import { type StreamCheck, streamChecks } from '../verify/stream-check.ts';
 import { streamClock } from '../verify/stream-clock.ts';
 import { verifyStreamTable } from '../verify/verify-stream.ts';
@@ -139,20 +140,6 @@ function show(terminal: Terminal, results: readonly TargetResult[]): void {
   );
   for (const result of results) for (const line of remarks(result)) terminal.say(terminal.err.dim(`${result.steps.join(', ')}: ${line}`));
   for (const result of results) if (result.differences.length > 0) terminal.print(`\n${differenceLines(result, terminal).join('\n')}`);
-}
-
-function remarks({ windows, comparison, unfit, stream, equal }: TargetResult): string[] {
-  return [
-    ...(stream && stream.moving > 0 ? [`${counted(stream.moving, 'row')} of ${stream.table} changed each time they were looked at`] : []),
-    ...(stream && !stream.followed && !equal
-      ? [`nobody follows the stream: what has changed in ${stream.table} since is among the differences`]
-      : []),
-    ...windows.flatMap((window) => (window ? [`compared up to the checkpoint of its load, ${window.column} below ${window.high}`] : [])),
-    ...(comparison && comparison.setAside > 0
-      ? [`${count(comparison.setAside)} rows left aside: earlier versions, overwritten by another load, or changed at the source since`]
-      : []),
-    ...(unfit > 0 ? [`${count(unfit)} rows of the source fit no row of the target`] : []),
-  ];
 }
 
 function differenceLines({ steps, comparison, differences }: TargetResult, { out }: Terminal): string[] {

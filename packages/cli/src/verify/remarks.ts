@@ -1,0 +1,27 @@
+import { count, counted } from '../text/amount.ts';
+import type { TargetResult } from './verify-target.ts';
+
+/** What a person should know about a comparison, beside its outcome. */
+export function remarks({ windows, comparison, unfit, stream, equal }: TargetResult): string[] {
+  return [
+    ...(stream && stream.moving > 0 ? [`${counted(stream.moving, 'row')} of ${stream.table} changed each time they were looked at`] : []),
+    ...(stream && !stream.followed && !equal
+      ? [`nobody follows the stream: what has changed in ${stream.table} since is among the differences`]
+      : []),
+    ...windows.flatMap((window) => (window ? [`compared up to the checkpoint of its load, ${window.column} below ${window.high}`] : [])),
+    ...(comparison && comparison.setAside > 0
+      ? [`${count(comparison.setAside)} rows left aside: earlier versions, overwritten by another load, or changed at the source since`]
+      : []),
+    ...deletedRemark(windows, comparison?.onlyStored ?? 0),
+    ...(unfit > 0 ? [`${count(unfit)} rows of the source fit no row of the target`] : []),
+  ];
+}
+
+/** Who reads only what has changed never hears of what has gone. */
+function deletedRemark(windows: TargetResult['windows'], onlyStored: number): string[] {
+  const column = windows.find((window) => window !== null)?.column;
+  if (column === undefined || onlyStored === 0) return [];
+  return [
+    `${counted(onlyStored, 'row')} only at the target: probably deleted at the source, which reading since "${column}" does not see. A load of all rows with mode: 'replace', or capture(), brings deletions too`,
+  ];
+}
