@@ -26,7 +26,9 @@ test('a busy shop is mirrored, masked; killed twice in the middle it goes on, an
   await must('run', 'shop-mirror', '--until', 'caught-up');
 
   expect(await mirror(`select ${ordersOf} from shop.orders o`)).toEqual(await shop(`select ${ordersOf} from public.orders o`));
-  expect(await mirror("select count(*)::int as unmasked from shop.customers where email like '%@%' or phone like '+%'")).toEqual([{ unmasked: 0 }]);
+  expect(await mirror("select count(*)::int as unmasked from shop.customers where email like '%@%' or phone like '+%'")).toEqual([
+    { unmasked: 0 },
+  ]);
   const verified = await must('verify', 'shop-mirror', '--json');
   expect(verified.json()[0]).toMatchObject({ equal: true });
 });
