@@ -1,4 +1,4 @@
-import { count, counted } from '../text/amount.ts';
+import { counted } from '../text/amount.ts';
 import type { TargetResult } from './verify-target.ts';
 
 /** What a person should know about a comparison, beside its outcome. */
@@ -10,10 +10,10 @@ export function remarks({ windows, comparison, unfit, stream, equal }: TargetRes
       : []),
     ...windows.flatMap((window) => (window ? [`compared up to the checkpoint of its load, ${window.column} below ${window.high}`] : [])),
     ...(comparison && comparison.setAside > 0
-      ? [`${count(comparison.setAside)} rows left aside: earlier versions, overwritten by another load, or changed at the source since`]
+      ? [`${counted(comparison.setAside, 'row')} left aside: earlier versions, overwritten by another load, or changed at the source since`]
       : []),
     ...deletedRemark(windows, comparison?.onlyStored ?? 0),
-    ...(unfit > 0 ? [`${count(unfit)} rows of the source fit no row of the target`] : []),
+    ...(unfit > 0 ? [`${counted(unfit, 'row')} of the source fit no row of the target`] : []),
   ];
 }
 

@@ -1,16 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isMillraceError, MillraceError, withoutPassword } from '@millrace/core/runtime';
+import { isMillraceError, MillraceError } from '@millrace/core/runtime';
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
+import { refusal } from './refusal.ts';
 import type { StateDatabase } from './schema.ts';
 
 export interface StateConnection extends AsyncDisposable {
   readonly db: Kysely<StateDatabase>;
-  /** Runs a unit of work; once more where Postgres broke it off for a reason that passes. @throws STATE_UNAVAILABLE */
+  /** Runs a unit of work; once more where Postgres broke it off for a reason that passes. @throws STATE_UNAVAILABLE, or what `refusal` makes of it */
   readonly guard: <T>(work: (db: Kysely<StateDatabase>) => Promise<T>) => Promise<T>;
 }
 
+/** @throws CONFIG_INVALID where it is no address of a Postgres */
 export function connect(url: string): StateConnection {
+  checkUrl(url);
   const pool = new pg.Pool({
     connectionString: url,
     max: 6,
@@ -33,8 +36,6 @@ export function connect(url: string): StateConnection {
 
 /** Deadlock, serialisation failure: another try gives the answer. */
 const passing = new Set(['40P01', '40001']);
-/** Postgres shuts down, starts up, has no connection left, has gone. */
-const away = /^(08...|57P0[123]|53300|ECONN.*|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOENT)$/;
 
 async function guarded<T>(work: () => Promise<T>, url: string): Promise<T> {
   for (let attempt = 1; ; attempt++) {
@@ -42,27 +43,17 @@ async function guarded<T>(work: () => Promise<T>, url: string): Promise<T> {
       return await work();
     } catch (error) {
       if (isMillraceError(error)) throw error;
-      const code = (error as { code?: unknown }).code;
+      const { code } = error as { code?: unknown };
       if (typeof code === 'string' && passing.has(code) && attempt < 5) await sleep(10 * attempt);
-      else if (isAway(error)) throw unavailable(error, url);
-      else throw error;
+      else throw refusal(error, url) ?? error;
     }
   }
 }
 
-export function isAway(error: unknown): boolean {
-  const { code, message } = error as { code?: unknown; message?: unknown };
-  return (
-    (typeof code === 'string' && away.test(code)) ||
-    /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(String(message))
-  );
-}
-
-function unavailable(cause: unknown, url: string): MillraceError {
-  const message = cause instanceof Error ? cause.message : String(cause);
-  return new MillraceError('STATE_UNAVAILABLE', {
-    message: `The state database ${withoutPassword(url)} cannot be reached: ${message}`,
-    remedy: 'Look whether it runs and whether this machine may connect to it. Runs wait where they are.',
-    cause,
+function checkUrl(url: string): void {
+  if (URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol)) return;
+  throw new MillraceError('CONFIG_INVALID', {
+    message: 'The address of the state database is no postgres:// URL.',
+    remedy: 'Check MILLRACE_STATE_URL or "state" in the config: postgres://host:5432/database. Leave both out for an embedded Postgres.',
   });
 }
