@@ -135,6 +135,15 @@ test.each<FileFormat['format']>(['parquet', 'csv', 'jsonl'])('rows of %s are cou
   expect(await read(pair, files, format)).toHaveLength(300);
 });
 
+test('a value that is too long for the name of a folder cannot be a partition', async () => {
+  const named = table('pair', { id: int4(), 'a b': text() });
+  for (const value of ['z'.repeat(300), 'é'.repeat(100)]) {
+    const refused = csvToFiles(csv(named, `1,${value}\n`, 1), { ...parquet, partitionBy: ['a b'] }, context());
+    await expect(refused).rejects.toMatchObject({ code: 'VALUE_UNREPRESENTABLE', facts: { column: 'a b' } });
+    await expect(refused).rejects.toThrow(`Column "a b": "${value.slice(0, 60)}…" is too long`);
+  }
+});
+
 test('files end at about the size that was asked for', async () => {
   const lines = Array.from({ length: 200_000 }, (_, n) => `${n},value ${n}\n`).join('');
   const files = await csvToFiles(csv(pair, lines, 200_000), { ...parquet, format: 'csv', codec: 'gzip', fileBytes: 1_000_000 }, context());

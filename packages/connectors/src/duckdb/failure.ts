@@ -36,6 +36,15 @@ function explained(message: string): MillraceError {
       remedy: 'Free space, or let TMPDIR point to a larger disk.',
     });
   }
+  const partition = /Failed to create directory "[^"]*?([^"/=]+)=([^"/]*)": File name too long/.exec(message);
+  if (partition) {
+    const [column, value] = partition.slice(1).map(decoded) as [string, string];
+    return new MillraceError('VALUE_UNREPRESENTABLE', {
+      message: `Column "${column}": ${JSON.stringify(`${value.slice(0, 60)}…`)} is too long for the name of a partition's folder.`,
+      remedy: 'Partition by a column with short values, such as a date; map() makes one.',
+      facts: { column },
+    });
+  }
   if (/^Out of Memory/i.test(message)) {
     return new MillraceError('MEMORY_EXHAUSTED', {
       message: 'The converter ran out of the memory it may use: the rows are very wide.',
@@ -96,6 +105,14 @@ function csvProblem(message: string): string {
   if (columns) return `${columns[2]} columns where ${columns[1]} are expected`;
   const known = /(Value with unterminated quote found|Invalid unicode|quote should be followed|unquoted value)/i.exec(message)?.[1];
   return known ? known.toLowerCase() : 'it does not follow the CSV format';
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 const firstLine = (message: string): string => message.split('\n', 1)[0]!.slice(0, 300);
