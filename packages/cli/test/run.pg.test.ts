@@ -133,6 +133,16 @@ test('Ctrl-C leaves a run that can be gone on with, and says how', async () => {
   expect(await warehouse.sql('select count(*)::int as rows from public.orders')).toEqual([{ rows: 1000 }]);
 });
 
+test('Ctrl-C that comes before the run has begun leaves one as well', async () => {
+  project.write({
+    'pipelines/copy-orders.ts': `${copyOrders}\nif (!process.env.MILLRACE_TOLD_TO_GO_ON) process.kill(process.pid, 'SIGINT');\n`,
+  });
+  const { code, stderr } = await run('run', 'copy-orders');
+  expect({ code, stderr }).toEqual({ code: 130, stderr: expect.stringContaining('Go on with it: millrace run copy-orders') });
+  const resumed = await millrace(['run', 'copy-orders'], { ...options(), env: { ...options().env, MILLRACE_TOLD_TO_GO_ON: 'yes' } });
+  expect(resumed).toMatchObject({ code: 0, stderr: expect.stringContaining('Going on with run') });
+});
+
 test('SIGTERM ends with 143; --new gives the unfinished run up', async () => {
   await slowly(0.05);
   const terminated = start('run', 'copy-orders', '--json');

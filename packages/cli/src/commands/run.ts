@@ -87,16 +87,18 @@ export async function watchToEnd(
 ): Promise<ExitCode> {
   const { terminal } = session;
   terminal.emit({ type: 'run', run: run.id, pipeline: run.request.pipeline, plan: run.plan.fingerprint, continued: how.continued });
-  const drained = new Promise<void>((resolve, reject) => {
-    session.signal.addEventListener('abort', () => {
-      const means = followsChanges(run.plan) ? 'what was applied is made durable' : 'nothing that was committed is lost';
-      terminal.say(`Stopping; ${means}. (Press again to stop at once.)`);
-      executor.drain().then(resolve, reject);
-    });
-  });
-  // Asked to stop before there was anything to stop.
-  if (session.signal.aborted) await executor.drain();
-  else await Promise.race([follow(terminal, executor, run, session.signal), drained]);
+  const drain = (): Promise<void> => {
+    const means = followsChanges(run.plan) ? 'what was applied is made durable' : 'nothing that was committed is lost';
+    terminal.say(`Stopping; ${means}. (Press again to stop at once.)`);
+    return executor.drain();
+  };
+  // It may have been asked to stop before there was anything to stop: an abort that is over is not heard again.
+  const drained = session.signal.aborted
+    ? drain()
+    : new Promise<void>((resolve, reject) => {
+        session.signal.addEventListener('abort', () => drain().then(resolve, reject), { once: true });
+      });
+  await Promise.race([...(session.signal.aborted ? [] : [follow(terminal, executor, run, session.signal)]), drained]);
   if (session.signal.aborted) await drained;
   const detail = await executor.show(run.id);
   if (isEnded(detail.run.state)) {
