@@ -148,11 +148,13 @@ export class LiveMirror implements AsyncDisposable {
   }
 }
 
-/** All rows of a table as text, sorted: the same for tables with the same rows, whatever the order of their columns. */
+/** All rows of a table as text, long ones cut, sorted: the same for tables with the same rows, whatever the order of their columns. */
 export async function contents(database: TestDatabase, table: string, columns?: readonly string[]): Promise<string[]> {
   const list = columns ?? (await columnsOf(database, table));
+  const row = `row(${list.map((name) => `"${name}"`).join(', ')})::text`;
   const rows = await database.sql<{ row: string }>(
-    `select row(${list.map((name) => `"${name}"`).join(', ')})::text as row from ${table} order by 1`,
+    `select case when length(row) > 200 then left(row, 40) || '… ' || length(row) || ' ' || md5(row) else row end as row
+     from (select ${row} as row from ${table}) rows order by 1`,
   );
   return rows.map(({ row }) => row);
 }

@@ -237,6 +237,30 @@ test('030_origin: what the source has itself from elsewhere is captured as well'
   });
 });
 
+test('017_stream_ddl: a row right behind a change of its columns, in a savepoint of its own or not, is one of the new columns', async () => {
+  const tables = Array.from({ length: 4 }, (_, at) => `quick_${at}`);
+  await following(
+    {
+      before: tables
+        .map(
+          (table) =>
+            `create table ${table} (id int primary key, a int, b text); insert into ${table} values (1, 1, 'one'), (2, 2, 'two'); alter table ${table} replica identity full`,
+        )
+        .join(';'),
+    },
+    async ({ does, equal, source }) => {
+      await does();
+      for (const [at, table] of tables.entries()) {
+        const change = `alter table ${table} rename b to bb; update ${table} set a = a + 10`;
+        await source.sql(`begin; ${at % 2 === 0 ? change : `savepoint each; ${change}; release each`}; commit`);
+        await source.sql(`alter table ${table} rename bb to c`);
+      }
+      await does();
+      await equal(...tables);
+    },
+  );
+});
+
 test('a mirror of a mirror: what came by the stream is captured at its target too', async () => {
   await following(
     { before: 'create table handed (a int primary key, b text); insert into handed values (1, null)' },

@@ -25,6 +25,8 @@ BEGIN
         'fill', (a.attmissingval::text::text[])[1], 'generated', a.attgenerated <> '') ORDER BY a.attnum)
       FROM pg_attribute a WHERE a.attrelid = relation.oid AND a.attnum > 0 AND NOT a.attisdropped))::text);
   END LOOP;
+  -- A message is ordered by where its record ends, a row by where it begins: this one keeps the next row from being taken for the earlier.
+  PERFORM pg_logical_emit_message(true, '${ddlPrefix}', '');
 EXCEPTION WHEN OTHERS THEN
   RAISE WARNING 'millrace could not announce the columns: %', SQLERRM;
 END
