@@ -18,7 +18,7 @@ const seeds = Array.from({ length: 20 }, (_, seed) => seed + 1);
 
 test.for(seeds)(
   'whatever happens to either end and in between, the mirror equals the bank, at every moment: seed %i',
-  { timeout: 90_000 },
+  { timeout: 300_000 },
   async (seed) => {
     const { wrong } = await chaos({ seed, program: program.file, servers, duration: 2_500 });
     expect(wrong).toEqual([]);

@@ -288,7 +288,7 @@ class Load {
     const again = async (): Promise<void> => {
       while (this.#going) {
         const seed = String(this.#dice.between(1, 1_000_000));
-        const args = ['-n', '-c', '3', '-T', '60', '--random-seed', seed, '--rate', '400', ...scripts, this.#url];
+        const args = ['-n', '-c', '3', '-T', '60', '--random-seed', seed, '--rate', '200', ...scripts, this.#url];
         const child = spawn('pgbench', args, { stdio: 'ignore' });
         this.#child = child;
         await new Promise((resolve) => child.once('close', resolve).once('error', resolve));

@@ -1,3 +1,4 @@
+import type { MillraceError } from '../error/index.ts';
 import type { Table } from '../schema/index.ts';
 import type { CaptureSource } from './change.ts';
 import type { Context } from './context.ts';
@@ -19,6 +20,8 @@ export interface Finding {
   readonly level: 'ok' | 'warning' | 'problem';
   readonly message: string;
   readonly remedy?: string;
+  /** What looking itself failed with, so that nothing else is known: the server was away, say. */
+  readonly error?: MillraceError;
   /** Does what the remedy says, where that is safe: for `doctor --fix`. Doing it twice does no harm. */
   readonly fix?: () => Promise<void>;
 }

@@ -46,7 +46,7 @@ export async function examineCapture(parts: Parts, label: string, context: Conte
     return findings;
   } catch (error) {
     if (!isMillraceError(error)) throw error;
-    return [{ subject: label, level: 'problem', message: error.message, remedy: error.remedy }];
+    return [{ subject: label, level: 'problem', message: error.message, remedy: error.remedy, error }];
   }
 }
 

@@ -120,6 +120,8 @@ async function preflight({ capture }: ChangeChain, name: StreamName, context: Co
     if (level === 'warning') context.log.warn(`${subject}: ${message}${remedy ? ` ${remedy}` : ''}`);
   const problems = findings.filter(({ level }) => level === 'problem');
   if (problems.length === 0) return;
+  // Nothing was found out: that is another error than what was found, and may pass.
+  for (const { error } of problems) if (error) throw error;
   const [first] = problems as [(typeof problems)[0], ...typeof problems];
   throw new MillraceError('CAPTURE_IMPOSSIBLE', {
     message: `The changes of ${capture.source.description.connection} cannot be captured:\n${problems.map(({ subject, message, remedy }) => `  - ${subject}: ${message}${remedy ? ` ${remedy}` : ''}`).join('\n')}`,
