@@ -213,7 +213,7 @@ const cases: readonly BadInput[] = [
   {
     name: 'a secret that is nowhere',
     code: 'SECRET_MISSING',
-    says: /"SHOP_URL" is in none of/,
+    says: /"SHOP_URL" is not in/,
     act: () => {
       const directory = mkdtempSync(path.join(tmpdir(), 'millrace-secrets-'));
       writeFileSync(path.join(directory, '.env'), `OTHER=${hush}\n`);

@@ -1,6 +1,6 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Context, Setting } from '@millrace/core/runtime';
+import { type Context, MillraceError, type Setting } from '@millrace/core/runtime';
 import { environmentSecrets, type LocalExecutor, localExecutor, outsideContext, type Secrets } from '@millrace/worker';
 import { createDatabase, type EmbeddedPostgres, embeddedPostgres } from './embedded/index.ts';
 import { openProject, type Project } from './project/config.ts';
@@ -50,10 +50,19 @@ export class Session implements AsyncDisposable {
     return this.#project;
   }
 
-  /** Where the project's own files go: state, logs, spool. */
+  /** Where the project's own files go: state, logs, spool. @throws CONFIG_INVALID */
   async directory(): Promise<string> {
     const directory = join((await this.project()).root, '.millrace');
-    mkdirSync(directory, { recursive: true });
+    try {
+      mkdirSync(directory, { recursive: true });
+      accessSync(directory, constants.W_OK);
+    } catch (cause) {
+      throw new MillraceError('CONFIG_INVALID', {
+        message: `The project's own folder cannot be used: ${(cause as Error).message}`,
+        remedy: `Let ${directory} be a folder in which this user may write; it may be a link, or a volume of its own.`,
+        cause,
+      });
+    }
     return directory;
   }
 

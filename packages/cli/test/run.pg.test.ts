@@ -207,6 +207,12 @@ test('one load that fails and may: the rest is done, and the exit code is 4', as
   expect(partial.stdout).toMatch(/^copied +succeeded/m);
 });
 
+test('a project whose own folder cannot be made says so, whatever is asked', async () => {
+  project.write({ '.millrace': 'a file' });
+  for (const verb of ['run', 'verify'])
+    expect(await run(verb, 'copy-orders')).toMatchObject({ code: 2, stderr: expect.stringMatching(/\.millrace.*CONFIG_INVALID/s) });
+});
+
 test('a state database that is away is 69, and its password is in no message', async () => {
   const away = await millrace(['runs', 'list'], {
     ...options(),

@@ -33,7 +33,7 @@ function explained(message: string): MillraceError {
   if (/No space left on device|disk.*full|max_temp_directory_size/i.test(message)) {
     return new MillraceError('DISK_FULL', {
       message: 'No space is left in the spool directory.',
-      remedy: 'Free space, or let TMPDIR point to a larger disk.',
+      remedy: "Free space on the disk of the project's folder .millrace, or let that be a link to a larger one.",
     });
   }
   const partition = /Failed to create directory "[^"]*?([^"/=]+)=([^"/]*)": File name too long/.exec(message);

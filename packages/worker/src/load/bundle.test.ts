@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { bundle, placeFor } from './bundle.ts';
+import { bundle } from './bundle.ts';
 import { remember, withOriginalPlaces } from './places.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'millrace-bundle-'));
@@ -58,10 +58,5 @@ describe('TypeScript of a project', () => {
       }
     })();
     expect(withOriginalPlaces(stack)).toContain(`${pathToFileURL(file).href}:5:9`);
-  });
-
-  it('is put where its packages are found', () => {
-    mkdirSync(join(directory, 'project/node_modules'), { recursive: true });
-    expect(placeFor(join(directory, 'project/pipelines/a.ts'))).toBe(join(directory, 'project/node_modules/.millrace'));
   });
 });

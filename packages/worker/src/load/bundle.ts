@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Plugin } from 'esbuild';
 
@@ -65,11 +63,3 @@ const ownUrl: Plugin = {
     });
   },
 };
-
-/** A directory from which packages are found as they are from the file: the nearest `node_modules`, or the file's own. */
-export function placeFor(file: string): string {
-  for (let at = dirname(file); ; at = dirname(at)) {
-    if (existsSync(join(at, 'node_modules'))) return join(at, 'node_modules', '.millrace');
-    if (at === dirname(at)) return dirname(file);
-  }
-}

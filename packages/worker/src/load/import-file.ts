@@ -1,7 +1,8 @@
-import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { bundle, placeFor } from './bundle.ts';
+import { bundle } from './bundle.ts';
+import { placeFor } from './place-for.ts';
 import { remember } from './places.ts';
 
 /** From our own sources (tests, bench) a loader of TypeScript is at work already, and it knows our packages by their sources. */
@@ -12,8 +13,7 @@ let imported = 0;
 /** Imports a file of the user's project as it is now, TypeScript or JavaScript. @throws what the file throws, or an Error that says why it does not parse */
 export async function importFile(file: string): Promise<Readonly<Record<string, unknown>>> {
   if (fromSource || !/\.[cm]?tsx?$/.test(file)) return import(`${pathToFileURL(file).href}${await version(file)}`);
-  const place = placeFor(file);
-  await mkdir(place, { recursive: true });
+  const place = await placeFor(file);
   const module = join(place, `pipeline-${process.pid}-${++imported}.mjs`);
   const { code, map } = await bundle(file, module);
   remember(module, map);

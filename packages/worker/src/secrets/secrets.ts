@@ -43,7 +43,7 @@ export function environmentSecrets({ directory, sources = ['.env', 'env'], env =
         return value;
       }
       throw new MillraceError('SECRET_MISSING', {
-        message: `The secret "${name}" is in none of ${places.map((place) => place.name).join(', ')}.`,
+        message: `The secret "${name}" is not in ${places.map((place) => place.name).join(', and not in ')}.`,
         remedy: `Write ${name}=… into ${join(directory, '.env')}, or set it in the environment.`,
         facts: { secret: name },
       });

@@ -1,6 +1,4 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
 import { decide, isMillraceError, type RunStore, type StageProgress, type WakeUp, type WorkerHold } from '@millrace/core/runtime';
 import type { Dispatch } from '../dispatch/dispatch.ts';
 import type { Redactor } from '../secrets/redact.ts';
@@ -11,6 +9,7 @@ import { passing } from './failpoints.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { LogBuffer } from './log-buffer.ts';
 import { Relay } from './relay.ts';
+import { openSpool, spoolOf } from './spool.ts';
 import { shutdown } from './stops.ts';
 
 export interface WorkerOptions {
@@ -52,8 +51,7 @@ export class Worker implements AsyncDisposable {
 
   static async start(options: WorkerOptions): Promise<Worker> {
     const { store, id, leaseMs } = options;
-    await mkdir(spoolOf(options), { recursive: true });
-    await sweepSpool(spoolOf(options));
+    await openSpool(options.directory);
     return new Worker(options, await store.register({ id, label: `process ${process.pid} on ${hostname()}`, leaseMs }));
   }
 
@@ -146,30 +144,11 @@ export class Worker implements AsyncDisposable {
       logs: this.#logs,
       redactor,
       spec,
-      spool: spoolOf(this.#options),
+      spool: spoolOf(this.#options.directory),
       graceMs,
       splitConcurrency,
       memoryBudget: Math.floor(memory / places),
       progress,
     };
-  }
-}
-
-const spoolOf = ({ directory }: WorkerOptions): string => join(directory, '.millrace', 'spool');
-
-/** Directories of attempts whose process was killed: their names begin with its id. */
-async function sweepSpool(spool: string): Promise<void> {
-  for (const name of await readdir(spool)) {
-    const pid = Number.parseInt(name, 10);
-    if (Number.isInteger(pid) && !lives(pid)) await rm(join(spool, name), { recursive: true, force: true });
-  }
-}
-
-function lives(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
