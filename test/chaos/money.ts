@@ -17,7 +17,7 @@ export const bankSql = `
 
 /** pgbench's own script, and now and then a transaction of thousands of rows, one that is given up, and one of savepoints. */
 export const bankScripts: Readonly<Record<string, string>> = {
-  'transfer.sql@60': `
+  'transfer.sql@150': `
 \\set aid random(1, 3000)
 \\set bid random(1, 5)
 \\set tid random(1, 50)
@@ -29,14 +29,14 @@ UPDATE branches SET bbalance = bbalance + :delta WHERE bid = :bid;
 INSERT INTO history (tid, bid, aid, delta, mtime, filler) VALUES (:tid, :bid, :aid, :delta, now(), 'x');
 END;
 `,
-  'given-up.sql@8': `
+  'given-up.sql@15': `
 \\set aid random(1, 3000)
 BEGIN;
 UPDATE accounts SET abalance = abalance + 1 WHERE aid = :aid;
 INSERT INTO history (tid, bid, aid, delta, mtime, filler) VALUES (1, 1, :aid, 1, now(), 'never');
 ROLLBACK;
 `,
-  'savepoint.sql@8': `
+  'savepoint.sql@15': `
 \\set aid random(1, 3000)
 \\set delta random(-5000, 5000)
 BEGIN;
