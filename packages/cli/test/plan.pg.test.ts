@@ -43,6 +43,13 @@ test('plan without a pipeline lists those there are, and exits with 2 where one 
   expect((await run('plan')).stdout).toMatch(/copy-orders +2 steps +pipelines\/copy-orders\.ts/);
 });
 
+test('a package that is not installed is told with the file that imports it', async () => {
+  project.write({ 'other/lost.ts': "import 'no-such-package';" });
+  const { code, stderr } = await run('plan', 'other/lost.ts');
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(/no-such-package.*\/other\/lost\.ts/) });
+  expect(stderr).not.toMatch(/pipeline-\d/);
+});
+
 test('a pipeline is found by its path and by its name, and drawn', async () => {
   expect((await run('graph', './pipelines/copy-orders.ts')).stdout).toContain('flowchart LR');
   const graph = await run('graph', 'copy-orders', '--format', 'json');

@@ -20,6 +20,10 @@ export async function importFile(file: string): Promise<Readonly<Record<string, 
   await writeFile(module, code);
   try {
     return await import(pathToFileURL(module).href);
+  } catch (error) {
+    // Node names the importer of a package that is not there.
+    if (error instanceof Error) error.message = error.message.replaceAll(module, file);
+    throw error;
   } finally {
     await rm(module, { force: true });
   }
