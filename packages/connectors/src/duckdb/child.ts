@@ -53,7 +53,10 @@ process.on('message', (order: Order) => {
 // The parent decides when to stop; Ctrl-C on a terminal reaches the whole group.
 process.on('SIGINT', () => {});
 // An ordinary exit waits for the thread that runs the statement, which may hang.
-process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+const leave = () => void process.kill(process.pid, 'SIGKILL');
+process.on('disconnect', leave);
+// The parent may have died while this program was being loaded, when nobody listened yet.
+if (!process.connected) leave();
 setInterval(() => {
   const { user, system } = process.cpuUsage();
   say({ answer: 'alive', cpuMs: (user + system) / 1000 });

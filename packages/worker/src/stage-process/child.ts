@@ -53,6 +53,7 @@ process.on('message', (message: ToProcess) => {
 });
 // The worker has died: what runs here is nobody's any more.
 process.on('disconnect', () => process.exit(1));
+if (!process.connected) process.exit(1);
 endWithParent();
 // Ctrl-C goes to the whole group; the worker decides what it means for us.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
