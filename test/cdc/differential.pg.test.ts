@@ -71,7 +71,7 @@ test.for(each)(
             columnChanges[next++ % columnChanges.length] as string,
             ...randomTransaction(choices),
           ]);
-        if (process.env['MILLRACE_RESTARTS'] && choices.below(6) === 0) {
+        if (choices.below(5) === 0) {
           await mirror.stop();
           await mirror.start();
         }

@@ -113,8 +113,16 @@ export class ChangeReader implements AsyncDisposable {
 
   async start(): Promise<void> {
     const { connection, slot, publication, after, binary, streaming, tables } = this.#parts;
-    await this.#types.learn([...new Set(tables.flatMap(({ catalog }) => catalog.columns.map(({ typeOid }) => typeOid)))]);
-    for (const { catalog } of tables) this.#types.remember(catalog.columns);
+    const oids = tables.flatMap(({ catalog, history = [] }) => [
+      ...catalog.columns.map(({ typeOid }) => typeOid),
+      ...history.flatMap(({ columns }) => columns.map(({ type }) => type)),
+    ]);
+    await this.#types.learn([...new Set(oids)]);
+    for (const { catalog, history = [] } of tables) {
+      this.#types.remember(catalog.columns);
+      const earlier = history.map(({ lsn, columns }) => ({ lsn, columns: announcedColumns(columns, this.#types) }));
+      this.#tables.get(catalog.oid)?.remember(earlier, after.lsn);
+    }
     this.#stream = await connection.start({
       slot,
       from: after.lsn,
@@ -329,8 +337,11 @@ export class ChangeReader implements AsyncDisposable {
     const announced = readAnnouncement(content);
     const table = announced && this.#tables.get(announced.oid);
     if (!table) return;
-    const take = (): void => this.#reshape(table, table.announce(announcedColumns(announced, this.#types)));
-    const oids = announced.columns.map(({ type }) => type);
+    const steps = [...(announced.before ? [announced.before] : []), announced.columns];
+    const take = (): void => {
+      for (const columns of steps) this.#reshape(table, table.announce(announcedColumns(columns, this.#types)));
+    };
+    const oids = steps.flat().map(({ type }) => type);
     if (this.#types.knows(oids)) return take();
     this.#work = async () => {
       await this.#types.learn(oids);

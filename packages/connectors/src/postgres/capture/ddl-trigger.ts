@@ -1,5 +1,6 @@
 import { isMillraceError } from '@millrace/core/runtime';
 import type { Session } from '../client.ts';
+import { parseLsn } from '../replication/lsn.ts';
 import { fillOf } from './catalog-table.ts';
 import { makeHome } from './column-memory.ts';
 import type { SourceTypes } from './source-types.ts';
@@ -9,21 +10,36 @@ import type { SourceColumn } from './stream-columns.ts';
 export const ddlPrefix = 'millrace_ddl';
 export const triggerName = 'millrace_announce_columns';
 
-/** Never stands in the way of the ALTER TABLE that it is called for: what it cannot say is found out from the stream, less exactly. */
+/**
+ * Keeps what it tells, and tells what the columns of a table were before as well: who begins to read in the middle does not know which columns
+ * came since they were declared. Never stands in the way of the ALTER TABLE that it is called for: what it cannot say is found out from the
+ * stream, less exactly. Runs as its owner, since whoever alters a table need not know of us.
+ */
 const functionText = `CREATE OR REPLACE FUNCTION _millrace.announce_columns() RETURNS event_trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $millrace$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $millrace$
 DECLARE
   relation record;
+  now json;
+  was json;
 BEGIN
   FOR relation IN
     SELECT DISTINCT c.oid FROM pg_event_trigger_ddl_commands() d JOIN pg_class c ON c.oid = d.objid
     WHERE d.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
   LOOP
-    PERFORM pg_logical_emit_message(true, '${ddlPrefix}', json_build_object('oid', relation.oid::int8, 'columns', (
+    now := (
       SELECT json_agg(json_build_object('number', a.attnum, 'name', a.attname, 'type', a.atttypid::int8, 'modifier', a.atttypmod,
         'notNull', a.attnotnull, 'hasDefault', a.atthasdef OR a.attidentity <> '', 'hasFill', a.atthasmissing,
         'fill', (a.attmissingval::text::text[])[1], 'generated', a.attgenerated <> '') ORDER BY a.attnum)
-      FROM pg_attribute a WHERE a.attrelid = relation.oid AND a.attnum > 0 AND NOT a.attisdropped))::text);
+      FROM pg_attribute a WHERE a.attrelid = relation.oid AND a.attnum > 0 AND NOT a.attisdropped);
+    was := NULL;
+    BEGIN
+      SELECT t.columns INTO was FROM _millrace.announced_columns t WHERE t.oid = relation.oid ORDER BY t.lsn DESC LIMIT 1;
+      INSERT INTO _millrace.announced_columns VALUES (relation.oid, pg_current_wal_insert_lsn(), now)
+      ON CONFLICT (oid, lsn) DO UPDATE SET columns = excluded.columns;
+    EXCEPTION WHEN OTHERS THEN
+      RAISE WARNING 'millrace could not remember the columns: %', SQLERRM;
+    END;
+    PERFORM pg_logical_emit_message(true, '${ddlPrefix}', json_build_object('oid', relation.oid::int8, 'before', was, 'columns', now)::text);
   END LOOP;
   -- A message is ordered by where its record ends, a row by where it begins: this one keeps the next row from being taken for the earlier.
   PERFORM pg_logical_emit_message(true, '${ddlPrefix}', '');
@@ -33,6 +49,7 @@ END
 $millrace$`;
 
 export const triggerStatements: readonly string[] = [
+  'CREATE TABLE IF NOT EXISTS _millrace.announced_columns (oid oid NOT NULL, lsn pg_lsn NOT NULL, columns json NOT NULL, PRIMARY KEY (oid, lsn))',
   functionText,
   `CREATE EVENT TRIGGER ${triggerName} ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION _millrace.announce_columns()`,
 ];
@@ -57,13 +74,38 @@ export async function installTrigger(session: Session): Promise<boolean> {
   }
 }
 
+/** What the trigger has told of a table so far, oldest first. */
+export type ColumnHistory = readonly { readonly lsn: bigint; readonly columns: readonly AnnouncedColumn[] }[];
+
+/** By the tables' OIDs. Empty where there is no trigger, or this user may not see what it keeps. */
+export async function readHistories(session: Session, oids: readonly number[]): Promise<ReadonlyMap<number, ColumnHistory>> {
+  const [there] = await session.query(
+    `select case when to_regclass('_millrace.announced_columns') is not null then has_table_privilege('_millrace.announced_columns', 'select') end as readable`,
+  );
+  if (there?.['readable'] !== 't') return new Map();
+  const rows = await session.query(
+    'select oid::text, lsn::text, columns::text from _millrace.announced_columns where oid = any($1::oid[]) order by oid, lsn',
+    [`{${oids.join(',')}}`],
+  );
+  const histories = new Map<number, { lsn: bigint; columns: readonly AnnouncedColumn[] }[]>();
+  for (const row of rows) {
+    const columns: unknown = JSON.parse(row['columns'] ?? '[]');
+    if (!areColumns(columns)) continue;
+    const oid = Number(row['oid']);
+    histories.set(oid, [...(histories.get(oid) ?? []), { lsn: parseLsn(row['lsn'] ?? '0/0'), columns }]);
+  }
+  return histories;
+}
+
 /** Columns of a table, as of their place in the stream. */
 export interface AnnouncedColumns {
   readonly oid: number;
+  /** Before the change; null where nobody had looked. */
+  readonly before: readonly AnnouncedColumn[] | null;
   readonly columns: readonly AnnouncedColumn[];
 }
 
-interface AnnouncedColumn {
+export interface AnnouncedColumn {
   readonly number: number;
   readonly name: string;
   readonly type: number;
@@ -78,17 +120,21 @@ interface AnnouncedColumn {
 /** Null for what the trigger has not written; anybody may emit messages. */
 export function readAnnouncement(content: Buffer): AnnouncedColumns | null {
   try {
-    const { oid, columns } = JSON.parse(content.toString('utf8')) as Partial<AnnouncedColumns>;
-    return typeof oid === 'number' && Array.isArray(columns) && columns.every(isColumn) ? { oid, columns } : null;
+    const { oid, before = null, columns } = JSON.parse(content.toString('utf8')) as Partial<AnnouncedColumns>;
+    return typeof oid === 'number' && areColumns(columns) && (before === null || areColumns(before)) ? { oid, before, columns } : null;
   } catch {
     return null;
   }
 }
 
+const areColumns = (columns: unknown): columns is AnnouncedColumn[] => Array.isArray(columns) && columns.every(isColumn);
 const isColumn = (one: Partial<AnnouncedColumn>): boolean =>
   typeof one.number === 'number' && typeof one.name === 'string' && typeof one.type === 'number' && typeof one.modifier === 'number';
 
-export function announcedColumns({ columns }: AnnouncedColumns, types: SourceTypes): (SourceColumn & { readonly generated: boolean })[] {
+export function announcedColumns(
+  columns: readonly AnnouncedColumn[],
+  types: SourceTypes,
+): (SourceColumn & { readonly generated: boolean })[] {
   return columns.map((column) => ({
     number: column.number,
     name: column.name,

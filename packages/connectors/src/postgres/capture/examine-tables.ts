@@ -25,16 +25,24 @@ export async function examineTables(
   say: Say,
   tables: Readonly<Record<string, CapturedTable>>,
   catalogs: ReadonlyMap<string, CatalogTable>,
+  isStreaming: boolean,
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const [table, catalog] of catalogs) {
     const captured = tables[table];
-    if (captured) findings.push(...examineTable(session, say, catalog, captured, await readFacts(session, catalog)));
+    if (captured) findings.push(...examineTable(session, say, catalog, captured, await readFacts(session, catalog), isStreaming));
   }
   return findings;
 }
 
-function examineTable(session: Session, say: Say, catalog: CatalogTable, { schema }: CapturedTable, facts: TableFacts): Finding[] {
+function examineTable(
+  session: Session,
+  say: Say,
+  catalog: CatalogTable,
+  { schema }: CapturedTable,
+  facts: TableFacts,
+  isStreaming: boolean,
+): Finding[] {
   const shown = showTable(catalog);
   const quoted = quoteName(catalog);
   const findings: Finding[] = [];
@@ -50,12 +58,14 @@ function examineTable(session: Session, say: Say, catalog: CatalogTable, { schem
         `Use the owner of the table or a role with BYPASSRLS.`,
       ),
     );
-  findings.push(...identityOf(say, shown, quoted, schema.key ?? [], facts));
   const missing = schema.columns.filter((column) => !catalog.columns.some(({ name }) => name === column.name));
+  const isKeyThere = !schema.key?.some((key) => missing.some(({ name }) => name === key));
+  if (isKeyThere || !isStreaming) findings.push(...identityOf(say, shown, quoted, schema.key ?? [], facts));
   if (missing.length > 0)
     findings.push(
       say(
-        'problem',
+        // What became of a column since the stream began the stream tells itself, and the pipeline's policy decides.
+        isStreaming ? 'warning' : 'problem',
         `${shown} has no column ${missing.map(({ name }) => `"${name}"`).join(', ')}`,
         'Correct the table() declaration; "millrace introspect" writes it anew.',
       ),

@@ -40,7 +40,7 @@ export async function examineCapture(parts: Parts, label: string, context: Conte
       }
     }
     findings.push(...(await publication(session, say, parts, catalogs, stream, isStandby)));
-    findings.push(...(await examineTables(session, say, parts.tables, catalogs)));
+    findings.push(...(await examineTables(session, say, parts.tables, catalogs, slot !== undefined)));
     findings.push(await announcements(session, say, parts, isStandby));
     if (!findings.some(({ level }) => level === 'problem')) findings.push(await oneInstance(parts, say, context));
     return findings;

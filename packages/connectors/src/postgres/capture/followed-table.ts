@@ -1,6 +1,7 @@
 import { MillraceError, type RowSchema, type SchemaChange } from '@millrace/core/runtime';
 import type { CatalogTable } from './catalog-table.ts';
 import { type ColumnMemory, declaredNumbers } from './column-memory.ts';
+import type { ColumnHistory } from './ddl-trigger.ts';
 import {
   columnChanges,
   columnsAt,
@@ -20,6 +21,14 @@ export interface FollowedParts {
   readonly catalog: CatalogTable;
   /** Null where the source remembers nothing: columns that come later are left out then. */
   readonly memory: ColumnMemory | null;
+  /** What was told of its columns before. */
+  readonly history?: ColumnHistory;
+}
+
+/** Columns as they were from a place in the stream on. */
+export interface EarlierColumns {
+  readonly lsn: bigint;
+  readonly columns: readonly SourceColumn[];
 }
 
 /** One table of the stream, at the place where the stream is: its columns, and how its rows are read. */
@@ -31,7 +40,10 @@ export class FollowedTable {
   readonly #numbers: Readonly<Record<string, number>>;
   readonly #joined: Readonly<Record<string, number>> | null;
   readonly #binary: boolean;
+  /** As the last message of the trigger has them; before the first, the catalog. */
   #known: readonly SourceColumn[];
+  #earlier: readonly EarlierColumns[] = [];
+  #from = 0n;
   #catalog: readonly SourceColumn[];
   readonly #passed = new Set<number>();
   #columns: readonly StreamColumn[];
@@ -55,8 +67,15 @@ export class FollowedTable {
     return this.#shape;
   }
 
+  /** Columns that it had before; the stream is read from `from`. */
+  remember(earlier: readonly EarlierColumns[], from: bigint): void {
+    this.#earlier = earlier;
+    this.#from = from;
+  }
+
   /** False where the columns are others than those that are known: somebody should look at the catalog. */
   knows(relation: readonly NamedColumn[]): boolean {
+    this.#recall(relation);
     return sameColumns(relation, this.#streamed(relation));
   }
 
@@ -68,6 +87,7 @@ export class FollowedTable {
 
   /** The relation that the next rows are of. Answers what changes for those who have the table; null for nothing. */
   relation(relation: readonly NamedColumn[]): Omit<SchemaChange, 'kind' | 'transaction' | 'ordinal'> | null {
+    this.#recall(relation);
     const columns = columnsAt({
       declared: this.#declared,
       declaredNumbers: this.#numbers,
@@ -91,15 +111,29 @@ export class FollowedTable {
   announce(
     columns: readonly (SourceColumn & { readonly generated: boolean })[],
   ): Omit<SchemaChange, 'kind' | 'transaction' | 'ordinal'> | null {
+    this.#earlier = [];
     this.#known = columns;
     return this.relation(columns.filter(({ generated }) => !generated));
   }
 
+  /** Where the catalog is not where the stream is, what was told of the columns then is better. */
+  #recall(relation: readonly NamedColumn[]): void {
+    if (this.#earlier.length === 0 || sameColumns(relation, this.#streamed(relation))) return;
+    const isIt = ({ columns }: EarlierColumns): boolean => sameColumns(relation, streamed(columns, relation));
+    const earlier =
+      this.#earlier.findLast((one) => one.lsn <= this.#from && isIt(one)) ?? this.#earlier.find((one) => one.lsn > this.#from && isIt(one));
+    if (earlier) this.#known = earlier.columns;
+  }
+
   /** Generated columns are in the catalog and, unless they are published, not in the stream. */
   #streamed(relation: readonly NamedColumn[]): readonly SourceColumn[] {
-    const names = new Set(relation.map(({ name }) => name));
-    return this.#known.filter((column) => !(column as { generated?: boolean }).generated || names.has(column.name));
+    return streamed(this.#known, relation);
   }
+}
+
+function streamed(columns: readonly SourceColumn[], relation: readonly NamedColumn[]): readonly SourceColumn[] {
+  const names = new Set(relation.map(({ name }) => name));
+  return columns.filter((column) => !(column as { generated?: boolean }).generated || names.has(column.name));
 }
 
 const numbersOf = ({ declared, catalog, memory }: Omit<FollowedParts, 'table'>): Record<string, number> =>

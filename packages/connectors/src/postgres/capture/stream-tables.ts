@@ -2,6 +2,7 @@ import { type CapturedTable, type Log, MillraceError } from '@millrace/core/runt
 import type { Session } from '../client.ts';
 import { type CatalogTable, readCatalogTable, showTable } from './catalog-table.ts';
 import { type ColumnMemories, type ColumnMemory, declaredNumbers, makeHome, memoryOf, readMemories, writeMemory } from './column-memory.ts';
+import { readHistories } from './ddl-trigger.ts';
 import { type FollowedParts, remade } from './followed-table.ts';
 import { publicationEntries } from './publication.ts';
 
@@ -69,6 +70,10 @@ export async function followedTables(
     );
   }
   const entries = await publicationEntries(session, publication);
+  const histories = await readHistories(
+    session,
+    [...catalogs.values()].map(({ oid }) => oid),
+  );
   const followed: FollowedParts[] = [];
   for (const [table, { schema, ...rest }] of Object.entries(captured)) {
     const catalog = catalogs.get(table) as CatalogTable;
@@ -82,7 +87,7 @@ export async function followedTables(
       if (JSON.stringify(next) !== JSON.stringify(memory)) await writeMemory(session, slot, table, next);
       memory = next;
     }
-    followed.push({ table, declared: schema, catalog, memory });
+    followed.push({ table, declared: schema, catalog, memory, history: histories.get(catalog.oid) ?? [] });
   }
   return followed;
 }
