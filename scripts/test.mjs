@@ -1,13 +1,15 @@
 // npm test: everything CI asks for. The last line of its output is the totals over all test runs.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { checks, passes } from './checks.mjs';
 import { provideMoto } from './moto.mjs';
 import { newestLts } from './node-lts.mjs';
 import { root, setup } from './setup.mjs';
 
 const total = { passed: 0, failed: 0, skipped: 0 };
+/** @type {string[]} */
+const failures = [];
 const started = performance.now();
 
 section('setup', () => {
@@ -28,6 +30,7 @@ if ('missing' in moto) {
   total.skipped += left.length;
   console.log(`\nSkipped ${left.length} files of S3 tests: ${moto.missing}.`);
 }
+for (const failure of failures) console.log(`\nFAILED ${failure}`);
 console.log(`\nAll of it took ${((performance.now() - started) / 1000).toFixed(0)} s.`);
 console.log(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
 process.exit(total.failed > 0 ? 1 : 0);
@@ -58,13 +61,28 @@ function vitest(node, args) {
     [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...args, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
     { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, MILLRACE_TEST_NODE: node } },
   );
-  const counted = existsSync(report) ? count(JSON.parse(readFileSync(report, 'utf8'))) : { passed: 0, failed: 1, skipped: 0 };
+  const told = existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : null;
+  const counted = told ? count(told) : { passed: 0, failed: 1, skipped: 0 };
+  if (told) failures.push(...failed(told));
   // Errors outside any test (an unhandled rejection, a type error, a server that did not start) fail the run too.
   if (status !== 0 && counted.failed === 0) counted.failed = 1;
   total.passed += counted.passed;
   total.failed += counted.failed;
   total.skipped += counted.skipped;
   return counted.failed === 0;
+}
+
+/**
+ * What failed, with the beginning of why: the last lines of a long log are those that are read.
+ * @param {{ testResults: { name: string, status: string, message: string, assertionResults: { status: string, fullName: string, failureMessages: string[] }[] }[] }} report
+ */
+function failed({ testResults }) {
+  return testResults.flatMap(({ name, status, message, assertionResults }) => {
+    const file = relative(root, name);
+    const tests = assertionResults.filter((test) => test.status === 'failed');
+    if (tests.length === 0) return status === 'failed' ? [`${file}\n${message.slice(0, 1000)}`] : [];
+    return tests.map((test) => `${file}: ${test.fullName}\n${test.failureMessages.join('\n').slice(0, 1000)}`);
+  });
 }
 
 /** @param {{ testResults: { status: string, assertionResults: { status: string }[] }[] }} report */

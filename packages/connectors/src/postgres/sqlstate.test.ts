@@ -16,3 +16,10 @@ test('other errors of that state are not tried again', () => {
   for (const message of ['1018', '10235', 'Assert', 'could not read block 1023 of relation 4711'])
     expect(pgError(said(message), place).code).toBe('INTERNAL');
 });
+
+test('whatever the operating system says of a socket is a connection that failed', () => {
+  for (const code of ['ECONNRESET', 'ENOTCONN', 'ENETDOWN', 'EIO']) {
+    const error = Object.assign(new Error(`read ${code}`), { code, syscall: 'read', errno: -107 });
+    expect(pgError(error, place), code).toMatchObject({ code: 'CONNECTION_FAILED', facts: { reason: code } });
+  }
+});

@@ -98,14 +98,14 @@ const conflict: Meaning = { code: 'LOAD_CONFLICT', remedy: again };
 
 /** Errors of the socket and of the resolver, and what the driver says when a connection ends. */
 const network =
-  /^(ECONN|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_|EPIPE|ETIMEDOUT|EHOSTDOWN|EADDRNOTAVAIL|ENOENT|EACCES|ERR_STREAM|ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|ERR_SOCKET)/;
+  /^(ECONN|EHOSTUNREACH|ENET|ENOTCONN|ENOTFOUND|EAI_|EPIPE|ETIMEDOUT|EHOSTDOWN|EADDRNOTAVAIL|ENOENT|EACCES|ERR_STREAM|ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|ERR_SOCKET)/;
 const ended =
   /Connection terminated|timeout expired|not queryable|connection error|does not support SSL|establishing an SSL|self-signed|certificate/i;
 
 /** Any error of the driver or the server as one of ours. The password, should it stand anywhere, is taken out. */
 export function pgError(error: unknown, place: Place): MillraceError {
   if (isMillraceError(error)) return error as MillraceError;
-  const { code = '', message = String(error), ...fields } = error as PgErrorFields;
+  const { code = '', message = String(error), syscall, ...fields } = error as PgErrorFields;
   const text = scrubbed(message, place);
   if (/^[0-9A-Z]{5}$/.test(code) && fields.severity !== undefined) {
     const isConflict = code === 'XX000' && redshiftConflict.test(message);
@@ -123,7 +123,7 @@ export function pgError(error: unknown, place: Place): MillraceError {
       }),
     });
   }
-  if (network.test(code) || ended.test(message) || aggregate(error)) {
+  if (network.test(code) || syscall !== undefined || ended.test(message) || aggregate(error)) {
     return new MillraceError('CONNECTION_FAILED', {
       message: `${place.label}: ${sentence(text || inner(error, place))}`,
       remedy: /certificate|self-signed|SSL|TLS/i.test(text)
@@ -148,6 +148,8 @@ export function pgError(error: unknown, place: Place): MillraceError {
 }
 
 interface PgErrorFields {
+  /** Of the operating system's errors: the call that failed. */
+  readonly syscall?: string;
   readonly code?: string;
   readonly message?: string;
   readonly severity?: string;
