@@ -20,20 +20,28 @@ export default defineConfig({
     maxWorkers: 2,
     // The AWS client says on every start that it will leave Node 20 in 2027; the test reports need not.
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: beside('test'), exclude: [...beside('pg.test'), ...beside('s3.test'), ...never] },
+        test: {
+          name: 'unit',
+          include: beside('test'),
+          exclude: [...beside('pg.test'), ...beside('s3.test'), ...never],
+          globalSetup: ['test/bundled-packages.ts'],
+        },
       },
-      { extends: true, test: { name: 'pg', include: beside('pg.test'), globalSetup: ['test/postgres-server.ts'] } },
+      {
+        extends: true,
+        test: { name: 'pg', include: beside('pg.test'), globalSetup: ['test/bundled-packages.ts', 'test/postgres-server.ts'] },
+      },
       {
         extends: true,
         test: {
           name: 's3',
           include: 'missing' in moto ? [] : beside('s3.test'),
-          globalSetup: ['test/postgres-server.ts', 'test/s3-server.ts'],
+          globalSetup: ['test/bundled-packages.ts', 'test/postgres-server.ts', 'test/s3-server.ts'],
         },
       },
       {

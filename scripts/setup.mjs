@@ -21,6 +21,7 @@ export function setup() {
 /** @param {string} [project] */
 export function build(project = '.') {
   if (run('building', process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b', project]) !== 0) stop('The build failed.');
+  if (run('bundling', process.execPath, [join(root, 'scripts/bundle.mjs')]) !== 0) stop('The packages could not be bundled.');
 }
 
 function install() {

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { does } from './command.ts';
 import { exitCodeMeanings, exitCodes } from './exit-code.ts';
+import { version } from './version.ts';
 
 /** The verbs, their arguments and options. The work of each is imported when it is asked for, so that `--help` is quick. */
 export function program(): Command {
@@ -169,8 +169,4 @@ function exitCodeLines(): string[] {
   return Object.entries(exitCodes).map(
     ([name, code]) => `  ${code.toString().padStart(3)}  ${exitCodeMeanings[name as keyof typeof exitCodes]}`,
   );
-}
-
-function version(): string {
-  return JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
 }

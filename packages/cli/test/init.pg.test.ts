@@ -11,17 +11,17 @@ vi.setConfig({ testTimeout: 240_000 });
 
 test('init makes a project that runs at once, on a Postgres that nobody had to install, and whose test passes', async () => {
   using folder = testProject();
-  const made = await millrace(['init', 'Shop pipelines'], { cwd: folder.root });
+  const made = await millrace(['init', 'Shop pipelines'], { cwd: folder.root, asInstalled: true });
   expect(made).toMatchObject({ code: 0, stderr: expect.stringContaining("cd 'Shop pipelines' && npm install") });
   const cwd = join(folder.root, 'Shop pipelines');
   expect(JSON.parse(readFileSync(join(cwd, 'package.json'), 'utf8'))).toMatchObject({ name: 'shop-pipelines', type: 'module' });
   expect(readFileSync(join(cwd, '.gitignore'), 'utf8')).toContain('.env');
   expect(readFileSync(join(cwd, 'README.md'), 'utf8').split('\n').length).toBeLessThanOrEqual(22);
 
-  const run = await millrace(['run', 'daily-sales'], { cwd });
+  const run = await millrace(['run', 'daily-sales'], { cwd, asInstalled: true });
   expect(`${run.code} ${run.stderr}`).toMatch(/^0 /);
   expect(run.stdout).toMatch(/^loaded +succeeded +rows +9,800 /m);
-  const verified = await millrace(['verify', 'daily-sales', '--json'], { cwd });
+  const verified = await millrace(['verify', 'daily-sales', '--json'], { cwd, asInstalled: true });
   expect(verified.json()[0]).toMatchObject({ equal: true, targets: [{ rows: { expected: 9800, stored: 9800 } }] });
 
   const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;

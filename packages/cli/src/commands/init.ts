@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { MillraceError } from '@millrace/core/runtime';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import { projectFiles } from '../init/files.ts';
 import type { Session } from '../session.ts';
+import { version } from '../version.ts';
 
 /** Writes a project, all of it or nothing: a file that is there already is not touched. */
 export async function init(session: Session, dir = '.'): Promise<ExitCode> {
@@ -57,8 +58,4 @@ function projectName(root: string): string {
     .replace(/[^a-z0-9._-]+/g, '-')
     .replace(/^[._-]+|-+$/g, '');
   return name || 'pipelines';
-}
-
-function version(): string {
-  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
 }

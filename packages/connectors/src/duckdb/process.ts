@@ -23,8 +23,9 @@ export class DuckDb {
   #busyAt = performance.now();
 
   constructor() {
-    const child = fork(fileURLToPath(new URL(program, import.meta.url)), [], {
-      execArgv: programArguments(),
+    const { script, flags } = program();
+    const child = fork(fileURLToPath(new URL(script, import.meta.url)), [], {
+      execArgv: flags,
       env: environment(),
       cwd: tmpdir(),
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -141,13 +142,12 @@ function died(how: string, output: string): MillraceError {
   });
 }
 
-const source = import.meta.url.endsWith('.ts');
-const program = source ? './child.ts' : './child.js';
-
-/** From its sources the program is TypeScript, which Node 20 cannot read by itself. */
-function programArguments(): string[] {
-  if (!source) return [];
-  return ['--conditions=millrace-source', `--import=${pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href}`];
+/** From its sources the program is TypeScript, which Node 20 cannot read by itself: that takes a second, so tests have it bundled. */
+function program(): { readonly script: string; readonly flags: string[] } {
+  if (!import.meta.url.endsWith('.ts')) return { script: './child.js', flags: [] };
+  if (process.env['MILLRACE_BUNDLED']) return { script: '../../dist/bundled/child.js', flags: ['--conditions=millrace-bundled'] };
+  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+  return { script: './child.ts', flags: ['--conditions=millrace-source', `--import=${tsx}`] };
 }
 
 /**

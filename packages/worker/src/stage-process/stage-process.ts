@@ -183,16 +183,19 @@ export class StageProcess {
 }
 
 function spawnChild(directory: string): ChildProcess {
-  // From the sources (tests, bench) Node 20 needs a loader for TypeScript, and our packages by their sources.
-  const fromSource = import.meta.url.endsWith('.ts');
-  const script = fileURLToPath(new URL(fromSource ? './child.ts' : './child.js', import.meta.url));
-  const loader = fromSource
-    ? ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href, '--conditions=millrace-source']
-    : [];
-  return fork(script, [], {
-    execArgv: ['--no-warnings', ...loader],
+  const { script, flags } = program();
+  return fork(fileURLToPath(new URL(script, import.meta.url)), [], {
+    execArgv: ['--no-warnings', ...flags],
     cwd: directory,
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
+}
+
+/** From the sources Node 20 needs a loader of TypeScript, which takes a second; tests have the program bundled. */
+function program(): { readonly script: string; readonly flags: readonly string[] } {
+  if (!import.meta.url.endsWith('.ts')) return { script: './child.js', flags: [] };
+  if (process.env['MILLRACE_BUNDLED']) return { script: '../../dist/bundled/child.js', flags: ['--conditions=millrace-bundled'] };
+  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+  return { script: './child.ts', flags: ['--import', tsx, '--conditions=millrace-source'] };
 }
