@@ -29,8 +29,8 @@ export function compact(parts: readonly TableChanges[], key: readonly string[]):
   const only = onlyKind(parts);
   // The source has seen to it that their keys differ.
   if (only === changeKinds.insert) return { ...nothing, inserts: parts.map(whole) };
-  if (only === changeKinds.delete) return { ...nothing, deletes: parts.map(whole) };
   if (parts.some(({ rows }) => keyVectors(rows, key).some(hasUnchanged))) return null;
+  if (only === changeKinds.delete) return { ...nothing, deletes: parts.map(whole) };
   return new Compaction(parts, key).run();
 }
 

@@ -66,7 +66,7 @@ function printer(type: ColumnType): (value: unknown) => string {
   return known;
 }
 
-/** The key by which the row is found: the one before where the change has moved it. @throws CHANGE_INCOMPLETE */
+/** The key by which the row is found: the one before where the change has moved it. @throws RESYNC_REQUIRED */
 export function keyOf(change: OneChange): TextValue[] {
   const before = valuesBefore(change) ?? [];
   return keyAmong(change, [...before, ...valuesAfter(change)]);
@@ -79,9 +79,10 @@ function keyAmong({ target }: OneChange, values: readonly TextValue[]): TextValu
   return target.key.map((name) => {
     const value = values.find(({ column }) => column.name === name);
     if (value) return value;
-    throw new MillraceError('CHANGE_INCOMPLETE', {
-      message: `The key column "${name}" of a change of ${target.shown} did not come with it.`,
-      remedy: 'ALTER TABLE … REPLICA IDENTITY FULL at the source, then copy the table again with "millrace resync".',
+    throw new MillraceError('RESYNC_REQUIRED', {
+      message: `A change of ${target.shown} came without "${name}" of its key: the replica identity of the table does not have it any more.`,
+      remedy: `ALTER TABLE … REPLICA IDENTITY FULL at the source, or one with the key in it; then copy the table again with "millrace resync … --table ${target.table}".`,
+      facts: { table: target.table, column: name },
     });
   });
 }

@@ -318,7 +318,8 @@ export class ChangeReader implements AsyncDisposable {
       if (other) throw remade(other.table, other.name, this.#parts.pipeline);
       return;
     }
-    const take = (): void => this.#reshape(table, table.relation(this.#types.columns(relation)));
+    const identity = relation.columns.map(({ key }) => key);
+    const take = (): void => this.#reshape(table, table.relation(this.#types.columns(relation), identity));
     const oids = relation.columns.map(({ typeOid }) => typeOid);
     if (this.#types.knows(oids) && table.knows(this.#types.columns(relation))) return take();
     this.#work = async () => {

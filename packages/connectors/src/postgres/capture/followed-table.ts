@@ -85,8 +85,11 @@ export class FollowedTable {
     this.#catalog = columns;
   }
 
-  /** The relation that the next rows are of. Answers what changes for those who have the table; null for nothing. */
-  relation(relation: readonly NamedColumn[]): Omit<SchemaChange, 'kind' | 'transaction' | 'ordinal'> | null {
+  /** The relation that the next rows are of, and which of its columns are its replica identity. Answers what changes for those who have the table; null for nothing. */
+  relation(
+    relation: readonly NamedColumn[],
+    identity: readonly boolean[] = relation.map(() => true),
+  ): Omit<SchemaChange, 'kind' | 'transaction' | 'ordinal'> | null {
     this.#recall(relation);
     const columns = columnsAt({
       declared: this.#declared,
@@ -101,7 +104,7 @@ export class FollowedTable {
     const key = keyAt(this.#declared, this.#numbers, columns);
     this.#columns = columns;
     for (const { name } of relation) if (this.#numbers[name] !== undefined) this.#passed.add(this.#numbers[name]);
-    this.#shape = tableShape({ table: this.table, key, columns, sources: relation.length, binary: this.#binary });
+    this.#shape = tableShape({ table: this.table, key, columns, sources: identity, binary: this.#binary });
     if (changes.length === 0) return null;
     const { schema } = this.#shape;
     return { table: this.table, schema, changes };

@@ -13,7 +13,7 @@ const shapes = ['a', 'b'].map((table) =>
       { column: { name: 'id', type: { kind: 'text' }, nullable: false }, from: { kind: 'text' }, source: 0 },
       { column: { name: 'body', type: { kind: 'text' }, nullable: true }, from: { kind: 'text' }, source: 1 },
     ],
-    sources: 2,
+    sources: [true, false],
     binary: false,
   }),
 );

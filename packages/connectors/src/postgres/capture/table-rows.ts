@@ -1,4 +1,4 @@
-import { beforeKinds, type ChangeKind, type ColumnBatch, type TableChanges, unchangedVector } from '@millrace/core/runtime';
+import { beforeKinds, type ChangeKind, type ColumnBatch, changeKinds, type TableChanges, unchangedVector } from '@millrace/core/runtime';
 import { columnKinds, type Tuple } from '../replication/tuple.ts';
 import { columnVector, type TableShape } from './table-shape.ts';
 
@@ -61,6 +61,16 @@ export class TableRows {
     else if (this.#oldLengths) this.#blank(this.#oldLengths, at);
     if (row !== null) this.#addRow(at, row, before === beforeKinds.row);
     else this.#repeatOld(at);
+    if (this.shape.unnamed && kind !== changeKinds.insert) this.#hide(at, this.shape.unnamed);
+  }
+
+  /** Nobody may find a row by what is not known of it: somebody took a key column out of the replica identity. */
+  #hide(at: number, columns: readonly number[]): void {
+    this.#before[at] = beforeKinds.none;
+    for (const column of columns) {
+      this.#lengths[at * this.shape.columns.length + column] = -1;
+      this.#setUnchanged(column, at);
+    }
   }
 
   #addRow(at: number, row: Tuple, hasOldRow: boolean): void {

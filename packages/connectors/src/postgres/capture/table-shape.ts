@@ -23,6 +23,8 @@ export interface TableShape {
   readonly columns: readonly ShapeColumn[];
   /** No column of the relation is left out. */
   readonly whole: boolean;
+  /** Key columns that are no part of the replica identity: an update or delete does not say what they were. Null for none. */
+  readonly unnamed: readonly number[] | null;
 }
 
 export interface ShapeColumn {
@@ -48,19 +50,21 @@ export interface ShapeParts {
   readonly table: string;
   readonly key: readonly string[] | undefined;
   readonly columns: readonly ColumnSource[];
-  /** Columns of the relation. */
-  readonly sources: number;
+  /** Columns of the relation: true for those of its replica identity. */
+  readonly sources: readonly boolean[];
   /** The stream was asked for binary values. */
   readonly binary: boolean;
 }
 
 export function tableShape({ table, key, columns, sources, binary }: ShapeParts): TableShape {
   const used = columns.filter(({ source }) => source >= 0).length;
+  const unnamed = columns.flatMap(({ column, source }, place) => (key?.includes(column.name) && sources[source] === false ? [place] : []));
   return {
     table,
     schema: { columns: columns.map(({ column }) => column), ...(key && { key }) },
     columns: columns.map((column) => shapeColumn(table, column, binary)),
-    whole: used === sources,
+    whole: used === sources.length,
+    unnamed: unnamed.length > 0 ? unnamed : null,
   };
 }
 
