@@ -210,6 +210,7 @@ async function answers(url: string, pid: number, deadline: number): Promise<bool
 /** What pg_basebackup does, for one tablespace and a server on this machine. */
 async function baseBackup(url: string, data: string, folder: string, owner: Account | undefined): Promise<void> {
   const client = new pg.Client({ connectionString: url });
+  client.on('error', () => {});
   await client.connect();
   try {
     const { rows } = await client.query<{ server_version_num: string }>('show server_version_num');

@@ -17,6 +17,7 @@ const duration = Number(flags.get('--seconds') ?? 6) * 1000;
 
 await using program = await bundled(new URL('./worker.ts', import.meta.url));
 await using servers = await chaosServers();
+if (servers.disk.missing) console.error(`"spool disk full" is left out: ${servers.disk.missing}.`);
 const totals: ChaosResult[] = [];
 for (let seed = first; seed < first + seeds; seed++) {
   const result = await chaos({ seed, program: program.file, servers, duration });
@@ -26,7 +27,7 @@ for (let seed = first; seed < first + seeds; seed++) {
     const faults = Object.values(result.faults).reduce((sum, count) => sum + count, 0);
     const { bookings, attempts, looks } = result;
     console.log(
-      `seed ${seed}: ${bookings} bookings, ${faults} faults, ${attempts} attempts, ${looks} looks: ${result.wrong.length === 0 ? 'equal' : 'WRONG'}`,
+      `seed ${seed}: ${bookings} bookings, ${faults} faults, ${attempts} attempts, ${looks} looks, ${result.seconds} s: ${result.wrong.length === 0 ? 'equal' : 'WRONG'}`,
     );
   }
   if (result.wrong.length > 0) {
@@ -39,7 +40,8 @@ const sum = (of: (result: ChaosResult) => number): number => totals.reduce((tota
 const faults: Record<string, number> = {};
 for (const result of totals) for (const [fault, count] of Object.entries(result.faults)) faults[fault] = (faults[fault] ?? 0) + count;
 console.error(
-  `${totals.length} seeds, ${sum(({ bookings }) => bookings)} bookings, ${sum(({ attempts }) => attempts)} attempts, ${sum(({ looks }) => looks)} looks of a reader`,
+  `${totals.length} seeds, ${sum(({ bookings }) => bookings)} bookings, ${sum(({ attempts }) => attempts)} attempts, ${sum(({ looks }) => looks)} looks of a reader, ${sum(({ seconds }) => seconds).toFixed(0)} s`,
 );
+console.error(`  ${String(sum(({ fullDisks }) => fullDisks)).padStart(5)}  attempts ended for want of room`);
 for (const [fault, count] of Object.entries(faults).sort(([a], [b]) => a.localeCompare(b)))
   console.error(`  ${String(count).padStart(5)}  ${fault}`);

@@ -1,6 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
 import { postgres } from '@millrace/connectors/postgres';
 import { capture, continuous, int4, int8, load, pipeline, table, text, timestamptz } from '@millrace/core';
 import { compile, runStage, storeFailure } from '@millrace/core/runtime';
@@ -16,6 +14,8 @@ export interface ChaosErrand {
   readonly history: string;
   readonly epoch: number;
   readonly runAt: string;
+  /** For temporary files; whoever started this one takes it away. */
+  readonly spool: string;
   readonly until: 'caught-up' | null;
 }
 
@@ -36,11 +36,11 @@ const logged = load(changes, postgres({ url: errand.history }).apply({ schema: '
 const made = pipeline({ name: 'chaos', runs: continuous, steps: { changes, mirrored, logged } });
 const [stage] = compile(made).stages;
 
-const spool = await mkdtemp(join(tmpdir(), 'millrace-chaos-'));
 const stop = new AbortController();
 process.on('SIGTERM', () => stop.abort(new Error('told to end')));
 let phase = '';
 try {
+  await mkdir(errand.spool);
   await runStage(
     {
       run: { id: 'chaos', pipeline: 'chaos', logicalTime: errand.runAt, date: errand.runAt.slice(0, 10), window: null, params: {} },
@@ -60,7 +60,7 @@ try {
       signal: stop.signal,
       secret: () => Promise.reject(new Error('no secrets here')),
       now: () => new Date(),
-      spool,
+      spool: errand.spool,
       log: { info: (message) => console.error(message), warn: (message) => console.error(message) },
       progress: (state) => {
         if (state.phase !== phase) console.log(state.phase);
@@ -71,12 +71,10 @@ try {
       forgetParts: async () => {},
     },
   );
-  await rm(spool, { recursive: true, force: true });
   process.exit(0);
 } catch (error) {
   const failure = storeFailure(error);
   console.error(JSON.stringify(failure));
-  await rm(spool, { recursive: true, force: true });
   const { codes } = await import('../../packages/core/src/error/codes.ts');
   process.exit(stop.signal.aborted || codes[failure.code as keyof typeof codes]?.retry !== 'never' ? 3 : 4);
 }
