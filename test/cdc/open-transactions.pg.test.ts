@@ -104,6 +104,15 @@ for (const [version, streaming] of process.env['MILLRACE_CDC'] === 'all' ? [...u
           await finds('select count(*), min(a) from two', ['2990|11']);
           await does("commit prepared 'small'", "insert into two values (9999, 'after')");
           await equal('two');
+          await does(
+            `begin; ${work('two', 20000, 20010)}; savepoint part; ${work('two', 30000, 30010)}; rollback to part; prepare transaction 'nested'`,
+            "insert into two values (99999, 'between')",
+            `begin; delete from two where a < 100; prepare transaction ''`,
+            "rollback prepared ''",
+          );
+          await does("commit prepared 'nested'");
+          await finds('select count(*), max(a) from two where a >= 20000', ['12|99999']);
+          await equal('two');
         },
       },
       {

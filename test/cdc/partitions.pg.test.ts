@@ -4,6 +4,7 @@ import { scenarios } from './scenario.ts';
 scenarios(
   'partitions',
   {
+    capture: { schemaChanges: { drop: 'apply' } },
     without: [
       'ranged_low',
       'ranged_high',
@@ -17,6 +18,10 @@ scenarios(
       'alone',
       'flat_1',
       'flat_2',
+      'whole_1',
+      'whole_2',
+      'moving_1',
+      'moving_2',
     ],
   },
   [
@@ -78,6 +83,40 @@ scenarios(
         await finds('select a from late order by a', ['1', '2', '21', '22']);
         await does('truncate late');
         await equal('late');
+      },
+    },
+    {
+      from: '013_partition',
+      name: 'columns of the root that go and come, so that partitions have them in another order',
+      source: `create table whole (a int primary key, b text) partition by list (a); create table whole_1 (b text, a int not null);
+      alter table whole attach partition whole_1 for values in (0, 1, 2, 3); create table whole_2 partition of whole for values in (5, 6)`,
+      async run({ does, finds, equal }) {
+        await does(`insert into whole values (1), (2), (5)`, 'delete from whole');
+        await does(
+          "alter table whole drop b, add column c text, add b text; alter table whole alter c set default 'pub'",
+          "insert into whole (a, b) values (1, 'xxx'), (3, 'yyy'), (5, 'zzz'); insert into whole (a, b, c) values (6, 'aaa', 'xxx_c')",
+        );
+        await finds('select c, a, b from whole order by 1, 2', ['pub|1|xxx', 'pub|3|yyy', 'pub|5|zzz', 'xxx_c|6|aaa']);
+        await does("update whole set b = 'quux' where a = 5; update whole set a = 2 where a = 6");
+        await equal('whole');
+      },
+    },
+    {
+      from: '032_subscribe_use_index, 027_nosuperuser',
+      name: 'whole rows of partitions are found, and move between them, where the target is cut in another way',
+      source: `create table moving (user_id bigint, v1 int, v2 int) partition by range (v1); create table moving_1 partition of moving for values from (0) to (10);
+      create table moving_2 partition of moving for values from (10) to (20);
+      alter table moving replica identity full; alter table moving_1 replica identity full; alter table moving_2 replica identity full;
+      insert into moving select g % 100, g % 20, g from generate_series(0, 100) g`,
+      target: `create table moving (user_id bigint, v1 int, v2 int) partition by hash (v1); create table moving_a partition of moving for values with (modulus 2, remainder 0);
+      create table moving_b partition of moving for values with (modulus 2, remainder 1); create index on moving (user_id, v1)`,
+      async run({ does, finds, equal }) {
+        await does(
+          'update moving set v1 = 0 where user_id = 4',
+          'delete from moving where user_id = 1 and v1 = 1; delete from moving where user_id = 12 and v1 = 12',
+        );
+        await finds('select sum(user_id + v1 + v2), count(distinct (user_id, v1, v2)) from moving', ['10907|99']);
+        await equal('moving');
       },
     },
   ],

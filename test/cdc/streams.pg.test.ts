@@ -3,13 +3,14 @@ import { filter, select } from '@millrace/transforms';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { databaseOn, type TestDatabase } from '../database.ts';
 import { type LogicalServer, logicalServer } from '../logical-server.ts';
+import { following, type Given } from './following.ts';
 import { inSession } from './in-session.ts';
-import { contents, declared, LiveMirror, type MirrorOptions, prepare } from './live-mirror.ts';
+import { contents, declared, LiveMirror, prepare } from './live-mirror.ts';
 import { type Place, placeOf } from './scenario.ts';
 
 /*
- * Scenarios that need a stream of their own: 004_sync, 005_encoding, 025_rep_changes_for_schema, 027_nosuperuser, 028_row_filter, 029_on_error,
- * 030_origin, 031_column_list, 037_except. See scenario.ts for where they come from.
+ * Scenarios that need a stream of their own: 004_sync, 005_encoding, 017_stream_ddl, 025_rep_changes_for_schema, 027_nosuperuser, 028_row_filter,
+ * 029_on_error, 030_origin, 031_column_list, 100_bugs. See scenario.ts for where they come from.
  */
 
 let server: LogicalServer;
@@ -20,24 +21,10 @@ afterAll(async () => {
   await server?.[Symbol.asyncDispose]();
 });
 
-interface Given extends Partial<MirrorOptions> {
-  readonly before: string;
-  readonly there?: string;
-}
-
-async function following({ before, there, ...options }: Given, body: (place: Place) => Promise<void>): Promise<void> {
-  await using source = options.source ?? (await server.database());
-  await using target = options.target ?? (await server.database());
-  await prepare(source);
-  await source.sql(before);
-  if (there) await target.sql(there);
-  await using mirror = new LiveMirror({ source, target, ...options });
-  await mirror.start();
-  await body(placeOf(source, target, mirror));
-}
+const follow = (given: Given, body: (place: Place) => Promise<void>): Promise<void> => following(server, given, body);
 
 test('004_sync: tables that join later are copied, with what happens meanwhile, and a copy that failed is begun again', async () => {
-  await following(
+  await follow(
     { before: 'create table first (a int primary key); insert into first select generate_series(1, 10)' },
     async ({ source, target, mirror, does, equal }) => {
       await does('insert into first values (11)');
@@ -67,7 +54,7 @@ test('005_encoding: text of a database in another encoding is the same text', as
   await admin.sql(`create database ${name} encoding 'LATIN1' template template0 locale 'C'`);
   const url = server.url.replace(/\/postgres$/, `/${name}`);
   const source = await existing(url);
-  await following(
+  await follow(
     { source, before: "create table encoded (a text primary key, b text); insert into encoded values (chr(228), 'copied ' || chr(252))" },
     async ({ does, target }) => {
       await does("insert into encoded values (chr(233) || 'x', 'é inserted')", 'update encoded set b = chr(255) where a = chr(228)');
@@ -78,7 +65,7 @@ test('005_encoding: text of a database in another encoding is the same text', as
 });
 
 test('025_rep_changes_for_schema: a publication of a whole schema, kept by somebody else, will do', async () => {
-  await following(
+  await follow(
     {
       before: `create schema sales; create table sales.orders (a int primary key); insert into sales.orders values (1);
         create publication everything for tables in schema sales, public with (publish_via_partition_root)`,
@@ -121,7 +108,7 @@ test('028_row_filter, 031_column_list: rows come into a filter and leave it, key
     { id: int4(), age: int4().orNull(), name: text().orNull(), secret: text().orNull() },
     { key: ['id'] },
   );
-  await following(
+  await follow(
     {
       before: `create table people (id int primary key, age int, name text, secret text, more text default 'undeclared'); alter table people alter name set storage external;
         insert into people select g, g * 10, 'p' || g, 's' from generate_series(1, 9) g`,
@@ -160,7 +147,7 @@ test('028_row_filter, 031_column_list: rows come into a filter and leave it, key
 });
 
 test('028_row_filter, 031_column_list: a publication that leaves out rows or columns is told before anything is copied', async () => {
-  await following(
+  await follow(
     {
       before: `create table people (id int primary key, age int, name text); insert into people values (1, 1, 'x');
         create publication parts for table people (id, age) where (age > 5), mirror_marker`,
@@ -177,7 +164,7 @@ test('028_row_filter, 031_column_list: a publication that leaves out rows or col
 });
 
 test('029_on_error: what a target refuses stops the stream in front of its transaction; mended, it goes on and nothing is missing', async () => {
-  await following(
+  await follow(
     {
       before: 'create table unique_there (a int primary key, b text); create table other (a int primary key)',
       there: 'create table unique_there (a int primary key, b text unique); create table other (a int primary key)',
@@ -201,7 +188,7 @@ test('029_on_error: what a target refuses stops the stream in front of its trans
 });
 
 test('029_on_error: or sets aside what it refuses, and only that', async () => {
-  await following(
+  await follow(
     {
       before: 'create table unique_there (a int primary key, b text); create table other (a int primary key)',
       there: 'create table unique_there (a int primary key, b text unique); create table other (a int primary key)',
@@ -220,7 +207,7 @@ test('029_on_error: or sets aside what it refuses, and only that', async () => {
 });
 
 test('030_origin: what the source has itself from elsewhere is captured as well', async () => {
-  await following({ before: 'create table originated (a int primary key)' }, async ({ does, source, equal }) => {
+  await follow({ before: 'create table originated (a int primary key)' }, async ({ does, source, equal }) => {
     await source.sql("select pg_replication_origin_create('elsewhere')");
     const session = inSession(source.url);
     await session(
@@ -239,7 +226,7 @@ test('030_origin: what the source has itself from elsewhere is captured as well'
 
 test('017_stream_ddl: a row right behind a change of its columns, in a savepoint of its own or not, is one of the new columns', async () => {
   const tables = Array.from({ length: 4 }, (_, at) => `quick_${at}`);
-  await following(
+  await follow(
     {
       before: tables
         .map(
@@ -261,8 +248,34 @@ test('017_stream_ddl: a row right behind a change of its columns, in a savepoint
   );
 });
 
+test('013_partition: a partition that is followed without its root, and one in the middle of the tree, are tables of their own', async () => {
+  await follow(
+    {
+      before: `create table half (a int primary key, b text) partition by list (a); create table half_1 partition of half for values in (0, 1, 2, 3, 5, 6);
+        create table upper (a int primary key) partition by list (a); create table lower partition of upper for values in (-1, 0, 1) partition by list (a);
+        create table lower_1 partition of lower for values in (-1, 0, 1); insert into half values (1, 'x'); insert into upper values (-1)`,
+      tables: async (source) => {
+        const { half, upper, mirror_marker } = await declared(source);
+        return { half_1: { ...half!, name: 'public.half_1' }, lower: { ...upper!, name: 'public.lower' }, mirror_marker: mirror_marker! };
+      },
+    },
+    async ({ does, finds }) => {
+      await does("insert into half values (0, null), (3, 'y'), (5, 'z')", 'insert into upper values (0)', 'insert into lower values (1)');
+      await finds('select a, b from half_1 order by a', ['0|', '1|x', '3|y', '5|z']);
+      await finds('select a from lower order by a', ['-1', '0', '1']);
+      await does('update half set a = 6 where a = 5', 'update half set a = 2 where a = 6');
+      await does('delete from half where a < 2', 'delete from upper where a = 0');
+      await finds('select a, b from half_1 order by a', ['2|z', '3|y']);
+      await finds('select a from lower order by a', ['-1', '1']);
+      await does('truncate half_1', 'truncate lower');
+      await finds('select (select count(*) from half_1), (select count(*) from lower)', ['0|0']);
+      await finds("select count(*) from pg_class where relname in ('half', 'upper', 'lower_1')", ['0']);
+    },
+  );
+});
+
 test('a mirror of a mirror: what came by the stream is captured at its target too', async () => {
-  await following(
+  await follow(
     { before: 'create table handed (a int primary key, b text); insert into handed values (1, null)' },
     async ({ does, target, source }) => {
       await does("insert into handed values (2, 'two')");

@@ -1,3 +1,4 @@
+import { baseType } from '@millrace/core/runtime';
 import type { ArrayForm } from './array-parameter.ts';
 import type { TargetColumn, TargetTable } from './target-table.ts';
 
@@ -71,7 +72,8 @@ export function updateSql(target: TargetTable, columns: readonly IncomingColumn[
 
 export function deleteSql(target: TargetTable, key: readonly IncomingColumn[]): string {
   const [only] = key;
-  if (key.length === 1 && only) {
+  // There are no arrays of arrays.
+  if (key.length === 1 && only && baseType(only.column.type).kind !== 'array') {
     const cast = only.form.of === null ? `::${only.column.cast}[]` : '';
     return `DELETE FROM ${target.quoted} AS t WHERE t.${only.column.quoted} = ANY ($1::${only.form.type}${cast})`;
   }
