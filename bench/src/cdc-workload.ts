@@ -42,32 +42,36 @@ const booked = (name: string, from: string, rows: number): string =>
 export const workloads = {
   /** Ten rows a transaction: six new ones, three that change, one that goes. */
   small: {
-    before: 200_000,
-    changes: 200_000,
+    before: 1_000_000,
+    changes: 1_000_000,
     sql: (name: string) => [
       transactions(
-        20_000,
-        `${booked(name, '1000000 + t::int8 * 6', 6)}
+        100_000,
+        `${booked(name, '2000000 + t::int8 * 6', 6)}
          update ${name} set amount = amount + 1, note = 'corrected ' || t where id between t::int8 * 10 and t::int8 * 10 + 2;
          delete from ${name} where id = t::int8 * 10 + 5;`,
       ),
     ],
   },
-  /** One transaction of half a million rows. */
-  large: { before: 0, changes: 500_000, sql: (name: string) => [`insert into ${name} ${rowsFrom(1_000_000, 1_500_000)}`] },
+  /** Half a million rows a transaction. */
+  large: {
+    before: 0,
+    changes: 2_000_000,
+    sql: (name: string) => [0, 1, 2, 3].map((t) => `insert into ${name} ${rowsFrom(1_000_000 + t * 500_000, 1_500_000 + t * 500_000)}`),
+  },
   /** New rows only, a thousand a transaction. */
   inserts: {
     before: 0,
-    changes: 500_000,
-    sql: (name: string) => [transactions(500, booked(name, '1000000 + t::int8 * 1000', 1000))],
+    changes: 1_000_000,
+    sql: (name: string) => [transactions(1000, booked(name, '1000000 + t::int8 * 1000', 1000))],
   },
   /** A thousand rows a transaction: half new, four in ten changed, one in ten gone. */
   mixed: {
-    before: 400_000,
-    changes: 500_000,
+    before: 800_000,
+    changes: 1_000_000,
     sql: (name: string) => [
       transactions(
-        500,
+        1000,
         `${booked(name, '1000000 + t::int8 * 500', 500)}
          update ${name} set amount = amount + 1, note = 'corrected ' || t where id between t::int8 * 500 and t::int8 * 500 + 399;
          delete from ${name} where id between t::int8 * 500 + 400 and t::int8 * 500 + 499;`,

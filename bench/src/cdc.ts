@@ -20,6 +20,7 @@ export async function* cdc({ rows, rounds, only }: Options): AsyncIterable<Resul
   const settings = {
     wal_level: 'logical',
     fsync: 'off',
+    max_slot_wal_keep_size: '16GB',
     shared_buffers: '1GB',
     max_wal_size: '8GB',
     full_page_writes: 'off',
@@ -346,7 +347,7 @@ async function seen(client: pg.Client, child?: Child): Promise<void> {
     const { rowCount } = await client.query(`select from ${table} where id = -1`);
     if (rowCount) return;
     if (gone) throw wrong('The process ended before all was there.');
-    await sleep(10);
+    await sleep(20);
   }
 }
 

@@ -1,43 +1,42 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Samples the resident memory of a process and all its descendants together until it is stopped; answers the peak in MB. */
+/** Seldom enough that looking takes nothing from what is measured: the kernel remembers each process's own peak. */
+const lookEveryMs = 100;
+
+/**
+ * The peak of resident memory of a process and all its descendants, in MB, from now until it is stopped. Peaks of several processes are
+ * added up whether or not they came at the same time, and pages that they share are counted for each: this errs upwards.
+ */
 export function watchMemory(pid: number): { stop(): number } {
-  let peak = 0;
-  const timer = setInterval(() => {
-    peak = Math.max(peak, residentMb(pid));
-  }, 20);
+  const peaks = new Map<number, number>();
+  const look = (): void => {
+    for (const one of family(pid)) peaks.set(one, Math.max(peaks.get(one) ?? 0, peakMb(one)));
+  };
+  const timer = setInterval(look, lookEveryMs);
   return {
     stop() {
       clearInterval(timer);
-      return peak;
+      return [...peaks.values()].reduce((sum, peak) => sum + peak, 0);
     },
   };
 }
 
-/** Reads /proc; pages that processes share are counted for each, so this errs upwards. */
-function residentMb(root: number): number {
-  const parents = new Map<number, number>();
-  const resident = new Map<number, number>();
-  for (const entry of readdirSync('/proc')) {
-    const pid = Number(entry);
-    if (!Number.isInteger(pid)) continue;
-    try {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-      // The command stands in parentheses and may hold anything; the state and the parent follow it.
-      parents.set(pid, Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
-      resident.set(pid, (Number(readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1]) * 4096) / 1e6);
-    } catch {
-      // It has just ended.
-    }
+/** The process and its descendants, as each of its threads names its children. */
+function family(pid: number): number[] {
+  try {
+    const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1').split(' ').filter(Boolean).map(Number),
+    );
+    return [pid, ...children.flatMap(family)];
+  } catch {
+    return []; // it has just ended
   }
-  let total = 0;
-  for (const [pid, megabytes] of resident) {
-    for (let at: number | undefined = pid; at !== undefined && at > 1; at = parents.get(at)) {
-      if (at === root) {
-        total += megabytes;
-        break;
-      }
-    }
+}
+
+function peakMb(pid: number): number {
+  try {
+    return (Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0) * 1024) / 1e6;
+  } catch {
+    return 0;
   }
-  return total;
 }

@@ -141,6 +141,11 @@ export interface ChangeGroup {
   readonly size: { readonly rows: number; readonly bytes: number } | null;
   /** The end of the last transaction. @throws INTERNAL before `parts` has ended, for a group whose size is null */
   position(): Position;
+  /**
+   * The group that is applied after this one, where it is complete already and its size is known: while a database is busy with this one,
+   * what the next one needs can be made ready. Not before all parts of this one have been read.
+   */
+  next?(): ChangeGroup | null;
 }
 
 export interface SourceTransaction {

@@ -14,6 +14,7 @@ import { fitEmptyTable } from './fit-empty-table.ts';
 import { recordCopied, stageSplit, targetNamed } from './fresh-copy.ts';
 import { GroupWriter } from './group-writer.ts';
 import { modes } from './modes.ts';
+import { segmentsOf } from './segments.ts';
 import { extraColumns } from './settings.ts';
 import { checkHold, holdTable, ofTable, tableState } from './stream-state.ts';
 import { takeIn } from './take-in.ts';
@@ -60,7 +61,7 @@ export async function besideCopy(applying: Applying, table: string): Promise<Tab
       await lanes.use((session) =>
         transaction(session, async () => {
           const writer = new GroupWriter({ ...applying, session, mode: modes.mirror, targets: shadows });
-          await writer.writeParts(group.parts, group.transactions, true);
+          await writer.writeParts(segmentsOf(group.parts), group.transactions, true);
           await checkHold(session, hold);
         }),
       );

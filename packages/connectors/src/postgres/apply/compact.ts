@@ -34,6 +34,17 @@ export function compact(parts: readonly TableChanges[], key: readonly string[]):
   return new Compaction(parts, key).run();
 }
 
+const done = new WeakMap<readonly TableChanges[], { readonly key: readonly string[]; readonly result: Compacted | null }>();
+
+/** What was made ready before its time, or once before for the same changes, is not made again. */
+export function compactOnce(parts: readonly TableChanges[], key: readonly string[]): Compacted | null {
+  const known = done.get(parts);
+  if (known?.key.join('\0') === key.join('\0')) return known.result;
+  const result = compact(parts, key);
+  done.set(parts, { key, result });
+  return result;
+}
+
 const nothing: Compacted = { deletes: [], inserts: [], updates: [], passed: { rows: [], keys: [] } };
 const whole = ({ rows, transactions }: TableChanges): Piece => ({ batch: rows, rows: null, transactions });
 

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type ChangeGroup,
-  type ChangePart,
   isMillraceError,
   MillraceError,
   type Position,
@@ -10,16 +9,18 @@ import {
 } from '@millrace/core/runtime';
 import type { Session } from '../client.ts';
 import type { Applying } from './apply-sink.ts';
+import { compactOnce } from './compact.ts';
 import { keysOf } from './dead-letters.ts';
 import { passing } from './failpoints.ts';
 import { applyInOrder, isRowFault } from './in-order.ts';
 import type { Mode } from './modes.ts';
 import type { OneChange } from './one-change.ts';
 import { applySchemaChange } from './schema-change.ts';
-import { type Segment, segmentsOf } from './segments.ts';
+import { type Act, type Segment, segmentsOf } from './segments.ts';
 import { beginMove, move } from './stream-state.ts';
 import { referredFirst } from './table-order.ts';
 import { columnsOf, type TargetTable } from './target-table.ts';
+import { Turns } from './turns.ts';
 import type { TableParts } from './write-mirror.ts';
 
 /** How often a group is begun again that another session stood in the way of (a deadlock, a lock). */
@@ -33,12 +34,20 @@ export interface Writing extends Pick<Applying, 'settings' | 'stream' | 'hold' |
   readonly targets: Map<string, TargetTable>;
 }
 
+/** `continued` where others of the group came before. */
+interface How {
+  readonly meanwhile: (() => void) | undefined;
+  readonly continued: boolean;
+}
+
 /**
  * Writes groups, each in one transaction with its position. A group is compacted first; where that fails on a row, it is done again between
  * savepoints, and changes that could not be compacted are applied one by one.
  */
 export class GroupWriter {
   readonly #writing: Writing;
+  /** Groups that have been looked at already. */
+  readonly #ahead = new WeakMap<ChangeGroup, Promise<readonly Act[]>>();
 
   constructor(writing: Writing) {
     this.#writing = writing;
@@ -46,13 +55,12 @@ export class GroupWriter {
 
   async write(group: ChangeGroup): Promise<Position> {
     // A giant comes as it is read, and only once.
-    if (group.size === null) return this.#attempt(group, group.parts, true);
-    const parts: ChangePart[] = [];
-    for await (const part of group.parts) parts.push(part);
+    if (group.size === null) return this.#attempt(group, segmentsOf(group.parts), true);
+    const acts = await this.#actsOf(group);
     let carefully = false;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#attempt(group, parts, carefully);
+        return await this.#attempt(group, acts, carefully);
       } catch (error) {
         if (!carefully && isRowFault(error)) carefully = true;
         else if (isRowFault(error) && error.code !== 'CHANGE_REFUSED') throw refusedAtEnd(group, error);
@@ -62,14 +70,38 @@ export class GroupWriter {
     }
   }
 
-  async #attempt(group: ChangeGroup, parts: AsyncIterable<ChangePart> | ChangePart[], carefully: boolean): Promise<Position> {
+  #actsOf(group: ChangeGroup): Promise<readonly Act[]> {
+    const known = this.#ahead.get(group);
+    if (known) return known;
+    const acts = all(segmentsOf(group.parts));
+    acts.catch(() => {}); // told when its turn comes
+    this.#ahead.set(group, acts);
+    return acts;
+  }
+
+  /** While the server is busy with a group: what the one behind it needs and no change of columns can spoil. */
+  async #lookAhead(group: ChangeGroup, acts: readonly Act[]): Promise<void> {
+    const { mode, targets } = this.#writing;
+    const next = mode.compacts && acts.every(({ kind }) => kind !== 'schema') ? group.next?.() : null;
+    if (!next || this.#ahead.has(next)) return;
+    for (const act of await this.#actsOf(next)) {
+      if (act.kind !== 'segment') return;
+      for (const [table, parts] of act.changes) {
+        const key = targets.get(table)?.key ?? [];
+        if (key.length > 0) compactOnce(parts, key);
+      }
+    }
+  }
+
+  async #attempt(group: ChangeGroup, acts: AsyncIterable<Act> | readonly Act[], carefully: boolean): Promise<Position> {
     const { session, hold, targets } = this.#writing;
     const early = group.size === null ? null : group.position();
     const before = new Map(targets);
     try {
       await beginMove(session, hold, early);
       passing('postgres.apply.begun');
-      await this.writeParts(parts, group.transactions, carefully);
+      const meanwhile = Array.isArray(acts) ? () => void this.#lookAhead(group, acts).catch(() => {}) : undefined;
+      await this.writeParts(acts, group.transactions, carefully, meanwhile);
       passing('postgres.apply.written');
       const position = early ?? group.position();
       if (early === null) await move(session, hold, position);
@@ -87,24 +119,25 @@ export class GroupWriter {
 
   /** Within a transaction. */
   async writeParts(
-    parts: AsyncIterable<ChangePart> | Iterable<ChangePart>,
+    acts: AsyncIterable<Act> | Iterable<Act>,
     transactions: readonly SourceTransaction[],
     carefully: boolean,
+    meanwhile?: () => void,
   ): Promise<void> {
     const { session, asReplica } = this.#writing;
     if (!asReplica && !carefully) await session.execute('SET CONSTRAINTS ALL DEFERRED');
     let continued = false;
-    for await (const part of segmentsOf(parts)) {
-      if (part.kind === 'segment') await this.#writeSegment(part, transactions, carefully, continued);
-      else if (part.kind === 'truncate') await this.#truncate(part, transactions);
-      else await applySchemaChange(this.#writing, part);
+    for await (const act of acts) {
+      if (act.kind === 'segment') await this.#writeSegment(act, transactions, carefully, { meanwhile, continued });
+      else if (act.kind === 'truncate') await this.#truncate(act, transactions);
+      else await applySchemaChange(this.#writing, act);
       continued = true;
     }
     // Found here, a row that breaks a deferred constraint can still be looked for; found by COMMIT it could not.
     if (!asReplica && !carefully) await session.execute('SET CONSTRAINTS ALL IMMEDIATE');
   }
 
-  async #writeSegment(segment: Segment, transactions: readonly SourceTransaction[], carefully: boolean, continued: boolean): Promise<void> {
+  async #writeSegment(segment: Segment, transactions: readonly SourceTransaction[], carefully: boolean, how: How): Promise<void> {
     const { session, targets, stream, letters } = this.#writing;
     const stranger = [...segment.changes.keys()].find((table) => !targets.has(table));
     if (stranger !== undefined)
@@ -118,7 +151,7 @@ export class GroupWriter {
       if (parts?.[0]) tables.push({ target, parts, columns: columnsOf(target, parts[0].rows.schema, stream.policy.add === 'ignore') });
     }
     const { last } = letters;
-    const dead = carefully ? await this.#carefully(tables, transactions, continued) : await this.#atOnce(tables, transactions, continued);
+    const dead = carefully ? await this.#carefully(tables, transactions, how) : await this.#atOnce(tables, transactions, how);
     for (const table of tables) {
       if (!letters.has(table.target)) continue;
       const keys = new Set(this.#changes([table], transactions).flatMap(keysOf));
@@ -130,23 +163,20 @@ export class GroupWriter {
   async #atOnce(
     tables: readonly TableParts[],
     transactions: readonly SourceTransaction[],
-    continued: boolean,
+    { meanwhile, continued }: How,
   ): Promise<ReadonlySet<string>> {
     const { session, mode } = this.#writing;
-    if (await mode.together(session, tables, transactions, continued)) return new Set();
+    const turns = new Turns(session, meanwhile);
+    if (await mode.together(turns, tables, transactions, continued)) return new Set();
     return this.#inOrder(tables, transactions);
   }
 
-  async #carefully(
-    tables: readonly TableParts[],
-    transactions: readonly SourceTransaction[],
-    continued: boolean,
-  ): Promise<ReadonlySet<string>> {
+  async #carefully(tables: readonly TableParts[], transactions: readonly SourceTransaction[], how: How): Promise<ReadonlySet<string>> {
     const { session } = this.#writing;
     let dead: ReadonlySet<string>;
     await session.execute('SAVEPOINT segment');
     try {
-      dead = await this.#atOnce(tables, transactions, continued);
+      dead = await this.#atOnce(tables, transactions, how);
     } catch (error) {
       if (!isRowFault(error)) throw error;
       await session.execute('ROLLBACK TO SAVEPOINT segment');
@@ -182,6 +212,12 @@ export class GroupWriter {
     await mode.truncate(session, named, transactions[transaction]!);
     for (const target of named) await letters.supersede(session, target, 'all', letters.last);
   }
+}
+
+async function all<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
+  const list: Item[] = [];
+  for await (const item of items) list.push(item);
+  return list;
 }
 
 /** What only the end of the transaction has shown: a constraint that is checked there. */

@@ -9,6 +9,7 @@ import { keyOf, movesKey, type OneChange, valuesAfter } from './one-change.ts';
 import { history, versionPosition } from './settings.ts';
 import { statement } from './statement.ts';
 import type { TargetTable } from './target-table.ts';
+import type { Turns } from './turns.ts';
 import { incoming, missingRows, type TableParts } from './write-mirror.ts';
 
 /*
@@ -23,7 +24,7 @@ const current = quoteIdentifier(history.isCurrent);
 const position = quoteIdentifier(versionPosition);
 
 export async function writeHistory(
-  session: Session,
+  { session }: Turns,
   tables: readonly TableParts[],
   transactions: readonly SourceTransaction[],
   continued: boolean,

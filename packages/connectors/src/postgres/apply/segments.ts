@@ -6,15 +6,15 @@ export interface Segment {
   readonly changes: ReadonlyMap<string, readonly TableChanges[]>;
 }
 
+export type Act = Segment | TableTruncate | SchemaChange;
+
 /**
  * Holding more costs memory. Fewer would make a giant transaction one of many subtransactions, and beyond 64 of them the server's snapshots
  * grow slow for everybody.
  */
 const most = { rows: 200_000, bytes: 24 * 1024 * 1024 } as const;
 
-export async function* segmentsOf(
-  parts: AsyncIterable<ChangePart> | Iterable<ChangePart>,
-): AsyncGenerator<Segment | TableTruncate | SchemaChange> {
+export async function* segmentsOf(parts: AsyncIterable<ChangePart> | Iterable<ChangePart>): AsyncGenerator<Act> {
   let changes = new Map<string, TableChanges[]>();
   let rows = 0;
   let bytes = 0;

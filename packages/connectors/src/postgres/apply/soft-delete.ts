@@ -2,7 +2,7 @@ import { changeKinds, type SourceTransaction } from '@millrace/core/runtime';
 import type { Session } from '../client.ts';
 import { quoteIdentifier } from '../identifier.ts';
 import { arrayForm, arrayParameter, perTransaction } from './array-parameter.ts';
-import { type Compacted, compact } from './compact.ts';
+import { type Compacted, compactOnce } from './compact.ts';
 import { type Act, isWhole, movedRow, Parameters, update, upsert } from './mirror-acts.ts';
 import { insertSql, rowsOf, sameKey, updateSql } from './mirror-sql.ts';
 import { keyOf, movesKey, type OneChange, valuesAfter } from './one-change.ts';
@@ -10,7 +10,7 @@ import { chunksOf, type Piece, rowCount } from './pieces.ts';
 import { deletedAt } from './settings.ts';
 import { statement } from './statement.ts';
 import type { TargetTable } from './target-table.ts';
-import { Turns } from './turns.ts';
+import type { Turns } from './turns.ts';
 import { incoming, missingRows, statementRows, type TableParts } from './write-mirror.ts';
 
 /** Deleted rows stay, with the time of the transaction that deleted them; one that is inserted again lives again. */
@@ -18,70 +18,57 @@ const end = quoteIdentifier(deletedAt);
 const alive = `${end} = NULL`;
 
 export async function writeSoftDeletes(
-  session: Session,
+  turns: Turns,
   tables: readonly TableParts[],
   transactions: readonly SourceTransaction[],
 ): Promise<boolean> {
   const times = transactions.map(({ committedAt }) => committedAt);
   const works: (TableParts & { readonly compacted: Compacted })[] = [];
   for (const table of tables) {
-    const compacted = compact(table.parts, table.target.key);
+    const compacted = compactOnce(table.parts, table.target.key);
     if (!compacted) return false;
     works.push({ ...table, compacted });
   }
-  const turns = new Turns();
   for (const work of works) {
     const { compacted, target } = work;
-    for (const { unknown, pieces } of compacted.updates) await updateRows(session, turns, work, unknown, pieces);
-    await upsertRows(session, turns, work, [...compacted.inserts, ...compacted.passed.rows]);
-    await endRows(session, turns, target, [...compacted.deletes, ...compacted.passed.keys], times);
+    for (const { unknown, pieces } of compacted.updates) await updateRows(turns, work, unknown, pieces);
+    await upsertRows(turns, work, [...compacted.inserts, ...compacted.passed.rows]);
+    await endRows(turns, target, [...compacted.deletes, ...compacted.passed.keys], times);
   }
   await turns.end();
   return true;
 }
 
-async function updateRows(
-  session: Session,
-  turns: Turns,
-  work: TableParts,
-  unknown: readonly string[],
-  pieces: readonly Piece[],
-): Promise<void> {
+async function updateRows(turns: Turns, work: TableParts, unknown: readonly string[], pieces: readonly Piece[]): Promise<void> {
   const { target } = work;
   for (const chunk of chunksOf(pieces, statementRows)) {
     const columns = incoming(work, chunk, unknown);
     const text = updateSql(target, columns, alive)!;
     const values = columns.map(({ column, form }) => arrayParameter(chunk, column.name, form));
     await turns.next(async () => {
-      const { affected } = await session.prepared(statement(text), values, target.shown);
+      const { affected } = await turns.session.prepared(statement(text), values, target.shown);
       if (affected === rowCount(chunk)) return;
       if (unknown.length > 0) throw missingRows(target, rowCount(chunk) - (affected ?? 0));
-      await session.prepared(statement(insertSql(target, columns, 'nothing')), values, target.shown);
+      await turns.session.prepared(statement(insertSql(target, columns, 'nothing')), values, target.shown);
     });
   }
 }
 
-async function upsertRows(session: Session, turns: Turns, work: TableParts, pieces: readonly Piece[]): Promise<void> {
+async function upsertRows(turns: Turns, work: TableParts, pieces: readonly Piece[]): Promise<void> {
   for (const chunk of chunksOf(pieces, statementRows)) {
     const columns = incoming(work, chunk, []);
     const text = insertSql(work.target, columns, 'update', [alive]);
     const values = columns.map(({ column, form }) => arrayParameter(chunk, column.name, form));
-    await turns.next(() => session.prepared(statement(text), values, work.target.shown));
+    await turns.next(() => turns.session.prepared(statement(text), values, work.target.shown));
   }
 }
 
-async function endRows(
-  session: Session,
-  turns: Turns,
-  target: TargetTable,
-  pieces: readonly Piece[],
-  times: readonly string[],
-): Promise<void> {
+async function endRows(turns: Turns, target: TargetTable, pieces: readonly Piece[], times: readonly string[]): Promise<void> {
   for (const chunk of chunksOf(pieces, statementRows)) {
     const key = target.key.map((name) => ({ column: target.columns.get(name)!, form: arrayForm(chunk, name) }));
     const values = [...key.map(({ column, form }) => arrayParameter(chunk, column.name, form)), perTransaction(chunk, times)];
     const text = `UPDATE ${target.quoted} AS t SET ${end} = u.c${key.length}::timestamptz FROM ${rowsOf(key, ['text[]'])} WHERE ${sameKey(target, key)} AND t.${end} IS NULL`;
-    await turns.next(() => session.prepared(statement(text), values, target.shown));
+    await turns.next(() => turns.session.prepared(statement(text), values, target.shown));
   }
 }
 

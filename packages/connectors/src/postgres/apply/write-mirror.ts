@@ -13,14 +13,14 @@ import type { Session } from '../client.ts';
 import { copyBatches } from '../sink/copy-batches.ts';
 import { fitsOnTheWire } from '../sink/landing.ts';
 import { arrayForm, arrayParameter } from './array-parameter.ts';
-import { type Compacted, compact, type UpdatedRows } from './compact.ts';
+import { type Compacted, compactOnce, type UpdatedRows } from './compact.ts';
 import { applyOne } from './in-order.ts';
 import { mirrorActs } from './mirror-acts.ts';
 import { deleteSql, type IncomingColumn, insertSql, updateSql } from './mirror-sql.ts';
 import { chunksOf, type Piece, rowCount, vectorOf } from './pieces.ts';
 import { statement } from './statement.ts';
 import type { TargetColumn, TargetTable } from './target-table.ts';
-import { Turns } from './turns.ts';
+import type { Turns } from './turns.ts';
 
 /** Changes of one table, for one go. */
 export interface TableParts {
@@ -43,30 +43,30 @@ export const statementRows = 4_096;
  * Deletes, then updates and inserts: tables that others refer to first, and for the deletes last. False, and nothing done, where the changes
  * must be applied one by one.
  */
-export async function writeMirror(session: Session, tables: readonly TableParts[]): Promise<boolean> {
+export async function writeMirror(turns: Turns, tables: readonly TableParts[]): Promise<boolean> {
   const works: TableWork[] = [];
   const keyless: TableParts[] = [];
   for (const table of tables) {
     if (table.target.key.length === 0) keyless.push(table);
     else {
-      const compacted = compact(table.parts, table.target.key);
+      const compacted = compactOnce(table.parts, table.target.key);
       if (!compacted) return false;
       works.push({ ...table, compacted });
     }
   }
-  const turns = new Turns();
-  for (const work of works.toReversed()) await deletes(session, turns, work);
+  for (const work of works.toReversed()) await deletes(turns, work);
   for (const work of works) {
-    for (const rows of work.compacted.updates) await updates(session, turns, work, rows);
-    await inserts(session, turns, work, work.compacted.inserts);
+    for (const rows of work.compacted.updates) await updates(turns, work, rows);
+    turns.meanwhile();
+    await inserts(turns, work, work.compacted.inserts);
   }
-  for (const table of keyless) await writeKeyless(session, turns, table);
+  for (const table of keyless) await writeKeyless(turns, table);
   await turns.end();
   return true;
 }
 
 /** In their order, since nothing tells which changes are of one row. Inserts that follow one another go together. */
-async function writeKeyless(session: Session, turns: Turns, table: TableParts): Promise<void> {
+async function writeKeyless(turns: Turns, table: TableParts): Promise<void> {
   for (const part of table.parts) {
     for (let from = 0; from < part.kinds.length; ) {
       let to = from + 1;
@@ -74,10 +74,10 @@ async function writeKeyless(session: Session, turns: Turns, table: TableParts): 
         while (to < part.kinds.length && part.kinds[to] === changeKinds.insert) to++;
         const all = { batch: part.rows, rows: null, transactions: part.transactions };
         const rows = from === 0 && to === part.kinds.length ? all : { ...all, rows: range(from, to) };
-        await inserts(session, turns, table, [rows]);
+        await inserts(turns, table, [rows]);
       } else {
         const change = { ...table, part, row: from, transaction: nowhere, ordinal: 0 };
-        await turns.next(() => applyOne({ session, acts: mirrorActs }, change));
+        await turns.next(() => applyOne({ session: turns.session, acts: mirrorActs }, change));
       }
       from = to;
     }
@@ -88,15 +88,15 @@ const range = (from: number, to: number): Int32Array => Int32Array.from({ length
 /** Of a change that is not told of. */
 const nowhere: SourceTransaction = { commit: positionOf('0'), committedAt: '', xid: '', firstOrdinal: 0 };
 
-async function deletes(session: Session, turns: Turns, { target, compacted }: TableWork): Promise<void> {
+async function deletes(turns: Turns, { target, compacted }: TableWork): Promise<void> {
   for (const pieces of chunksOf(compacted.deletes, statementRows)) {
     const key = target.key.map((name) => ({ column: target.columns.get(name)!, form: arrayForm(pieces, name) }));
     const values = key.map(({ column, form }) => arrayParameter(pieces, column.name, form));
-    await turns.next(() => session.prepared(statement(deleteSql(target, key)), values, target.shown));
+    await turns.next(() => turns.session.prepared(statement(deleteSql(target, key)), values, target.shown));
   }
 }
 
-async function updates(session: Session, turns: Turns, work: TableWork, { unknown, pieces }: UpdatedRows): Promise<void> {
+async function updates(turns: Turns, work: TableWork, { unknown, pieces }: UpdatedRows): Promise<void> {
   const { target } = work;
   for (const chunk of chunksOf(pieces, statementRows)) {
     const columns = incoming(work, chunk, unknown);
@@ -104,10 +104,10 @@ async function updates(session: Session, turns: Turns, work: TableWork, { unknow
     const values = columns.map(({ column, form }) => arrayParameter(chunk, column.name, form));
     const count = rowCount(chunk);
     await turns.next(async () => {
-      const affected = text === null ? 0 : (await session.prepared(statement(text), values, target.shown)).affected;
+      const affected = text === null ? 0 : (await turns.session.prepared(statement(text), values, target.shown)).affected;
       if (affected === count) return;
       // Nothing to set, or rows that the target lacks.
-      if (unknown.length === 0) await session.prepared(statement(insertSql(target, columns, 'nothing')), values, target.shown);
+      if (unknown.length === 0) await turns.session.prepared(statement(insertSql(target, columns, 'nothing')), values, target.shown);
       else if (text !== null) throw missingRows(target, count - (affected ?? 0));
     });
   }
@@ -122,16 +122,16 @@ export const missingRows = (target: TargetTable, count: number): MillraceError =
 
 type Writable = Pick<TableWork, 'target' | 'columns'>;
 
-async function inserts(session: Session, turns: Turns, work: Writable, pieces: readonly Piece[]): Promise<void> {
+async function inserts(turns: Turns, work: Writable, pieces: readonly Piece[]): Promise<void> {
   const { target } = work;
   if (rowCount(pieces) >= copyFrom) {
-    await turns.next(() => copyPieces(session, work, pieces));
+    await turns.next(() => copyPieces(turns.session, work, pieces));
     return;
   }
   for (const chunk of chunksOf(pieces, statementRows)) {
     const columns = incoming(work, chunk, []);
     const values = columns.map(({ column, form }) => arrayParameter(chunk, column.name, form));
-    await turns.next(() => session.prepared(statement(insertSql(target, columns, 'fail')), values, target.shown));
+    await turns.next(() => turns.session.prepared(statement(insertSql(target, columns, 'fail')), values, target.shown));
   }
 }
 

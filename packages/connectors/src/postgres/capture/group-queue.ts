@@ -23,6 +23,8 @@ export class GroupQueue {
   #idleAt = performance.now();
   #idleWait: number = idleEveryMs.first;
   #large: LargeGroup | null = null;
+  /** The one that was taken last. */
+  #current: ChangeGroup | null = null;
 
   constructor(after: Position, onTaken: (bytes: number) => void) {
     this.#last = after;
@@ -35,8 +37,14 @@ export class GroupQueue {
   }
 
   add(group: ChangeGroup, bytes: number): void {
-    this.#ready.push({ group, bytes });
+    const known: ChangeGroup = group.size === null ? group : { ...group, next: () => (this.#current === known ? this.#nextWhole() : null) };
+    this.#ready.push({ group: known, bytes });
     this.#wake();
+  }
+
+  #nextWhole(): ChangeGroup | null {
+    const group = this.#ready[0]?.group;
+    return group && group.size !== null ? group : null;
   }
 
   /** After a commit: the reader may be waiting for it. Once for all that came in one piece of the socket. */
@@ -93,6 +101,7 @@ export class GroupQueue {
   #taken(group: ChangeGroup): ChangeGroup {
     this.#idleWait = idleEveryMs.first;
     this.#idleAt = performance.now();
+    this.#current = group;
     if (group.size === null) this.#large = group as LargeGroup;
     else this.#last = group.position();
     return group;

@@ -5,12 +5,11 @@ import { letGo } from '../let-go.ts';
 import { manyListeners } from '../many-listeners.ts';
 import type { StageJob, StagePorts } from '../stage-job.ts';
 import { every } from './every.ts';
+import { Feed } from './feed.ts';
 import type { Following } from './following.ts';
 import type { StreamMeter } from './progress.ts';
 import { Requests } from './requests.ts';
 import type { ResyncSetting } from './resync.ts';
-import { tee } from './tee.ts';
-import { trim } from './trim.ts';
 
 /** Milliseconds between two looks at the slot. */
 const healthEvery = 5_000;
@@ -38,6 +37,7 @@ export async function follow(stream: Stream): Promise<void> {
   await using _requests = letGo(requests, 'what was asked of the stream', context.log);
   using _health = every(healthEvery, 'looking at the slot', async () => meter.health(await source.health()), context);
   const signal = ports.ending ? manyListeners(AbortSignal.any([context.signal, ports.ending])) : context.signal;
+  const feed = new Feed(followers, context);
   let reached = after;
   try {
     const ready = once(() => {
@@ -45,7 +45,7 @@ export async function follow(stream: Stream): Promise<void> {
     });
     if (reached >= end) ready();
     for await (const group of until && reached >= until ? [] : source.read(after, { signal, ...(until && { until }) })) {
-      await apply(group, stream);
+      await apply(group, feed, stream);
       const durable = earliest(followers.map((following) => following.durable as Position));
       source.release(durable);
       passing('engine.stream.released');
@@ -84,24 +84,15 @@ function once(work: () => void): () => void {
   };
 }
 
-/** One group to all sinks, each without what it has already. When one fails the others are let to end, and the stage ends. */
-async function apply(group: ChangeGroup, { followers, meter, context }: Stream): Promise<void> {
-  const last = group.transactions.at(-1);
-  const lacking = followers.filter(({ position }) => last !== undefined && last.commit >= (position as Position));
-  const counted = { rows: 0 };
-  const parts = whole(group, context, counted);
-  if (lacking.length === 0) for await (const _ of parts);
-  const readers = tee(parts, lacking.length);
+/** One group to all sinks. When one fails the others are let to end, and the stage ends. */
+async function apply(group: ChangeGroup, feed: Feed, { followers, meter, context }: Stream): Promise<void> {
+  const { shares, counted } = await feed.of(group);
   await settled(
-    lacking.map(async (following, place) => {
-      const reader = readers[place] as (typeof readers)[number];
-      const own: ChangeGroup = { transactions: group.transactions, size: group.size, position: () => group.position(), parts: reader };
+    shares.map(async (share) => {
       try {
-        const fresh = trim(own, { position: following.position as Position, copied: following.copied });
-        await applyTo(following, following.transforms.through(fresh), meter);
+        await applyTo(share.following, share.group, meter);
       } finally {
-        // A sink that fails does not read the group to its end.
-        reader.leave();
+        share.leave();
       }
     }),
   );
@@ -111,7 +102,7 @@ async function apply(group: ChangeGroup, { followers, meter, context }: Stream):
   const moved = followers.filter((following) => (following.position as Position) < position);
   await settled(moved.map((following) => applyTo(following, nothingUpTo(position), meter)));
   context.signal.throwIfAborted();
-  meter.applied(group.transactions.length, counted.rows, last?.committedAt ?? null);
+  meter.applied(group.transactions.length, counted.rows, group.transactions.at(-1)?.committedAt ?? null);
 }
 
 async function applyTo(following: Following, group: ChangeGroup, meter: StreamMeter): Promise<void> {
@@ -122,22 +113,6 @@ async function applyTo(following: Following, group: ChangeGroup, meter: StreamMe
 
 async function settled(work: readonly Promise<void>[]): Promise<void> {
   for (const outcome of await Promise.allSettled(work)) if (outcome.status === 'rejected') throw outcome.reason;
-}
-
-/** Counts what goes by. A source that was broken off must not look like the end of a group, or half of a transaction would be committed. */
-async function* whole(
-  group: ChangeGroup,
-  { signal, progress }: Context,
-  counted: { rows: number },
-): AsyncGenerator<ChangePart, void, undefined> {
-  for await (const part of group.parts) {
-    const rows = part.kind === 'changes' ? part.kinds.length : 0;
-    counted.rows += rows;
-    progress({ rows });
-    yield part;
-  }
-  signal.throwIfAborted();
-  group.position(); // throws where it has not come to its end
 }
 
 async function* noParts(): AsyncGenerator<ChangePart, void, undefined> {}
