@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -28,6 +28,7 @@ import type { Outcome, ProcessSpec, StageProcess } from '../stage-process/stage-
 import { passing } from './failpoints.ts';
 import type { LogBuffer } from './log-buffer.ts';
 import { readable } from './readable.ts';
+import { makeAttemptSpool } from './spool.ts';
 
 /** What attempts of one worker share. */
 export interface AttemptSetting {
@@ -93,7 +94,7 @@ export class Attempt {
     const stage = stagesById(run.plan).get(this.lease.stage) as PlanStage;
     const job = await jobOf(run, this.lease, stage, store, this.#setting);
     const spool = join(this.#setting.spool, `${process.pid}-${run.id.slice(-6)}-${stage.id}-${this.lease.epoch}`);
-    await mkdir(spool, { recursive: true, mode: 0o700 });
+    await makeAttemptSpool(spool);
     this.#process = processes.take(spec(run.request.file ?? ''), run.plan.fingerprint);
     // Its own clock stops it; this one is for a stage that does not hear.
     const overdue =

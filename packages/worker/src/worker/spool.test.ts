@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openSpool, spoolOf } from './spool.ts';
+import { makeAttemptSpool, openSpool, spoolOf } from './spool.ts';
 
 let project: string;
 beforeEach(() => {
@@ -27,5 +27,9 @@ test('a place where no folder can be is told as such', async () => {
     code: 'CONFIG_INVALID',
     message: expect.stringContaining('.millrace/spool'),
     remedy: expect.stringContaining('.millrace'),
+  });
+  await expect(makeAttemptSpool(join(spoolOf(project), '1-abcdef-loaded-1'))).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('.millrace/spool'),
   });
 });

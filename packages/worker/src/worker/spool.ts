@@ -1,5 +1,5 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { MillraceError } from '@millrace/core/runtime';
 
 /** Where attempts keep temporary files, in a directory for each. */
@@ -9,16 +9,38 @@ export const spoolOf = (directory: string): string => join(directory, '.millrace
 export async function openSpool(directory: string): Promise<void> {
   const spool = spoolOf(directory);
   try {
-    await mkdir(spool, { recursive: true });
+    await makeFolder(dirname(spool));
+    await makeFolder(spool);
     await sweep(spool);
-  } catch (cause) {
-    const full = (cause as NodeJS.ErrnoException).code === 'ENOSPC';
-    throw new MillraceError(full ? 'DISK_FULL' : 'CONFIG_INVALID', {
-      message: `Temporary files cannot be kept in ${spool}: ${(cause as Error).message}`,
-      remedy: `Let ${join(directory, '.millrace')} be a folder in which this user may write and where there is room; it may be a link, or a volume of its own.`,
-      cause,
-    });
+  } catch (error) {
+    throw unkept(spool, error);
   }
+}
+
+/** The directory of one attempt. @throws CONFIG_INVALID, DISK_FULL */
+export async function makeAttemptSpool(spool: string): Promise<void> {
+  try {
+    await makeFolder(spool, 0o700);
+  } catch (error) {
+    throw unkept(dirname(spool), error);
+  }
+}
+
+/** Not "recursive" at first: with that Node says ENOENT of a full disk. */
+async function makeFolder(path: string, mode = 0o777): Promise<void> {
+  await mkdir(path, { mode }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return mkdir(path, { recursive: true, mode });
+    if (error.code !== 'EEXIST') throw error;
+  });
+}
+
+function unkept(spool: string, cause: unknown): MillraceError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  return new MillraceError(code === 'ENOSPC' || code === 'EDQUOT' ? 'DISK_FULL' : 'CONFIG_INVALID', {
+    message: `Temporary files cannot be kept in ${spool}: ${message}`,
+    remedy: `Let ${dirname(spool)} be a folder in which this user may write and where there is room; it may be a link, or a volume of its own.`,
+    cause,
+  });
 }
 
 /** Their names begin with the id of their process. */

@@ -61,7 +61,7 @@ export class TransactionSpools implements AsyncDisposable {
     if (!spool || spool.filled === 0) return;
     try {
       if (!spool.file) {
-        await mkdir(this.#directory, { recursive: true });
+        await makeFolder(this.#directory);
         spool.file = await open(spool.path, 'w+');
       }
       for (let at = 0; at < spool.filled; ) {
@@ -134,12 +134,14 @@ export class TransactionSpools implements AsyncDisposable {
     if (!spool) return;
     this.#open.delete(xid);
     this.#bytes -= spool.size + spool.filled;
-    await spool.file?.close();
-    if (spool.file) await rm(spool.path, { force: true });
+    if (!spool.file) return;
+    // Nobody wants what is in it: an error would say nothing.
+    await spool.file.close().catch(() => {});
+    await rm(spool.path, { force: true }).catch(() => {});
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const xid of [...this.#open.keys()]) await this.drop(xid).catch(() => {});
+    for (const xid of [...this.#open.keys()]) await this.drop(xid);
   }
 }
 
@@ -151,6 +153,14 @@ interface Spool {
   /** Bytes in the file. */
   size: number;
   readonly aborted: Set<number>;
+}
+
+/** Not "recursive" at first: with that Node says ENOENT of a full disk. */
+async function makeFolder(path: string): Promise<void> {
+  await mkdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return mkdir(path, { recursive: true });
+    if (error.code !== 'EEXIST') throw error;
+  });
 }
 
 const full = (limit: number, transactions: number): MillraceError =>
