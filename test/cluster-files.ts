@@ -68,7 +68,16 @@ function initdbOptions(binaries: Binaries): string[] {
   const locale = binaries.major >= 17 ? ['--locale-provider=builtin', '--builtin-locale=C.UTF-8'] : [];
   const access = ['--username=postgres', '--auth-host=scram-sha-256', '--auth-local=trust'];
   // Small segments, so that a few megabytes of WAL are enough to lose a slot.
-  return ['--encoding=UTF8', '--no-locale', ...locale, ...access, '--wal-segsize=1', '--no-sync', '--no-instructions'];
+  return [
+    '--encoding=UTF8',
+    '--no-locale',
+    ...locale,
+    ...access,
+    '--wal-segsize=1',
+    '--no-sync',
+    '--no-instructions',
+    ...(binaries.major >= 16 ? ['--set=scram_iterations=1'] : []),
+  ];
 }
 
 /** Without what belongs to a running server. Files that vanish meanwhile do not matter: WAL makes up for them. */

@@ -1,9 +1,7 @@
-import { spawn } from 'node:child_process';
-import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { engineFailpoints } from '@millrace/core/runtime';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { drive } from '../../test/drive.ts';
 import { gate, type TestProject, testProject } from '../../test/project.ts';
 import { workerFailpoints } from './failpoints.ts';
 
@@ -12,9 +10,6 @@ beforeAll(async () => {
   project = await testProject();
 });
 afterAll(() => project[Symbol.asyncDispose]());
-
-const driver = fileURLToPath(new URL('../../test/fixtures/drive.ts', import.meta.url));
-const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 
 interface Ended {
   /** Of the process. */
@@ -25,14 +20,7 @@ interface Ended {
 }
 
 function start(file: string, failpoint = '') {
-  const child = spawn(
-    process.execPath,
-    ['--no-warnings', '--import', tsx, '--conditions=millrace-source', driver, project.state, project.directory, file],
-    {
-      env: { ...process.env, MILLRACE_FAILPOINT: failpoint },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  );
+  const child = drive(project, file, { MILLRACE_FAILPOINT: failpoint });
   let out = '';
   let err = '';
   child.stdout.on('data', (text) => {

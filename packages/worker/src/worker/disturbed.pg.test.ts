@@ -1,9 +1,7 @@
-import { spawn } from 'node:child_process';
-import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { drive } from '../../test/drive.ts';
 import { type TestProject, testProject } from '../../test/project.ts';
 
 let project: TestProject;
@@ -39,17 +37,10 @@ it('a run goes on though the state database ends every session, again and again'
 
 it('a worker that slept through its lease wakes up too late to do harm', { timeout: 60_000 }, async () => {
   const file = slow('zombie', 4);
-  const driver = fileURLToPath(new URL('../../test/fixtures/drive.ts', import.meta.url));
-  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
   // Its stage stops before the commit, and then the worker itself.
-  const sleeper = spawn(
-    process.execPath,
-    ['--no-warnings', '--import', tsx, '--conditions=millrace-source', driver, project.state, project.directory, file],
-    {
-      env: { ...process.env, MILLRACE_FAILPOINT: 'engine.splits.done:1:pause', LEASE_MS: '1000' },
-      stdio: 'ignore',
-    },
-  );
+  const sleeper = drive(project, file, { MILLRACE_FAILPOINT: 'engine.splits.done:1:pause', LEASE_MS: '1000' });
+  sleeper.stdout.resume();
+  sleeper.stderr.resume();
   const gone = new Promise((resolve) => sleeper.once('exit', resolve));
   const executor = await project.executor({ leaseMs: 1000 });
   await vi.waitFor(async () => expect(await project.staged()).toBe(4), { timeout: 30_000, interval: 100 });
