@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { type LogicalServer, logicalServer } from './logical-server.ts';
@@ -31,6 +32,18 @@ test.for(['fast', 'immediate', 'kill'] as const)('a server that was stopped (%s)
   await server.start({ work_mem: '5MB' });
   expect(server.url).toBe(url);
   expect(await query(server, `select n, current_setting('work_mem') as mem from t`)).toEqual([{ n: 1, mem: '5MB' }]);
+});
+
+test('a server that crashes while a database is made there tells the one who asked, and not the whole process', async () => {
+  await using server = await logicalServer();
+  // The template has somebody in it, so that making a copy takes a while.
+  const template = new pg.Client({ connectionString: server.url.replace(/postgres$/, 'template1') });
+  template.on('error', () => {});
+  await template.connect();
+  const [made] = await Promise.allSettled([server.database(), sleep(200).then(() => server.stop('immediate'))]);
+  expect(made).toMatchObject({ status: 'rejected', reason: { message: expect.stringMatching(/terminat/) } });
+  await server.start();
+  await using _database = await server.database();
 });
 
 test.for([14, 18] as const)(
