@@ -100,11 +100,11 @@ export async function chaos({ seed, program, servers, duration, signal }: ChaosO
       if (Date.now() >= end || wrong.length > 0) break;
     }
     await load.stop();
-    await reader.stop();
     await worker.stop();
     sourceLine.cutAfter(Number.POSITIVE_INFINITY);
     targetLine.cutAfter(Number.POSITIVE_INFINITY);
     await worker.catchUp();
+    await reader.stop();
     bookings = await compared(bank.url, mirror.url, wrong);
   } catch (error) {
     wrong.push(`${error instanceof Error ? error.message : String(error)}`);

@@ -55,11 +55,10 @@ export const faultNames = Object.keys(allFaults) as Fault[];
 async function fullDisk({ disk, worker, bank, dice }: Scene): Promise<void> {
   if (disk.missing) return;
   const wanted = worker.fullDisks + dice.between(1, 2);
-  const patience = dice.between(500, 3000);
   disk.fill();
   try {
     await execute(bank, uncountedSql);
-    for (let waited = 0; worker.fullDisks < wanted && waited < patience; waited += 20) await sleep(20);
+    for (let waited = 0; worker.fullDisks < wanted && waited < 4_000; waited += 20) await sleep(20);
   } finally {
     disk.free();
   }
