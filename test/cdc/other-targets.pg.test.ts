@@ -60,6 +60,23 @@ scenarios('other targets', { without: ['spared'] }, [
     },
   },
   {
+    from: '008_diff_schema',
+    name: 'a key of its own may come to the target of a table without one',
+    source: 'create table late_key (a int); alter table late_key replica identity full',
+    target: 'create table late_key (a int)',
+    async run({ does, finds, target }) {
+      await target.sql('alter table late_key add column b serial primary key');
+      await does('insert into late_key values (1)');
+      await finds('select count(*), min(a), max(a) from late_key', ['1|1|1']);
+      await does(
+        'insert into late_key values (1), (2)',
+        'update late_key set a = 3 where a = 2',
+        'delete from late_key where ctid = (select min(ctid) from late_key)',
+      );
+      await finds('select a from late_key order by a', ['1', '3']);
+    },
+  },
+  {
     from: '010_truncate',
     name: 'a truncate takes what the target has beside it, of captured tables only, and leaves the sequences of the target as they are',
     source: `create table emptied (a int primary key); create table emptied_2 (a int primary key); create table spared (a int primary key);
