@@ -85,12 +85,14 @@ export async function chaos({ seed, program, servers, duration, signal }: ChaosO
   const scene = { dice, worker, sourceLine, targetLine, source, target, disk, bank: bank.url, mirror: mirror.url };
   const load = new BankLoad(bank.url, dice);
   const reader = new SumsReader(mirror.url, wrong);
-  load.start();
   worker.start();
   reader.start();
   try {
+    // Before that nobody follows the bank, and all that happens there is rows to be copied.
+    await worker.says('planning');
+    load.start();
     // Half of the seeds disturb the first copies, the others what comes after them.
-    if (seed % 2 === 0) await worker.streams();
+    if (seed % 2 === 0) await worker.says('streaming');
     const end = Date.now() + duration;
     for (let fault = faultNames[seed % faultNames.length] as Fault; ; fault = dice.pick(faultNames)) {
       await sleep(dice.between(100, 1000));

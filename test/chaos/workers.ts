@@ -79,8 +79,8 @@ export class Workers {
   }
 
   /** Waits until somebody has come so far. */
-  async streams(): Promise<void> {
-    for (let waited = 0; !this.said.includes('streaming') && waited < 20_000; waited += 20) await sleep(20);
+  async says(phase: 'planning' | 'streaming'): Promise<void> {
+    for (let waited = 0; !this.said.includes(phase) && waited < 20_000; waited += 20) await sleep(20);
   }
 
   killOne(): void {
