@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Choices } from '@millrace/core/testing';
+import { Choices } from '@millrace/core/testing';
+import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestDatabase } from '../database.ts';
 import { type LogicalServer, logicalServer } from '../logical-server.ts';
 import { contents, declared, LiveMirror, markerTable, prepare } from './live-mirror.ts';
-import { choicesOf, columnChanges, createTables, randomTables, randomTransaction } from './random-sql.ts';
+import { choicesOf, columnChanges, createTables, createTypes, randomTables, randomTransaction } from './random-sql.ts';
 
 /*
  * Whatever is done at the source, a mirror has it: equal to the source, and equal to what PostgreSQL's own subscription makes of it.
@@ -83,12 +84,39 @@ test.for(each)(
   },
 );
 
+test('whatever transactions fast-check thinks of, the mirror has their rows; the fewest that it has not are told', {
+  timeout: 300_000,
+}, async () => {
+  await using world = await made(choicesOf(0));
+  const { source, target, mirror } = world;
+  const tape = fc.array(fc.nat({ max: 1_000 }), { maxLength: 40 });
+  const play = async (tapes: readonly (readonly number[])[], stopAt: number): Promise<void> => {
+    await source.sql(`truncate ${randomTables.join(', ')}`);
+    await transaction(source, ['insert into by_int (id, b) select g, repeat(md5(g::text), 150) from generate_series(1, 12) g']);
+    for (const [at, numbers] of tapes.entries()) {
+      await transaction(source, randomTransaction(new Choices(numbers)));
+      if (at !== stopAt) continue;
+      await mirror.stop();
+      await mirror.start();
+    }
+    await mirror.caughtUp();
+    for (const table of randomTables)
+      expect({ table, rows: await contents(target, table) }).toEqual({ table, rows: await contents(source, table) });
+  };
+  await fc.assert(fc.asyncProperty(fc.array(tape, { minLength: 1, maxLength: 8 }), fc.nat({ max: 30 }), play), {
+    numRuns: 4 + 2 * seeds,
+    seed: firstSeed,
+    endOnFailure: false,
+  });
+});
+
 /** A source with rows, and a mirror of it. */
 async function made(choices: Choices, schemaChanges = {}) {
   const source = await server.database();
   const target = await server.database();
   await prepare(source);
-  await source.sql(createTables());
+  await source.sql(`${createTypes}; ${createTables()}`);
+  await target.sql(createTypes);
   await transactions(source, choices, 10);
   const all = await declared(source);
   const tables = Object.fromEntries(
@@ -113,7 +141,7 @@ async function made(choices: Choices, schemaChanges = {}) {
 async function subscribed(source: TestDatabase) {
   const database = await server.database();
   const name = `native_${database.name}`;
-  await database.sql(createTables(true));
+  await database.sql(`${createTypes}; ${createTables(true)}`);
   await database.sql(`create table ${markerTable} (id int4 primary key, n int8 not null)`);
   await source.sql(`create publication ${name} for table ${[...randomTables, markerTable].join(', ')} with (publish_via_partition_root)`);
   await source.sql(`select pg_create_logical_replication_slot('${name}', 'pgoutput')`);

@@ -8,6 +8,10 @@ export const randomTables: readonly string[] = [
   'by_time',
   'by_bytes',
   'by_numeric',
+  'by_float',
+  'by_char',
+  'by_array',
+  'by_range',
   'by_two',
   'by_index',
   'full_key',
@@ -15,6 +19,9 @@ export const randomTables: readonly string[] = [
   'parts',
   'deferred',
 ];
+
+/** What the tables need before they are made. */
+export const createTypes = "create type mood as enum ('sad', 'ok', 'happy')";
 
 /** At the source; `plain` for a target that is made by hand: without partitions and what only a source needs. */
 export function createTables(plain = false): string {
@@ -27,6 +34,8 @@ export function createTables(plain = false): string {
     create table by_time (k timestamptz primary key, n int);
     create table by_bytes (k bytea primary key, n int);
     create table by_numeric (k numeric primary key, n int);
+    create table by_float (k float8 primary key, n int); create table by_char (k char(12) primary key, n int);
+    create table by_array (k int[] primary key, n int); create table by_range (k int4range, e mood, n int, primary key (k, e));
     create table by_two (a int, n int, b text, primary key (a, b));
     create table by_index (a int ${plain ? '' : 'primary key'}, b int not null unique, c text);
     alter table by_index replica identity using index by_index_b_key;
@@ -44,6 +53,10 @@ const keys: Readonly<Record<string, { readonly column: string; readonly of: (g: 
   by_time: { column: 'k', of: (g) => `'2024-02-28 23:59:59.999999+00'::timestamptz + ${g} * interval '11 hours 0.000001 s'` },
   by_bytes: { column: 'k', of: (g) => `decode(substr(md5(${g}::text), 1, 2 * (${g} % 5)) || lpad(to_hex(${g}), 4, '0'), 'hex')` },
   by_numeric: { column: 'k', of: (g) => `(${g} - 10) * 0.500` },
+  by_float: { column: 'k', of: (g) => `(${g} - 10) / 3::float8` },
+  by_char: { column: 'k', of: (g) => `'c' || ${g}` },
+  by_array: { column: 'k', of: (g) => `array[${g} % 3, null, ${g}]` },
+  by_range: { column: 'k', of: (g) => `case ${g} % 9 when 0 then 'empty' else int4range(${g}, nullif(${g} % 5, 0) + ${g}) end` },
   by_two: { column: 'a', of: (g) => g },
   by_index: { column: 'a', of: (g) => g },
   full_key: { column: 'id', of: (g) => g },
@@ -60,6 +73,10 @@ const inserted: Readonly<Record<string, (g: string) => string>> = {
   by_time: (g) => `select ${keys['by_time']?.of(g)}, ${g}`,
   by_bytes: (g) => `select ${keys['by_bytes']?.of(g)}, ${g}`,
   by_numeric: (g) => `select ${keys['by_numeric']?.of(g)}, ${g}`,
+  by_float: (g) => `select ${keys['by_float']?.of(g)}, ${g}`,
+  by_char: (g) => `select ${keys['by_char']?.of(g)}, ${g}`,
+  by_array: (g) => `select ${keys['by_array']?.of(g)}, ${g}`,
+  by_range: (g) => `select ${keys['by_range']?.of(g)}, (array['sad', 'ok', 'happy'])[1 + ${g} % 3]::mood, ${g}`,
   by_two: (g) => `select ${g} % 7, ${g}, 'b' || ${g} % 4`,
   by_index: (g) => `select ${g}, ${g} + 500, 'c' || ${g}`,
   full_key: (g) => `select ${g}, ${g}, ${long(g)}`,
@@ -75,6 +92,10 @@ const changed: Readonly<Record<string, readonly string[]>> = {
   by_time: ['n = n + 1'],
   by_bytes: ['n = -n'],
   by_numeric: ['n = null', 'n = 1'],
+  by_float: ['n = n + 1', 'k = -k'],
+  by_char: ['n = -n'],
+  by_array: ['n = n + 1'],
+  by_range: ['n = n + 1', 'n = null'],
   by_two: ['n = n + 1'],
   by_index: ["c = c || 'x'", 'a = a + 10000'],
   full_key: ['a = a + 1', "b = repeat('f', 4000)"],
@@ -90,6 +111,10 @@ const moved: Readonly<Record<string, string>> = {
   by_time: "k = k + interval '1 day'",
   by_bytes: "k = k || '\\x01'",
   by_numeric: 'k = -k',
+  by_float: "k = case k when 0 then 'NaN' else k * 2 end",
+  by_char: "k = trim(k) || 'x'",
+  by_array: 'k = k || 7',
+  by_range: "k = k * '[0,30)', e = 'ok'",
   by_two: "b = 'c' || a, a = a + 1",
   by_index: 'b = b + 50',
   full_key: 'id = id + 100',
@@ -144,6 +169,10 @@ const modulus = (table: string): string =>
     by_time: 'coalesce(n, 0)',
     by_bytes: 'length(k)',
     by_numeric: 'abs(k::int)',
+    by_float: 'coalesce(n, 0)',
+    by_char: 'length(k)',
+    by_array: 'cardinality(k)',
+    by_range: 'coalesce(n, 0)',
     by_two: 'a',
     by_index: 'b',
     keyless: 'coalesce(a, 0)',
