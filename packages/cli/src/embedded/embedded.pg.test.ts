@@ -215,14 +215,14 @@ interface Client {
 /** Another process that uses the server until its input closes. */
 async function client(account: { uid?: number; gid?: number } = {}): Promise<Client> {
   const script = `
-    import { embeddedPostgres } from ${JSON.stringify(new URL('./index.ts', import.meta.url).href)};
+    import { embeddedPostgres } from '@millrace/cli/embedded';
     const pg = await embeddedPostgres({ directory: ${JSON.stringify(directory)} }).catch((error) => { console.log(error.code + ': ' + error.message); process.exit(1); });
     console.log(pg.url);
     pg.lost.addEventListener('abort', () => console.log(pg.lost.reason.code + ': ' + pg.lost.reason.message));
     for await (const _ of process.stdin);
     await pg[Symbol.asyncDispose]();
   `;
-  const child = spawn(process.execPath, ['-C', 'millrace-source', '--import', 'tsx', '--input-type=module', '-e', script], {
+  const child = spawn(process.execPath, ['--conditions=millrace-bundled', '--input-type=module', '-e', script], {
     cwd: new URL('../..', import.meta.url),
     stdio: ['pipe', 'pipe', 'inherit'],
     ...account,

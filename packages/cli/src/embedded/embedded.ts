@@ -142,17 +142,18 @@ interface Starting {
 function startSupervisor(directory: string, settings: Readonly<Record<string, string>>): Starting {
   const account = readable(directory, () => serverAccount(directory));
   const spec: ClusterSpec = { directory, binaries: postgresBinaries(account), settings, ...(account ? { account } : {}) };
-  // From the sources (tests, bench), Node 20 needs a loader for TypeScript.
-  const source = import.meta.url.endsWith('.ts');
-  const script = fileURLToPath(new URL(source ? './supervisor.ts' : './supervisor.js', import.meta.url));
-  const loader = source ? ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href] : [];
+  const { script, flags } = program();
   const log = openSync(supervisorLog(directory), 'a', 0o600);
-  const child = spawn(process.execPath, ['--no-warnings', ...loader, script, JSON.stringify(spec)], {
-    detached: true,
-    cwd: '/',
-    env: plainEnvironment(),
-    stdio: ['ignore', log, log],
-  });
+  const child = spawn(
+    process.execPath,
+    ['--no-warnings', ...flags, fileURLToPath(new URL(script, import.meta.url)), JSON.stringify(spec)],
+    {
+      detached: true,
+      cwd: '/',
+      env: plainEnvironment(),
+      stdio: ['ignore', log, log],
+    },
+  );
   closeSync(log);
   child.unref();
   const starting: Starting = { over: false };
@@ -163,6 +164,13 @@ function startSupervisor(directory: string, settings: Readonly<Record<string, st
     Object.assign(starting, { over: true }, wellDone || by !== null ? {} : { failed: `exit code ${code}` });
   });
   return starting;
+}
+
+/** From the sources Node 20 needs a loader of TypeScript, which takes a second; tests have the program bundled. */
+function program(): { readonly script: string; readonly flags: readonly string[] } {
+  if (!import.meta.url.endsWith('.ts')) return { script: './supervisor.js', flags: [] };
+  if (process.env['MILLRACE_BUNDLED']) return { script: '../../dist/bundled/supervisor.js', flags: ['--conditions=millrace-bundled'] };
+  return { script: './supervisor.ts', flags: ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href] };
 }
 
 function supervisorFailed(directory: string, how: string): MillraceError {
