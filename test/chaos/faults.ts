@@ -58,7 +58,7 @@ async function fullDisk({ disk, worker, bank, dice }: Scene): Promise<void> {
   disk.fill();
   try {
     await execute(bank, uncountedSql);
-    for (let waited = 0; worker.fullDisks < wanted && waited < 4_000; waited += 20) await sleep(20);
+    for (let waited = 0; worker.fullDisks < wanted && waited < 10_000; waited += 20) await sleep(20);
   } finally {
     disk.free();
   }
