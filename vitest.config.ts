@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { findMoto } from './scripts/moto.mjs';
+import { LongestFirst } from './test/longest-first.ts';
 
 const beside = (suffix: string) => ['packages', 'examples', 'bench', 'test', 'scripts'].map((folder) => `${folder}/**/*.${suffix}.ts`);
 const never = ['**/node_modules/**', '**/dist/**', '**/.millrace/**'];
@@ -18,6 +19,7 @@ export default defineConfig({
     exclude: never,
     server: { deps: { inline: [/@millrace\//, /\/packages\/[a-z-]+\/src\//] } },
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     // The AWS client says on every start that it will leave Node 20 in 2027; the test reports need not.
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
     testTimeout: 120_000,
