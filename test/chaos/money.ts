@@ -50,7 +50,7 @@ UPDATE branches SET bbalance = bbalance + :delta WHERE bid = 1;
 INSERT INTO history (tid, bid, aid, delta, mtime, filler) VALUES (1, 1, :aid, :delta, now(), null);
 END;
 `,
-  'many.sql@2': `
+  'many.sql@1': `
 BEGIN;
 UPDATE accounts SET abalance = abalance + 1;
 UPDATE tellers SET tbalance = tbalance + 1000 WHERE tid = 2;

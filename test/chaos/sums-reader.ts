@@ -51,7 +51,7 @@ export class SumsReader {
           client = undefined;
         } else this.#wrong.push(`The reader could not look: ${message}`);
       }
-      await sleep(10);
+      await sleep(25);
     }
     await client?.end().catch(() => {});
   }
