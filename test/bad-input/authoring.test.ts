@@ -237,14 +237,23 @@ test('a plan of 10,000 steps is compiled in half a second', () => {
     steps[`copied_${n}`] = last;
   }
   const big = pipeline({ name: 'big', steps });
-  const times = Array.from({ length: 5 }, () => {
-    const before = process.cpuUsage();
-    expect(compile(big).stages).toHaveLength(5_000);
-    const { user, system } = process.cpuUsage(before);
-    return (user + system) / 1000;
-  });
-  expect(Math.min(...times)).toBeLessThan(500);
+  const compiled = quickest(() => compile(big));
+  expect(compiled.value.stages).toHaveLength(5_000);
+  // A machine of its own needs some 60 ms to write the plan as JSON and read it; one that others use too has proportionally longer.
+  const written = quickest(() => JSON.parse(JSON.stringify(compiled.value)));
+  expect(compiled.milliseconds).toBeLessThan(500 * Math.max(1, written.milliseconds / 60));
 });
+
+/** The best of five, in CPU time. */
+function quickest<T>(work: () => T): { value: T; milliseconds: number } {
+  const tries = Array.from({ length: 5 }, () => {
+    const before = process.cpuUsage();
+    const value = work();
+    const { user, system } = process.cpuUsage(before);
+    return { value, milliseconds: (user + system) / 1000 };
+  });
+  return tries.reduce((best, one) => (one.milliseconds < best.milliseconds ? one : best));
+}
 
 test('every problem of a pipeline is told at once', () => {
   const rows = extract(shop, orders, { since: 'nowhere' as never });

@@ -11,6 +11,7 @@ import { announcedColumns, ddlPrefix, readAnnouncement } from './ddl-trigger.ts'
 import { type FollowedParts, FollowedTable, remade } from './followed-table.ts';
 import { GroupBuilder, groupLimits } from './group-builder.ts';
 import { GroupQueue } from './group-queue.ts';
+import { nudgePrefix } from './nudge.ts';
 import { SourceTypes } from './source-types.ts';
 import { TransactionSpools } from './transaction-spool.ts';
 
@@ -260,7 +261,8 @@ export class ChangeReader implements AsyncDisposable {
         if (names.length > 0 && !this.#isOld && !this.#isAborted(xid)) this.#builder.truncate(names);
       },
       message: (prefix, content, { transactional }, xid) => {
-        if (prefix === ddlPrefix && transactional && !this.#isAborted(xid)) this.#announcement(content);
+        if (prefix === nudgePrefix) this.queue.asked();
+        else if (prefix === ddlPrefix && transactional && !this.#isAborted(xid)) this.#announcement(content);
       },
       streamStart: (xid) => {
         if (this.#replayed === null) this.#streamed = xid;

@@ -26,6 +26,7 @@ import { installTrigger } from './ddl-trigger.ts';
 import { canStreamBinary, type FollowedParts } from './followed-table.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { LastingSession } from './lasting-session.ts';
+import { nudge } from './nudge.ts';
 import type { CaptureSettings } from './options.ts';
 import { checkPublication, keepPublication } from './publication.ts';
 import { SlotWatch } from './slot-health.ts';
@@ -158,9 +159,7 @@ class PostgresChangeSource implements ChangeSource {
 
   async nudge(): Promise<void> {
     if (this.#system.isStandby) return; // the primary's own traffic moves it
-    // Only what is flushed is sent, and with it everything before.
-    const session = await this.#session.get();
-    await session.execute("begin; set local synchronous_commit = on; select pg_logical_emit_message(true, 'millrace', ''); commit");
+    await nudge(await this.#session.get());
   }
 
   async health(): Promise<StreamHealth> {

@@ -62,6 +62,12 @@ export class GroupQueue {
     if (this.#waits && this.#ready.length === 0) this.#wake();
   }
 
+  /** Somebody waits to see where the stream is, and the place that is known next will do. */
+  asked(): void {
+    this.#idleWait = idleEveryMs.first;
+    this.#idleAt = performance.now() - idleEveryMs.first;
+  }
+
   end(): void {
     this.#ended = true;
     this.#wake();

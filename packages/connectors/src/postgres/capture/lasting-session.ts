@@ -1,7 +1,10 @@
 import type { Context } from '@millrace/core/runtime';
 import { openSession, type Session, type SessionSettings } from '../client.ts';
 
-/** A session that is opened anew when it has ended: a stream runs for months, and firewalls forget what is silent. */
+/**
+ * A session that is opened anew when it has ended: a stream runs for months, and firewalls forget what is silent. Its commits wait for no
+ * standby: where the only synchronous one is the stream that is about to begin, they would wait for ever.
+ */
 export class LastingSession implements AsyncDisposable {
   readonly #settings: SessionSettings;
   readonly #context: Context;
@@ -19,7 +22,7 @@ export class LastingSession implements AsyncDisposable {
   async get(): Promise<Session> {
     const session = await this.#session?.catch(() => undefined);
     if (session && (!session.ended || this.#isClosed)) return session;
-    this.#session = openSession(this.#settings, this.#context, { purpose: this.#purpose });
+    this.#session = openSession(this.#settings, this.#context, { purpose: this.#purpose, settings: { synchronous_commit: 'local' } });
     return this.#session;
   }
 
