@@ -18,17 +18,21 @@ export default defineConfig({
   test: {
     exclude: never,
     server: { deps: { inline: [/@millrace\//, /\/packages\/[a-z-]+\/src\//] } },
-    maxWorkers: 2,
+    // More than a CI machine has cores: half of the tests wait, for servers and for processes that they kill.
+    maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
+    setupFiles: ['test/properties.ts'],
     // The AWS client says on every start that it will leave Node 20 in 2027; the test reports need not.
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     projects: [
       {
         extends: true,
         test: {
           name: 'unit',
+          // Importing what they test takes most of them longer than testing it.
+          isolate: false,
           include: beside('test'),
           exclude: [...beside('pg.test'), ...beside('s3.test'), ...never],
           globalSetup: ['test/bundled-packages.ts'],

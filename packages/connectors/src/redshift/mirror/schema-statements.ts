@@ -21,30 +21,26 @@ export interface ColumnDialect {
   retype(table: string, column: string, to: ColumnSchema): readonly string[];
 }
 
-export interface ChangedTable {
-  /** Quoted, with its schema. */
-  readonly table: string;
-  /** Its columns now, with their types. */
-  readonly there: ReadonlyMap<string, string>;
-  /** True where the table has been changed before the rows came that are in it: then they lack what a new column was filled with. */
-  readonly isAhead: boolean;
-}
+/** What a column is called in the end; null where it is dropped. */
+export type Names = (column: string) => string | null;
 
-/** The statements that a change of columns needs in the table as it is now: none where it is so already. */
+/** The columns of a table now, with their types. */
+export type Columns = ReadonlyMap<string, string>;
+
+/** The statements that a change of columns needs in the table as it is now: none where it is so already. `table` is quoted, with its schema. */
 export function schemaStatements(
   change: ColumnChange,
-  { table, there, isAhead }: ChangedTable,
+  table: string,
+  there: Columns,
   policy: SchemaPolicy,
   dialect: ColumnDialect,
 ): readonly string[] {
   switch (change.change) {
     case 'add': {
-      const { column, fill } = change;
-      const isThere = there.has(column.name);
-      if (policy.add === 'ignore' || (isThere && !isAhead)) return [];
-      const added = isThere ? [] : [`ALTER TABLE ${table} ADD COLUMN ${quote(column.name)} ${dialect.type(column)}`];
-      if (fill === null) return added;
-      return [...added, `UPDATE ${table} SET ${quote(column.name)} = ${dialect.value(column, literal(fill))}`];
+      const { column } = change;
+      if (policy.add === 'ignore' || there.has(column.name)) return [];
+      const added = `ALTER TABLE ${table} ADD COLUMN ${quote(column.name)} ${dialect.type(column)}`;
+      return [added, ...fill(change, table, column.name, dialect)];
     }
     case 'drop':
       return there.has(change.name) && policy.drop === 'apply' ? [`ALTER TABLE ${table} DROP COLUMN ${quote(change.name)}`] : [];
@@ -61,6 +57,28 @@ export function schemaStatements(
       return change satisfies never;
   }
 }
+
+/**
+ * The same for a table that has been changed at its place in the stream already, and whose rows come to it from before: they only lack what
+ * a new column was filled with. `later`: what the changes after this one make of its name.
+ */
+export function fillStatements(
+  change: ColumnChange,
+  table: string,
+  there: Columns,
+  later: Names,
+  policy: SchemaPolicy,
+  dialect: ColumnDialect,
+): readonly string[] {
+  if (change.change !== 'add' || policy.add === 'ignore') return [];
+  const name = later(change.column.name);
+  return name !== null && there.has(name) ? fill(change, table, name, dialect) : [];
+}
+
+const fill = ({ column, fill: value }: AddedColumn, table: string, name: string, dialect: ColumnDialect): readonly string[] =>
+  value === null ? [] : [`UPDATE ${table} SET ${quote(name)} = ${dialect.value(column, literal(value))}`];
+
+type AddedColumn = Extract<ColumnChange, { change: 'add' }>;
 
 /** Looks at a change before anything of it is written. @throws SCHEMA_CHANGED for what the policy does not let through */
 export function assertAllowed({ table, changes, schema }: SchemaChange, policy: SchemaPolicy, key: readonly string[]): void {

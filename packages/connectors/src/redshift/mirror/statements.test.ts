@@ -5,7 +5,7 @@ import { groupOf } from '../../../test/hand-made.ts';
 import { mirrorOnRedshift } from './on-redshift.ts';
 import { changeStatements, copyStatements, moveStatements, truncateStatement, type Writing } from './round-statements.ts';
 import { type Round, Rounds } from './rounds.ts';
-import { schemaStatements } from './schema-statements.ts';
+import { fillStatements, schemaStatements } from './schema-statements.ts';
 import { staged, stagedRows } from './staged-rows.ts';
 
 const orders = table('orders', { id: int8(), note: text().orNull(), total: int4() }, { key: ['id'] });
@@ -164,19 +164,21 @@ test('Redshift gets a column of another type in the place of the old one, and va
     ['id', 'bigint'],
     ['total', 'integer'],
   ]);
-  const statements = (change: SchemaChange['changes'][number], isAhead = false) =>
-    schemaStatements(
-      change,
-      { table: 't', there, isAhead },
-      { add: 'apply', drop: 'apply', rename: 'apply', retype: 'apply' },
-      mirrorOnRedshift.columns,
-    );
+  const apply = { add: 'apply', drop: 'apply', rename: 'apply', retype: 'apply' } as const;
+  const statements = (change: SchemaChange['changes'][number]) => schemaStatements(change, 't', there, apply, mirrorOnRedshift.columns);
+  const fills = (change: SchemaChange['changes'][number], later: string | null, policy: SchemaPolicy = apply) =>
+    fillStatements(change, 't', there, () => later, policy, mirrorOnRedshift.columns);
   const extra = { name: 'extra', type: jsonb().type, nullable: true };
   const added = `UPDATE t SET "extra" = JSON_PARSE(CAST('{}' AS varchar(65535)))`;
   expect(statements({ change: 'add', column: extra, fill: '{}' })).toEqual(['ALTER TABLE t ADD COLUMN "extra" super', added]);
   there.set('extra', 'super');
   expect(statements({ change: 'add', column: extra, fill: '{}' })).toEqual([]);
-  expect(statements({ change: 'add', column: extra, fill: '{}' }, true)).toEqual([added]);
+  expect(fills({ change: 'add', column: extra, fill: '{}' }, 'extra')).toEqual([added]);
+  expect(fills({ change: 'add', column: { ...extra, name: 'early' }, fill: '{}' }, 'extra')).toEqual([added]);
+  expect(fills({ change: 'add', column: extra, fill: '{}' }, 'gone')).toEqual([]);
+  expect(fills({ change: 'add', column: extra, fill: '{}' }, null)).toEqual([]);
+  expect(fills({ change: 'add', column: extra, fill: '{}' }, 'extra', { ...apply, add: 'ignore' })).toEqual([]);
+  expect(fills({ change: 'drop', name: 'total' }, null)).toEqual([]);
   const total = { name: 'total', nullable: false };
   const widened = { change: 'retype', name: 'total', from: { ...total, type: int4().type }, to: { ...total, type: int8().type } } as const;
   expect(statements(widened)).toEqual([

@@ -1,4 +1,4 @@
-import { type Context, MillraceError, type RowSchema, type SchemaPolicy } from '@millrace/core/runtime';
+import { type ColumnChange, type Context, MillraceError, type RowSchema, type SchemaPolicy } from '@millrace/core/runtime';
 import type { Session } from '../../postgres/client.ts';
 import { literal } from '../../postgres/literal.ts';
 import { signature } from '../../s3/changelog/change-spool.ts';
@@ -14,7 +14,7 @@ import {
   type Writing,
 } from './round-statements.ts';
 import type { Round, Step } from './rounds.ts';
-import { schemaStatements } from './schema-statements.ts';
+import { fillStatements, type Names, schemaStatements } from './schema-statements.ts';
 import type { MirrorSettings } from './settings.ts';
 import { stagedColumns } from './staged-rows.ts';
 import type { StagedFile, StagingArea } from './staging-area.ts';
@@ -48,17 +48,20 @@ export async function writeSteps(work: WriteWork, steps: readonly Step[], files:
       const name = `${step.table} ${step.staged}`;
       const rows = landed.get(name) ?? (await landFiles(work, step, files, landed.size));
       landed.set(name, rows);
-      await writeRound(work, step, rows, isAhead ? laterNames(steps.slice(at + 1), step.table) : asTheyAre, at);
+      await writeRound(work, step, rows, isAhead ? laterNames(changesOf(steps.slice(at + 1), step.table)) : asTheyAre, at);
     } else if (step.kind === 'truncate') {
       const { quoted } = work.tableOf(step.table);
       await work.session.execute(truncateStatement(quoted, work.settings.mode, literal(step.at)), [], quoted);
     } else {
       const { table, changes } = step.change;
       const { quoted } = work.tableOf(table);
-      for (const change of changes) {
-        const now = { table: quoted, there: await columnsThere(work, table), isAhead };
-        for (const statement of schemaStatements(change, now, work.policy, work.warehouse.columns))
-          await work.session.execute(statement, [], quoted);
+      for (const [place, change] of changes.entries()) {
+        const there = await columnsThere(work, table);
+        const later = laterNames([...changes.slice(place + 1), ...changesOf(steps.slice(at + 1), table)]);
+        const statements = isAhead
+          ? fillStatements(change, quoted, there, later, work.policy, work.warehouse.columns)
+          : schemaStatements(change, quoted, there, work.policy, work.warehouse.columns);
+        for (const statement of statements) await work.session.execute(statement, [], quoted);
       }
     }
   }
@@ -80,20 +83,20 @@ export async function writeCopy(
     await work.session.execute(truncateStatement(quoted, work.settings.mode, time), [], quoted);
   } else {
     const landed = await land(work, table, copy.files, copy.schema, '__millrace_copy');
-    const writing = await writingOf(work, table, key, landed, laterNames(later.steps, table));
+    const writing = await writingOf(work, table, key, landed, laterNames(changesOf(later.steps, table)));
     for (const statement of copyStatements(writing, time)) await work.session.execute(statement, [], quoted);
     await work.session.execute(`DROP TABLE ${quote('__millrace_copy')}`);
   }
   await writeSteps(work, later.steps, later.files, true);
 }
 
-/** What a column is called in the end; null where it is dropped. */
-type Names = (column: string) => string | null;
-
 const asTheyAre: Names = (column) => column;
 
-function laterNames(steps: readonly Step[], table: string): Names {
-  const changes = steps.flatMap((step) => (step.kind === 'schema' && step.change.table === table ? step.change.changes : []));
+const changesOf = (steps: readonly Step[], table: string): readonly ColumnChange[] =>
+  steps.flatMap((step) => (step.kind === 'schema' && step.change.table === table ? step.change.changes : []));
+
+/** What a column is called after these changes. */
+function laterNames(changes: readonly ColumnChange[]): Names {
   return (column) =>
     changes.reduce<string | null>((name, change) => {
       if (change.change === 'rename' && change.from === name) return change.to;
@@ -157,7 +160,9 @@ async function writingOf(
     });
   }
   const own = schema.columns.filter((column) => isOwn(column.name)).map((column) => quote(column.name));
-  const list = [...own, ...written.map(({ from, to }) => `${values.get(from) ?? quote(from)} AS ${quote(to)}`)];
+  // What the table calls otherwise has been landed as it came.
+  const value = (from: string, to: string): string => values.get(from) ?? `CAST(${quote(from)} AS ${there.get(to)})`;
+  const list = [...own, ...written.map(({ from, to }) => `${value(from, to)} AS ${quote(to)}`)];
   return {
     table: target.quoted,
     landed: `(SELECT ${list.join(', ')} FROM ${quote(name)})`,
