@@ -21,6 +21,8 @@ export default defineConfig({
     // More than a CI machine has cores: half of the tests wait, for servers and for processes that they kill.
     maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
+    // Importing what they test takes most files longer than testing it.
+    isolate: false,
     setupFiles: ['test/properties.ts'],
     // The AWS client says on every start that it will leave Node 20 in 2027; the test reports need not.
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
@@ -31,8 +33,6 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          // Importing what they test takes most of them longer than testing it.
-          isolate: false,
           include: beside('test'),
           exclude: [...beside('pg.test'), ...beside('s3.test'), ...never],
           globalSetup: ['test/bundled-packages.ts'],

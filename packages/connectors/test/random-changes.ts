@@ -155,8 +155,9 @@ function columnsChange(
   if (kind === 'add') {
     if (extra) return [];
     const column = { name: 'extra', type: { kind: 'text' }, nullable: true } as const;
-    const changed = become([...rest, column], (row) => ({ ...row, extra: null }));
-    return [{ op: 'schema', table, schema: changed, changes: [{ change: 'add', column, fill: null }] }];
+    const fill = value % 3 === 0 ? `filled ${value}` : null;
+    const changed = become([...rest, column], (row) => ({ ...row, extra: fill }));
+    return [{ op: 'schema', table, schema: changed, changes: [{ change: 'add', column, fill }] }];
   }
   if (!extra) return [];
   const without = ({ [extra]: _, ...row }: Row): Row => row;
