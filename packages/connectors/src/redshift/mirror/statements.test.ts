@@ -1,5 +1,5 @@
 import { int4, int8, jsonb, table, text } from '@millrace/core';
-import type { SchemaChange, type SchemaPolicy } from '@millrace/core/runtime';
+import type { SchemaChange, SchemaPolicy } from '@millrace/core/runtime';
 import { expect, test } from 'vitest';
 import { groupOf } from '../../../test/hand-made.ts';
 import { mirrorOnRedshift } from './on-redshift.ts';
