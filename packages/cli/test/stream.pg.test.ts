@@ -102,10 +102,13 @@ test('a shop is mirrored until it has caught up, followed until Ctrl-C, and gone
     "update public.orders set total = total + 1 where id <= 10; delete from public.items where order_id = 5; insert into public.items values (5, 9, 'late')",
   );
   await vi.waitFor(async () => expect(await mirror()).toEqual(await source()), { timeout: 30_000, interval: 200 });
-  await vi.waitFor(async () => expect(await statusOf()).toMatchObject({ state: { at: 'running' }, health: { state: 'reserved' } }), {
-    timeout: 20_000,
-  });
-  expect((await run('status')).stdout).toMatch(/^shop-mirror +changes from secret\(SHOP_URL\) +streaming for/m);
+  await vi.waitFor(
+    async () => {
+      expect(await statusOf()).toMatchObject({ state: { at: 'running' }, health: { state: 'reserved' } });
+      expect((await run('status')).stdout).toMatch(/^shop-mirror +changes from secret\(SHOP_URL\) +streaming for/m);
+    },
+    { timeout: 60_000 },
+  );
 
   const compared = await run('verify', 'shop-mirror', '--json');
   expect(compared).toMatchObject({ code: 0 });
