@@ -1,3 +1,6 @@
+export { type FleetExecutor, type FleetOptions, fleetExecutor } from './fleet/fleet-executor.ts';
+export { type FleetWorkerOptions, startFleetWorker } from './fleet/fleet-worker.ts';
+export type { FleetPipeline } from './fleet/pipelines.ts';
 export { importFile } from './load/import-file.ts';
 export { type LoadedPipeline, loadPipeline } from './load/load.ts';
 export { localExecutor } from './local/local-executor.ts';
@@ -7,3 +10,4 @@ export type { Redactor } from './secrets/redact.ts';
 export { environmentSecrets, type Secrets, type SecretsOptions } from './secrets/secrets.ts';
 export { postgresStore } from './store/postgres-store.ts';
 export { workerFailpoints } from './worker/failpoints.ts';
+export type { Worker } from './worker/worker.ts';

@@ -34,6 +34,7 @@ export {
   type WakeUp,
   type WorkerHold,
   type WorkerInfo,
+  type WorkerState,
 } from './store.ts';
 export type { StoredStream, StoredStreamRequest, StreamKey, StreamRequest } from './stream-request.ts';
 export { type AttemptDetail, attemptResult, type RunFilter, type RunSummary, summarise } from './summary.ts';

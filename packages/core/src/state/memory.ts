@@ -15,7 +15,7 @@ import {
   runNotFound,
   type Transition,
   type WakeUp,
-  type WorkerInfo,
+  type WorkerState,
 } from './store.ts';
 import type { StoredStream, StoredStreamRequest } from './stream-request.ts';
 import { type AttemptDetail, attemptResult, summarise } from './summary.ts';
@@ -23,7 +23,7 @@ import { type AttemptDetail, attemptResult, summarise } from './summary.ts';
 /** A store that forgets, for `runLocal` and tests: the same promises as the one in Postgres, for one process. */
 export function memoryStore(now: () => Date = () => new Date()): RunStore {
   const runs = new Map<RunId, Kept>();
-  const workers = new Map<string, WorkerInfo>();
+  const workers = new Map<string, WorkerState>();
   const listeners = new Set<(run: RunId) => void>();
   const logs: LogLine[] = [];
   const streams = new Map<string, StoredStream>();
@@ -101,13 +101,15 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
       run.queue = queue;
       return true;
     },
+    queueOf: async (id) => kept(id).queue,
     async abandon(queue) {
       for (const run of inQueue(queue)) run.queue = null;
     },
 
     queued: async (queue) => inQueue(queue).flatMap(({ record }) => (record.state.at === 'queued' ? [record.id] : [])),
-    async ready(queue, limit) {
-      const found = inQueue(queue).flatMap(({ record }) =>
+    async ready(queue, limit, plans) {
+      const runnable = inQueue(queue).filter(({ record }) => plans?.includes(record.plan.fingerprint) ?? true);
+      const found = runnable.flatMap(({ record }) =>
         [...record.stages.values()].flatMap(({ id, state }) =>
           state.at === 'ready' ? [{ run: record.id, stage: id, since: state.since }] : [],
         ),
@@ -135,10 +137,14 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
     },
 
     async register(info) {
-      workers.set(info.id, info);
+      const at = now().toISOString();
+      workers.set(info.id, { ...info, startedAt: at, seenAt: at, gone: false });
       return { [Symbol.asyncDispose]: async () => void workers.delete(info.id) };
     },
+    workers: async (queue) => [...workers.values()].filter((worker) => worker.queue === queue),
     async renew(worker, leases) {
+      const known = workers.get(worker);
+      if (known) workers.set(worker, { ...known, seenAt: now().toISOString() });
       return leases.map((lease) => renew(kept(lease.run), worker, lease));
     },
 

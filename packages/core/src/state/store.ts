@@ -38,13 +38,15 @@ export interface RunStore extends AsyncDisposable {
    * is gone, or `queue` itself. Afterwards the stages of gone workers are among `expired()` at once. Answers whether it was done.
    */
   adopt(run: RunId, queue: string): Promise<boolean>;
+  /** The queue that the run belongs to. @throws RUN_NOT_FOUND */
+  queueOf(run: RunId): Promise<string | null>;
   /** Nobody works on these runs any more: each of the queue's unfinished runs goes to no queue. */
   abandon(queue: string): Promise<void>;
 
   /** Runs that wait for admission, oldest first. */
   queued(queue: string): Promise<RunId[]>;
-  /** Stages that can be claimed, longest ready first. */
-  ready(queue: string, limit: number): Promise<StageRef[]>;
+  /** Stages that can be claimed, longest ready first; of runs of these plans (fingerprints) where they are given. */
+  ready(queue: string, limit: number, plans?: readonly string[]): Promise<StageRef[]>;
   /** Runs with a stage whose retry is due, and when the next one after those is. */
   due(queue: string): Promise<{ readonly runs: readonly RunId[]; readonly nextMs: number | null }>;
   /** Running stages of any queue whose lease is over or whose worker is gone. To be lost by `transition`, by whoever sees them first. */
@@ -57,6 +59,8 @@ export interface RunStore extends AsyncDisposable {
    * end (at once where it can, else when its leases are over).
    */
   register(worker: WorkerInfo): Promise<WorkerHold>;
+  /** The workers of a queue that have been heard of in the last days, those that live first. */
+  workers(queue: string): Promise<WorkerState[]>;
   /** Prolongs leases and stores their progress. Answers what has become of each: `lost` ones must stop and commit nothing. */
   renew(worker: string, held: readonly HeldLease[]): Promise<RenewedLease[]>;
 
@@ -158,6 +162,16 @@ export interface WorkerInfo {
   readonly label: string;
   /** How long a lease holds without a heartbeat. */
   readonly leaseMs: number;
+  /** Whose runs it works on. */
+  readonly queue?: string;
+  /** Fingerprints of the plans that it can run; left out where it can run whatever it is given. */
+  readonly plans?: readonly string[];
+}
+
+export interface WorkerState extends WorkerInfo {
+  readonly startedAt: string;
+  readonly seenAt: string;
+  readonly gone: boolean;
 }
 
 /** Disposing it ends the worker: what it still holds is free at once. */

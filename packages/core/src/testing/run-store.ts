@@ -3,21 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReadPlan } from '../connector/index.ts';
 import type { StoredError } from '../error/index.ts';
 import { isMillraceError } from '../error/index.ts';
-import { type Command, decide } from '../executor/index.ts';
-import {
-  evolve,
-  type Lease,
-  makeRunId,
-  newRun,
-  type RunEvent,
-  type RunId,
-  type RunRecord,
-  type RunStore,
-  type StageOutput,
-  type StageProgress,
-  type WorkerHold,
-} from '../state/index.ts';
-import { planOf, requestFor, stageOf } from './plans.ts';
+import { evolve, newRun, type RunId, type RunRecord, type StageOutput, type StageProgress } from '../state/index.ts';
+import { stageOf } from './plans.ts';
+import { workConformance } from './run-store-work.ts';
+import { type FreshState, storeTests } from './run-store-world.ts';
 import type { Test } from './suite.ts';
 
 const output: StageOutput = { kind: 'execute', alreadyDone: false, rowsAffected: [3], notices: [], checks: [] };
@@ -29,17 +18,9 @@ const away: StoredError = { code: 'CONNECTION_FAILED', message: 'away \u0000 \ud
  *
  * @example runStoreConformance(test, async () => memoryStore())
  */
-export function runStoreConformance(test: Test, fresh: () => Promise<{ readonly open: () => Promise<RunStore> } & AsyncDisposable>): void {
-  const withStore = (name: string, body: (world: World) => Promise<void>): void =>
-    test(name, async () => {
-      await using state = await fresh();
-      const store = await state.open();
-      try {
-        await body(worldOf(store, state.open));
-      } finally {
-        await store[Symbol.asyncDispose]();
-      }
-    });
+export function runStoreConformance(test: Test, fresh: FreshState): void {
+  const withStore = storeTests(test, fresh);
+  workConformance(withStore);
 
   withStore('a run is stored with its plan and read back as it was', async ({ store, create }) => {
     const made = await create();
@@ -103,103 +84,6 @@ export function runStoreConformance(test: Test, fresh: () => Promise<{ readonly 
       const log = await store.events(run.id, 0, 100);
       assert.equal(log.filter(({ event }) => event.type === 'stage.ready' && event.stage === 'c').length, 1);
     }
-  });
-
-  withStore('of many who claim a stage at once one gets it', async ({ create, obey, admit }) => {
-    const run = await create();
-    await admit(run.id);
-    const claims = await Promise.all([1, 2, 3, 4].map(() => obey(run.id, { type: 'claim', stage: 'a', worker: 'w1' })));
-    assert.equal(claims.flat().filter(({ type }) => type === 'stage.started').length, 1);
-  });
-
-  withStore('one run of a pipeline is admitted at a time, also when many ask at once', async ({ store, create, admit }) => {
-    const runs = await Promise.all([1, 2, 3].map(() => create()));
-    await Promise.all(runs.map(({ id }) => admit(id)));
-    const states = await Promise.all(runs.map(async ({ id }) => (await store.read(id)).state.at));
-    assert.deepEqual(states.filter((state) => state === 'running').length, 1);
-    const other = await create({ pipeline: 'other' });
-    await admit(other.id);
-    assert.equal((await store.read(other.id)).state.at, 'running');
-  });
-
-  withStore('work is found in its own queue only', async ({ store, create, admit }) => {
-    const run = await create({ queue: 'local:w1' });
-    await create({ queue: 'local:w2', pipeline: 'other' });
-    assert.deepEqual(await store.queued('local:w1'), [run.id]);
-    await admit(run.id);
-    assert.deepEqual(await store.ready('local:w1', 10), [{ run: run.id, stage: 'a' }]);
-    assert.deepEqual(await store.ready('local:w2', 10), []);
-    assert.deepEqual(await store.queued('local:w1'), []);
-  });
-
-  withStore('a wake-up is handed out once', async ({ store, create, admit }) => {
-    const run = await create();
-    await admit(run.id);
-    const [one, two] = await Promise.all([store.drainOutbox('local:w1', 10), store.drainOutbox('local:w1', 10)]);
-    const taken = [...one, ...two];
-    assert.equal(taken.filter(({ stage }) => stage === 'a').length, 1);
-    assert.ok(taken.every((wakeUp) => wakeUp.run === run.id));
-    assert.deepEqual(await store.drainOutbox('local:w1', 10), []);
-  });
-
-  withStore('a retry that is due is found, and when the next one is', async ({ store, create, obey, started }) => {
-    const run = await create();
-    await started(run.id, 'a');
-    await obey(run.id, { type: 'fail', stage: 'a', epoch: 1, error: away, random: 0.5 });
-    const soon = await store.due('local:w1');
-    assert.deepEqual(soon.runs, []);
-    assert.ok(soon.nextMs !== null && soon.nextMs > 0 && soon.nextMs <= 500);
-    await sleep(soon.nextMs + 20);
-    assert.deepEqual(await store.due('local:w1'), { runs: [run.id], nextMs: null });
-  });
-
-  withStore('a lease without heartbeat is over after its time, with heartbeat it is not', async ({ store, create, started, register }) => {
-    await register('quick', 300);
-    const run = await create();
-    const lease = await started(run.id, 'a', 'quick');
-    assert.deepEqual(await store.expired(), []);
-    for (let beat = 0; beat < 4; beat++) {
-      await sleep(100);
-      assert.deepEqual(await store.renew('quick', [{ ...lease, progress: null }]), [{ run: run.id, stage: 'a', epoch: 1, fate: 'held' }]);
-    }
-    assert.deepEqual(await store.expired(), []);
-    await sleep(350);
-    assert.deepEqual(await store.expired(), [lease]);
-  });
-
-  withStore(
-    'the leases of a worker that has ended are free at once, and its runs can be adopted',
-    async ({ store, create, started, register, obey }) => {
-      const hold = await register('mayfly', 60_000);
-      const run = await create({ queue: 'local:mayfly' });
-      const lease = await started(run.id, 'a', 'mayfly');
-      assert.equal(await store.adopt(run.id, 'local:w1'), false);
-      assert.equal(await store.abandoned(run.id), false);
-      await hold[Symbol.asyncDispose]();
-      assert.deepEqual(await store.expired(), [lease]);
-      assert.equal(await store.abandoned(run.id), true);
-      assert.equal((await store.leases(run.id))[0]?.workerGone, true);
-      assert.deepEqual((await Promise.all([store.adopt(run.id, 'local:w1'), store.adopt(run.id, 'local:w2')])).sort(), [false, true]);
-      await obey(run.id, { type: 'lose', stage: 'a', epoch: lease.epoch });
-      assert.deepEqual(await store.expired(), []);
-      assert.equal((await store.renew('mayfly', [{ ...lease, progress: null }]))[0]?.fate, 'lost');
-    },
-  );
-
-  withStore('runs that were left belong to nobody', async ({ store, create }) => {
-    const run = await create();
-    await store.abandon('local:w1');
-    assert.equal(await store.abandoned(run.id), true);
-    assert.deepEqual(await store.queued('local:w1'), []);
-    assert.equal(await store.adopt(run.id, 'local:w2'), true);
-    assert.deepEqual(await store.queued('local:w2'), [run.id]);
-  });
-
-  withStore('a heartbeat hears of a cancel', async ({ store, create, obey, started }) => {
-    const run = await create();
-    const lease = await started(run.id, 'a');
-    await obey(run.id, { type: 'cancel' });
-    assert.equal((await store.renew('w1', [{ ...lease, progress: null }]))[0]?.fate, 'cancel-requested');
   });
 
   withStore('plan and parts of an attempt are there for the next one', async ({ store, create, started }) => {
@@ -444,57 +328,4 @@ function streaming(run: RunId, stage: string, position: string): StageProgress {
     memory: 1,
     elapsedMs: 2,
   };
-}
-
-interface World {
-  readonly store: RunStore;
-  readonly open: () => Promise<RunStore>;
-  create(
-    options?: Partial<{ stages: ReturnType<typeof stageOf>[]; pipeline: string; queue: string; idempotencyKey: string }>,
-  ): Promise<RunRecord>;
-  obey(run: RunId, command: Command): Promise<RunEvent[]>;
-  admit(run: RunId): Promise<void>;
-  started(run: RunId, stage: string, worker?: string): Promise<Lease>;
-  register(id: string, leaseMs: number): Promise<WorkerHold>;
-}
-
-function worldOf(store: RunStore, open: () => Promise<RunStore>): World {
-  let made = 0;
-  let registered: Promise<unknown> | undefined;
-  /** `w1` and `w2` are workers that live as long as the test. */
-  const workers = (): Promise<unknown> =>
-    (registered ??= Promise.all(['w1', 'w2'].map((id) => store.register({ id, label: id, leaseMs: 60_000 }))));
-  const world: World = {
-    store,
-    open,
-    async create({ stages = [stageOf('a'), stageOf('b', ['a'])], pipeline = 'p', queue = 'local:w1', idempotencyKey } = {}) {
-      await workers();
-      const id = makeRunId(new Date(1_774_742_400_000 + 1000 * made++), Math.random);
-      const { run } = await store.create({
-        id,
-        request: requestFor(pipeline, { idempotencyKey: idempotencyKey ?? null }),
-        plan: planOf(pipeline, stages),
-        queue,
-      });
-      return run;
-    },
-    async obey(run, command) {
-      const { events } = await store.transition(run, (record, now) => decide(record, command, now));
-      return events.map(({ event }) => event);
-    },
-    async admit(run) {
-      await store.admission(run, (record, now, rivals) => decide(record, { type: 'admit', rivals, limit: 1 }, now));
-    },
-    async started(run, stage, worker = 'w1') {
-      await world.admit(run);
-      const [event] = await world.obey(run, { type: 'claim', stage, worker });
-      assert.equal(event?.type, 'stage.started');
-      return { run, stage, epoch: (event as Extract<RunEvent, { type: 'stage.started' }>).epoch, worker };
-    },
-    async register(id, leaseMs) {
-      await workers();
-      return store.register({ id, label: id, leaseMs });
-    },
-  };
-  return world;
 }

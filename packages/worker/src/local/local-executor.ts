@@ -9,53 +9,59 @@ import {
   makeRunId,
   type Plan,
   type Rival,
-  type RunDetail,
   type RunId,
   type RunRecord,
   type RunStore,
-  type RunSummary,
   type StageProgress,
   type Started,
   type StartRequest,
-  type StoredStream,
-  type StoredStreamRequest,
-  type StreamKey,
-  type StreamRequest,
 } from '@millrace/core/runtime';
 import { inlineDispatch } from '../dispatch/inline.ts';
+import { held, noRoom, planChanged, streamHeld } from '../executor/refusals.ts';
+import { runRequest, stagesWith } from '../executor/request.ts';
+import { type RunViews, runViews } from '../executor/views.ts';
+import type { LiveProgress } from '../executor/watch.ts';
 import { redactor } from '../secrets/redact.ts';
 import { postgresStore } from '../store/postgres-store.ts';
 import { passing } from '../worker/failpoints.ts';
 import { Worker } from '../worker/worker.ts';
-import { Changes } from './changes.ts';
-import { whyRunWaits, whyStageWaits } from './explain.ts';
 import type { LocalExecutor, LocalOptions } from './options.ts';
-import { patiently } from './patience.ts';
-import { held, noRoom, planChanged, streamHeld } from './refusals.ts';
-import { runRequest, stagesWith } from './request.ts';
-import { type LiveProgress, logLines, watch } from './watch.ts';
 
 /** @throws STATE_UNAVAILABLE, STATE_VERSION */
 export async function localExecutor(options: LocalOptions): Promise<LocalExecutor> {
   const store = await postgresStore(options.state);
-  return new Local(store, options);
+  const live = new Live();
+  const local = new Local(store, options, live);
+  return {
+    ...runViews(store, live),
+    start: (request) => local.start(request),
+    resume: (run) => local.resume(run),
+    retry: (run, from) => local.retry(run, from),
+    cancel: (run) => local.cancel(run),
+    drain: () => local.drain(),
+    [Symbol.asyncDispose]: () => local[Symbol.asyncDispose](),
+  };
 }
+
+/** What this process does itself; what it tells of runs is in `runViews`. */
+type Work = Omit<LocalExecutor, keyof RunViews>;
 
 const defaultConcurrency = 2;
 const defaultMemory = 256;
 const mebibyte = 1024 * 1024;
 
-class Local implements LocalExecutor {
+class Local implements Work {
   readonly #store: RunStore;
   readonly #options: LocalOptions;
   readonly #directory: string;
-  readonly #live = new Live();
+  readonly #live: Live;
   readonly #id = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
   #worker: Promise<Worker> | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(store: RunStore, options: LocalOptions) {
+  constructor(store: RunStore, options: LocalOptions, live: Live) {
     this.#store = store;
+    this.#live = live;
     this.#options = options;
     this.#directory = resolve(options.directory ?? '.');
   }
@@ -204,74 +210,6 @@ class Local implements LocalExecutor {
     }
   }
 
-  watch(run: RunId, { after = 0, signal }: { readonly after?: number; readonly signal?: AbortSignal } = {}) {
-    return watch(this.#store, this.#live, run, after, signal);
-  }
-
-  list(filter: Parameters<RunStore['list']>[0] = {}): Promise<RunSummary[]> {
-    return this.#store.list(filter);
-  }
-
-  async show(id: RunId): Promise<RunDetail> {
-    const [run, abandoned, attempts, leases, stored] = await Promise.all([
-      this.#store.read(id),
-      this.#store.abandoned(id),
-      this.#store.attempts(id),
-      this.#store.leases(id),
-      this.#store.progress(id),
-    ]);
-    const progress = [...stored, ...(this.#live.of(id) ?? [])];
-    const stages = [...run.stages.values()].map((stage) => ({
-      id: stage.id,
-      state: stage.state,
-      waits: isEnded(run.state)
-        ? null
-        : whyStageWaits(
-            run,
-            stage,
-            leases.find((lease) => lease.stage === stage.id),
-            new Date(),
-          ),
-      progress:
-        stage.state.at === 'running' ? (progress.findLast((one) => one.stage === stage.id && one.epoch === stage.epoch) ?? null) : null,
-      attempts: attempts.filter((attempt) => attempt.stage === stage.id).map(({ stage: _, ...attempt }) => attempt),
-    }));
-    return { run, abandoned, stages, waits: whyRunWaits(run, abandoned) };
-  }
-
-  streams(pipeline?: string): Promise<StoredStream[]> {
-    return this.#store.streams(pipeline);
-  }
-
-  requestStream(stream: StreamKey, request: Omit<StreamRequest, 'id'>): Promise<StoredStreamRequest> {
-    return this.#store.requestStream(stream, request);
-  }
-
-  streamRequest(id: string): Promise<StoredStreamRequest | null> {
-    return patiently(() => this.#store.streamRequest(id));
-  }
-
-  logs(run: RunId, options: { readonly stage?: string; readonly follow?: boolean; readonly signal?: AbortSignal } = {}) {
-    return logLines(this.#store, this.#live, run, options);
-  }
-
-  async finished(id: RunId, { signal }: { readonly signal?: AbortSignal } = {}): Promise<RunRecord> {
-    const changes = new Changes();
-    const unsubscribe = this.#store.subscribe((run) => {
-      if (run === id) changes.tell();
-    });
-    try {
-      for (;;) {
-        signal?.throwIfAborted();
-        const run = await patiently(() => this.#store.read(id), signal);
-        if (isEnded(run.state)) return run;
-        await changes.next(1_000, signal);
-      }
-    } finally {
-      unsubscribe();
-    }
-  }
-
   async drain(): Promise<void> {
     await (await this.#worker?.catch(() => undefined))?.drain();
   }
@@ -298,12 +236,13 @@ class Local implements LocalExecutor {
       dispatch: inlineDispatch(),
       id: this.#id,
       queue: this.#queue,
+      alone: true,
       leaseMs,
       graceMs,
       places: this.#places,
       memory: (environment.memory ?? defaultMemory) * mebibyte,
       redactor: redactor(),
-      spec: (file) => this.#spec(file),
+      catalog: { specOf: ({ request }) => this.#spec(request.file ?? '') },
       directory: this.#directory,
       progress: (progress) => this.#live.tell(progress),
     });

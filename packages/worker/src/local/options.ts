@@ -1,13 +1,5 @@
-import type {
-  Environment,
-  Executor,
-  RunId,
-  RunRecord,
-  StoredStream,
-  StoredStreamRequest,
-  StreamKey,
-  StreamRequest,
-} from '@millrace/core/runtime';
+import type { Environment, Executor } from '@millrace/core/runtime';
+import type { RunViews } from '../executor/views.ts';
 
 export interface LocalOptions {
   /** URL of the Postgres database that keeps runs. Its schema `millrace` is made and kept up to date. */
@@ -26,14 +18,7 @@ export interface LocalOptions {
  * Runs pipelines on this machine: `await using executor = await localExecutor({ state })`. Disposing it drains: stages that run are
  * stopped and given back without an attempt spent, and the runs can be resumed.
  */
-export interface LocalExecutor extends Executor, AsyncDisposable {
-  /** The run as it has ended. Rejects with the signal's reason where that aborts first. */
-  finished(run: RunId, options?: { readonly signal?: AbortSignal }): Promise<RunRecord>;
-  /** What was last heard of the streams of a pipeline, or of all pipelines: also of those that nobody follows now. */
-  streams(pipeline?: string): Promise<StoredStream[]>;
-  /** Asks a stream to copy tables again while it goes on. `streamRequest` tells when it is done. */
-  requestStream(stream: StreamKey, request: Omit<StreamRequest, 'id'>): Promise<StoredStreamRequest>;
-  streamRequest(id: string): Promise<StoredStreamRequest | null>;
+export interface LocalExecutor extends Executor, RunViews, AsyncDisposable {
   /** What disposing does; for SIGTERM and SIGINT. A second call kills at once. */
   drain(): Promise<void>;
 }

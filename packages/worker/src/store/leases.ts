@@ -6,9 +6,11 @@ import {
   type ReadPlan,
   type RenewedLease,
   type StagedPart,
+  type WorkerState,
 } from '@millrace/core/runtime';
 import { type Kysely, sql } from 'kysely';
 import { json } from './json.ts';
+import { workerGone } from './liveness.ts';
 import type { StateDatabase } from './schema.ts';
 
 type Db = Kysely<StateDatabase>;
@@ -33,6 +35,27 @@ export async function renew(db: Db, worker: string, held: readonly HeldLease[]):
     const found = rows.find((row) => row.run === run && row.stage === stage && row.epoch === epoch);
     return { run, stage, epoch, fate: found === undefined ? 'lost' : found.cancelled ? 'cancel-requested' : 'held' };
   });
+}
+
+export async function workers(db: Db, queue: string): Promise<WorkerState[]> {
+  const rows = await db
+    .selectFrom('worker')
+    .selectAll()
+    .select(workerGone(sql`worker.id`).as('gone'))
+    .where('queue', '=', queue)
+    .orderBy('gone')
+    .orderBy('started_at')
+    .execute();
+  return rows.map(({ id, label, lease_ms, plans, started_at, seen_at, gone }) => ({
+    id,
+    label,
+    leaseMs: lease_ms,
+    queue,
+    ...(plans && { plans }),
+    startedAt: started_at.toISOString(),
+    seenAt: seen_at.toISOString(),
+    gone,
+  }));
 }
 
 export async function earlier(db: Db, run: string, stage: string): Promise<EarlierAttempt> {

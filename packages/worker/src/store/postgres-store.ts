@@ -87,7 +87,7 @@ export async function postgresStore(url: string): Promise<RunStore> {
           .updateTable('run')
           .set({ queue })
           .where('id', '=', id)
-          .where((eb) => eb.or([eb('queue', '=', queue), eb('at', 'not in', ['queued', 'running']), unheld(sql`queue`)]))
+          .where((eb) => eb.or([eb('queue', '=', queue), eb('at', 'not in', ['queued', 'running']), unheld(sql`run.queue`)]))
           .executeTakeFirst();
         if (numUpdatedRows > 0n) {
           // For the queue it was in; whoever adopts looks for himself.
@@ -101,6 +101,15 @@ export async function postgresStore(url: string): Promise<RunStore> {
           .executeTakeFirstOrThrow(() => runNotFound(id));
         return false;
       }),
+    queueOf: (id) =>
+      guard(async (db) => {
+        const row = await db
+          .selectFrom('run')
+          .select('queue')
+          .where('id', '=', id)
+          .executeTakeFirstOrThrow(() => runNotFound(id));
+        return row.queue;
+      }),
     abandon: (queue) =>
       guard(
         async (db) =>
@@ -113,7 +122,7 @@ export async function postgresStore(url: string): Promise<RunStore> {
       ),
 
     queued: (queue) => guard((db) => work.queued(db, queue)),
-    ready: (queue, limit) => guard((db) => work.ready(db, queue, limit)),
+    ready: (queue, limit, plans) => guard((db) => work.ready(db, queue, limit, plans)),
     due: (queue) => guard((db) => work.due(db, queue)),
     expired: () => guard((db) => work.expired(db)),
     drainOutbox: (queue, limit) => guard((db) => work.drainOutbox(db, queue, limit)),
@@ -128,6 +137,7 @@ export async function postgresStore(url: string): Promise<RunStore> {
         },
       };
     },
+    workers: (queue) => guard((db) => leases.workers(db, queue)),
     renew: (worker, held) => guard((db) => leases.renew(db, worker, held)),
     earlier: (run, stage) => guard((db) => leases.earlier(db, run, stage)),
     storePlan: (lease, plan) => guard((db) => leases.storePlan(db, lease, plan)),
@@ -219,7 +229,7 @@ async function rivalsOf(trx: Trx, id: RunId): Promise<Rival[]> {
   await sql`select pg_advisory_xact_lock(hashtextextended(${`millrace admission ${pipeline}`}, 0))`.execute(trx);
   return trx
     .selectFrom('run')
-    .select(['id as run', unheld(sql`queue`).as('abandoned')])
+    .select(['id as run', unheld(sql`run.queue`).as('abandoned')])
     .where('pipeline', '=', pipeline)
     .where('at', '=', 'running')
     .where('id', '!=', id)
@@ -228,11 +238,11 @@ async function rivalsOf(trx: Trx, id: RunId): Promise<Rival[]> {
 }
 
 /** Answers the key of the lock that its session has to hold. Workers that have been gone for long are forgotten. */
-async function register(db: Trx, { id, label, leaseMs }: WorkerInfo): Promise<number> {
+async function register(db: Trx, { id, label, leaseMs, queue, plans }: WorkerInfo): Promise<number> {
   await sql`delete from millrace.worker where seen_at < clock_timestamp() - interval '7 days'`.execute(db);
   const { lock_key } = await db
     .insertInto('worker')
-    .values({ id, label, lease_ms: leaseMs })
+    .values({ id, label, lease_ms: leaseMs, queue: queue ?? null, plans: plans ? [...plans] : null })
     .returning('lock_key')
     .executeTakeFirstOrThrow();
   return lock_key;

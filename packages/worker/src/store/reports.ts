@@ -23,7 +23,7 @@ export async function list(db: Db, { pipeline, states, limit = 50, before }: Run
   let runs = db
     .selectFrom('run')
     .select(['id', 'pipeline', 'fingerprint', 'request', 'state', 'created_at', 'cancel_requested_at'])
-    .select(sql<boolean>`at in ('queued', 'running') and ${unheld(sql`queue`)}`.as('abandoned'))
+    .select(sql<boolean>`at in ('queued', 'running') and ${unheld(sql`run.queue`)}`.as('abandoned'))
     .orderBy('id', 'desc')
     .limit(limit);
   if (pipeline !== undefined) runs = runs.where('pipeline', '=', pipeline);
@@ -87,7 +87,7 @@ async function stageCounts(
 export async function abandoned(db: Db, run: string): Promise<boolean> {
   const row = await db
     .selectFrom('run')
-    .select(sql<boolean>`at in ('queued', 'running') and ${unheld(sql`queue`)}`.as('abandoned'))
+    .select(sql<boolean>`at in ('queued', 'running') and ${unheld(sql`run.queue`)}`.as('abandoned'))
     .where('id', '=', run)
     .executeTakeFirst();
   return row?.abandoned ?? false;

@@ -105,6 +105,9 @@ interface WorkerTable {
   lock_key: Generated<number>;
   started_at: Generated<Date>;
   seen_at: ColumnType<Date, never, Date>;
+  queue: string | null;
+  /** Fingerprints; null where it runs whatever it is given. */
+  plans: string[] | null;
 }
 
 interface LogTable {

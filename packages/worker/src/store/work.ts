@@ -18,8 +18,8 @@ export async function queued(db: Db, queue: string): Promise<RunId[]> {
   return rows.map(({ id }) => id);
 }
 
-export async function ready(db: Db, queue: string, limit: number): Promise<StageRef[]> {
-  return db
+export async function ready(db: Db, queue: string, limit: number, plans?: readonly string[]): Promise<StageRef[]> {
+  let found = db
     .selectFrom('stage')
     .innerJoin('run', 'run.id', 'stage.run')
     .select(['stage.run', 'stage.id as stage'])
@@ -27,8 +27,9 @@ export async function ready(db: Db, queue: string, limit: number): Promise<Stage
     .where('run.at', '=', 'running')
     .where('stage.at', '=', 'ready')
     .orderBy('stage.ready_at')
-    .limit(limit)
-    .execute();
+    .limit(limit);
+  if (plans) found = found.where('run.fingerprint', '=', sql<string>`any (${plans})`);
+  return found.execute();
 }
 
 export async function due(db: Db, queue: string): Promise<{ runs: RunId[]; nextMs: number | null }> {

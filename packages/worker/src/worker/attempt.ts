@@ -25,6 +25,7 @@ import { type Redactor, redactError } from '../secrets/redact.ts';
 import type { StoreRequest } from '../stage-process/message.ts';
 import type { ProcessPool } from '../stage-process/pool.ts';
 import type { Outcome, ProcessSpec, StageProcess } from '../stage-process/stage-process.ts';
+import type { Catalog } from './catalog.ts';
 import { passing } from './failpoints.ts';
 import type { LogBuffer } from './log-buffer.ts';
 import { readable } from './readable.ts';
@@ -36,7 +37,7 @@ export interface AttemptSetting {
   readonly processes: ProcessPool;
   readonly logs: LogBuffer;
   readonly redactor: Redactor;
-  readonly spec: (file: string) => ProcessSpec;
+  readonly catalog: Catalog;
   /** Directory under which attempts get one of their own. */
   readonly spool: string;
   readonly graceMs: number;
@@ -90,12 +91,12 @@ export class Attempt {
   }
 
   async #outcome(run: RunRecord): Promise<Outcome> {
-    const { store, processes, spec } = this.#setting;
+    const { store, processes, catalog } = this.#setting;
     const stage = stagesById(run.plan).get(this.lease.stage) as PlanStage;
     const job = await jobOf(run, this.lease, stage, store, this.#setting);
     const spool = join(this.#setting.spool, `${process.pid}-${run.id.slice(-6)}-${stage.id}-${this.lease.epoch}`);
     await makeAttemptSpool(spool);
-    this.#process = processes.take(spec(run.request.file ?? ''), run.plan.fingerprint);
+    this.#process = processes.take(catalog.specOf(run) as ProcessSpec, run.plan.fingerprint);
     // Its own clock stops it; this one is for a stage that does not hear.
     const overdue =
       stage.timeoutMs === null

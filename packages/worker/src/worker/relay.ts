@@ -5,6 +5,8 @@ export interface RelayOptions {
   readonly store: RunStore;
   readonly dispatch: Dispatch;
   readonly queue: string;
+  /** Fingerprints of the plans that may be sent for; all where it is left out. */
+  readonly plans?: readonly string[] | undefined;
   /** Runs of one pipeline that may be active at the same time. */
   readonly runsEach: number;
   /** How often to look without having been told. */
@@ -66,7 +68,7 @@ export class Relay {
 
   /** Answers in how many milliseconds there is something to do again. */
   async #look(): Promise<number> {
-    const { store, dispatch, queue, pollMs } = this.#options;
+    const { store, dispatch, queue, plans, pollMs } = this.#options;
     const now = performance.now();
     if (now >= this.#nextSweep) await this.#sweep();
     const due = await store.due(queue);
@@ -78,7 +80,7 @@ export class Relay {
     if (poll || taken.some(({ stage }) => stage === null)) await this.#admit();
     // Admissions have written wake-ups of their own.
     const more = await store.drainOutbox(queue, batch);
-    const stages = [...taken, ...more, ...(poll ? await store.ready(queue, batch) : [])].filter(({ stage }) => stage !== null);
+    const stages = [...taken, ...more, ...(poll ? await store.ready(queue, batch, plans) : [])].filter(({ stage }) => stage !== null);
     if (stages.length > 0) await dispatch.send(stages);
     return due.nextMs ?? pollMs;
   }

@@ -3,8 +3,8 @@ import { decide, isMillraceError, type RunStore, type StageProgress, type WakeUp
 import type { Dispatch } from '../dispatch/dispatch.ts';
 import type { Redactor } from '../secrets/redact.ts';
 import { ProcessPool } from '../stage-process/pool.ts';
-import type { ProcessSpec } from '../stage-process/stage-process.ts';
 import { Attempt, type AttemptSetting } from './attempt.ts';
+import type { Catalog } from './catalog.ts';
 import { passing } from './failpoints.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { LogBuffer } from './log-buffer.ts';
@@ -18,6 +18,8 @@ export interface WorkerOptions {
   readonly id: string;
   /** Whose runs it works on. */
   readonly queue: string;
+  /** True where nobody else works on them: they belong to nobody when it stops. */
+  readonly alone: boolean;
   readonly leaseMs: number;
   readonly graceMs: number;
   /** Stages side by side. */
@@ -25,7 +27,7 @@ export interface WorkerOptions {
   /** Bytes for all of them together. */
   readonly memory: number;
   readonly redactor: Redactor;
-  readonly spec: (file: string) => ProcessSpec;
+  readonly catalog: Catalog;
   /** The project's directory; attempts keep temporary files in its `.millrace/spool`. */
   readonly directory: string;
   readonly progress: (progress: StageProgress) => void;
@@ -50,20 +52,21 @@ export class Worker implements AsyncDisposable {
   #drained: Promise<void> | undefined;
 
   static async start(options: WorkerOptions): Promise<Worker> {
-    const { store, id, leaseMs } = options;
+    const { store, id, leaseMs, queue, catalog } = options;
     await openSpool(options.directory);
-    return new Worker(options, await store.register({ id, label: `process ${process.pid} on ${hostname()}`, leaseMs }));
+    const label = `process ${process.pid} on ${hostname()}`;
+    return new Worker(options, await store.register({ id, label, leaseMs, queue, ...(catalog.plans && { plans: catalog.plans }) }));
   }
 
   private constructor(options: WorkerOptions, hold: WorkerHold) {
-    const { store, dispatch, id, queue, leaseMs, places } = options;
+    const { store, dispatch, id, queue, leaseMs, places, catalog } = options;
     this.id = id;
     this.#options = options;
     this.#hold = hold;
     this.processes = new ProcessPool(places);
     this.#logs = new LogBuffer(store);
     this.#heartbeat = new Heartbeat(store, id, leaseMs, this.#attempts);
-    this.#relay = new Relay({ store, dispatch, queue, runsEach: 1, pollMs, sweepMs });
+    this.#relay = new Relay({ store, dispatch, queue, plans: catalog.plans, runsEach: 1, pollMs, sweepMs });
     dispatch.receive(places, (wakeUp) => this.#handle(wakeUp));
     this.#unsubscribe = store.subscribe((run) => this.#changed(run));
   }
@@ -89,7 +92,7 @@ export class Worker implements AsyncDisposable {
   }
 
   async #drain(): Promise<void> {
-    const { store, dispatch, queue } = this.#options;
+    const { store, dispatch, queue, alone } = this.#options;
     dispatch.pause();
     await this.#relay.stop();
     this.#unsubscribe();
@@ -100,7 +103,7 @@ export class Worker implements AsyncDisposable {
     await this.#logs.flush();
     await this.processes[Symbol.asyncDispose]();
     // Without the store they count as left behind as soon as our hold is gone.
-    await store.abandon(queue).catch(() => {});
+    if (alone) await store.abandon(queue).catch(() => {});
     await this.#hold[Symbol.asyncDispose]();
   }
 
@@ -113,11 +116,13 @@ export class Worker implements AsyncDisposable {
     for (const { lease } of this.#attempts) if (lease.run === run) return void this.#heartbeat.beat();
   }
 
-  /** Claims the stage, where it is still to be had, and sees it through. */
+  /** Claims the stage, where it is still to be had and is ours to run, and sees it through. */
   async #handle({ run, stage }: WakeUp): Promise<void> {
     if (stage === null || this.#drained) return;
-    const { store } = this.#options;
-    const claim = await store.transition(run, (record, now) => decide(record, { type: 'claim', stage, worker: this.id }, now));
+    const { store, catalog } = this.#options;
+    const claim = await store.transition(run, (record, now) =>
+      catalog.specOf(record) === null ? [] : decide(record, { type: 'claim', stage, worker: this.id }, now),
+    );
     const started = claim.events.find(({ event }) => event.type === 'stage.started')?.event;
     if (started?.type !== 'stage.started') return;
     passing('worker.stage.claimed');
@@ -137,13 +142,13 @@ export class Worker implements AsyncDisposable {
   }
 
   #setting(): AttemptSetting {
-    const { store, redactor, spec, graceMs, memory, places, progress } = this.#options;
+    const { store, redactor, catalog, graceMs, memory, places, progress } = this.#options;
     return {
       store,
       processes: this.processes,
       logs: this.#logs,
       redactor,
-      spec,
+      catalog,
       spool: spoolOf(this.#options.directory),
       graceMs,
       splitConcurrency,

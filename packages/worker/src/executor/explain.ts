@@ -7,6 +7,7 @@ import {
   type RunRecord,
   type StageRecord,
   stagesById,
+  type WorkerState,
 } from '@millrace/core/runtime';
 
 /** Why a run does not go on at this moment. */
@@ -20,7 +21,7 @@ export function whyRunWaits(run: RunRecord, abandoned: boolean): string | null {
 }
 
 /** Why a stage does not run at this moment: which need, which limit, until when. */
-export function whyStageWaits(run: RunRecord, stage: StageRecord, lease: LeaseState | undefined, now: Date): string | null {
+export function whyStageWaits(run: RunRecord, stage: StageRecord, { lease, workers, now }: Circumstances): string | null {
   const { state } = stage;
   const plan = stagesById(run.plan).get(stage.id) as PlanStage;
   switch (state.at) {
@@ -30,7 +31,7 @@ export function whyStageWaits(run: RunRecord, stage: StageRecord, lease: LeaseSt
       return `waits for ${missing.map((need) => `${need} (${run.stages.get(need)?.state.at})`).join(', ')}`;
     }
     case 'ready':
-      return 'waits for a free place in a worker';
+      return whyNobodyClaims(run, workers);
     case 'retrying': {
       const seconds = Math.max(0, (Date.parse(state.next) - now.getTime()) / 1000);
       return `waits ${seconds.toFixed(1)} s more for attempt ${state.attempt + 1} of ${plan.retry.attempts}, after ${state.error.code}`;
@@ -43,4 +44,20 @@ export function whyStageWaits(run: RunRecord, stage: StageRecord, lease: LeaseSt
     default:
       return null;
   }
+}
+
+export interface Circumstances {
+  readonly lease: LeaseState | undefined;
+  /** Of the fleet that the run belongs to; null where it belongs to one process. */
+  readonly workers: readonly WorkerState[] | null;
+  readonly now: Date;
+}
+
+function whyNobodyClaims({ plan, request }: RunRecord, workers: readonly WorkerState[] | null): string {
+  if (workers === null) return 'waits for a free place in a worker';
+  const alive = workers.filter(({ gone }) => !gone);
+  if (alive.length === 0) return 'waits for a worker: none of its fleet is alive; "millrace worker" starts one';
+  const able = alive.filter(({ plans }) => plans?.includes(plan.fingerprint) ?? true);
+  if (able.length > 0) return `waits for a free place in one of ${able.length} workers that have the pipeline`;
+  return `waits for a worker that has this version of "${request.pipeline}" (${plan.fingerprint.slice(0, 12)}); the ${alive.length} that live have others`;
 }

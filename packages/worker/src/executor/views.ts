@@ -1,0 +1,92 @@
+import {
+  type Executor,
+  isEnded,
+  type LeaseState,
+  type RunDetail,
+  type RunId,
+  type RunRecord,
+  type RunStore,
+  type StageRecord,
+  type StoredStream,
+  type StoredStreamRequest,
+  type StreamKey,
+  type StreamRequest,
+  type WorkerState,
+} from '@millrace/core/runtime';
+import { Changes } from './changes.ts';
+import { whyRunWaits, whyStageWaits } from './explain.ts';
+import { patiently } from './patience.ts';
+import { type LiveProgress, logLines, watch } from './watch.ts';
+
+/** What every executor tells of runs, whoever works on them: it is all in the store. */
+export interface RunViews extends Pick<Executor, 'watch' | 'list' | 'show' | 'logs'> {
+  /** The run as it has ended. Rejects with the signal's reason where that aborts first. */
+  finished(run: RunId, options?: { readonly signal?: AbortSignal }): Promise<RunRecord>;
+  /** What was last heard of the streams of a pipeline, or of all pipelines: also of those that nobody follows now. */
+  streams(pipeline?: string): Promise<StoredStream[]>;
+  /** Asks a stream to copy tables again while it goes on. `streamRequest` tells when it is done. */
+  requestStream(stream: StreamKey, request: Omit<StreamRequest, 'id'>): Promise<StoredStreamRequest>;
+  streamRequest(id: string): Promise<StoredStreamRequest | null>;
+}
+
+/** `live` is the progress of what this process runs itself. */
+export function runViews(store: RunStore, live: LiveProgress = noProgress): RunViews {
+  return {
+    watch: (run, { after = 0, signal } = {}) => watch(store, live, run, after, signal),
+    list: (filter = {}) => store.list(filter),
+    show: (run) => show(store, live, run),
+    logs: (run, options = {}) => logLines(store, live, run, options),
+    finished: (run, { signal } = {}) => finished(store, run, signal),
+    streams: (pipeline) => store.streams(pipeline),
+    requestStream: (stream, request) => store.requestStream(stream, request),
+    streamRequest: (id) => patiently(() => store.streamRequest(id)),
+  };
+}
+
+const noProgress: LiveProgress = { of: () => undefined, subscribe: () => () => {} };
+
+async function show(store: RunStore, live: LiveProgress, id: RunId): Promise<RunDetail> {
+  const [run, abandoned, attempts, leases, stored] = await Promise.all([
+    store.read(id),
+    store.abandoned(id),
+    store.attempts(id),
+    store.leases(id),
+    store.progress(id),
+  ]);
+  const workers = isEnded(run.state) ? [] : await workersOf(store, id);
+  const progress = [...stored, ...(live.of(id) ?? [])];
+  const stages = [...run.stages.values()].map((stage) => ({
+    id: stage.id,
+    state: stage.state,
+    waits: isEnded(run.state) ? null : whyStageWaits(run, stage, { lease: leaseOf(leases, stage), workers, now: new Date() }),
+    progress:
+      stage.state.at === 'running' ? (progress.findLast((one) => one.stage === stage.id && one.epoch === stage.epoch) ?? null) : null,
+    attempts: attempts.filter((attempt) => attempt.stage === stage.id).map(({ stage: _, ...attempt }) => attempt),
+  }));
+  return { run, abandoned, stages, waits: whyRunWaits(run, abandoned) };
+}
+
+/** Those who may work on it; null where it belongs to one process, or to nobody. */
+async function workersOf(store: RunStore, run: RunId): Promise<readonly WorkerState[] | null> {
+  const queue = await store.queueOf(run);
+  return queue === null || queue.startsWith('local:') ? null : store.workers(queue);
+}
+
+const leaseOf = (leases: readonly LeaseState[], { id }: StageRecord): LeaseState | undefined => leases.find(({ stage }) => stage === id);
+
+async function finished(store: RunStore, id: RunId, signal: AbortSignal | undefined): Promise<RunRecord> {
+  const changes = new Changes();
+  const unsubscribe = store.subscribe((run) => {
+    if (run === id) changes.tell();
+  });
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      const run = await patiently(() => store.read(id), signal);
+      if (isEnded(run.state)) return run;
+      await changes.next(1_000, signal);
+    }
+  } finally {
+    unsubscribe();
+  }
+}

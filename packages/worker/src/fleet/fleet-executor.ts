@@ -1,0 +1,81 @@
+import {
+  decide,
+  type Executor,
+  followsChanges,
+  isEnded,
+  MillraceError,
+  makeRunId,
+  type Plan,
+  type RunId,
+  type RunRecord,
+  type RunStore,
+  type Started,
+  type StartRequest,
+} from '@millrace/core/runtime';
+import { streamHeld } from '../executor/refusals.ts';
+import { runRequest, stagesWith } from '../executor/request.ts';
+import { type RunViews, runViews } from '../executor/views.ts';
+import { postgresStore } from '../store/postgres-store.ts';
+import { defaultFleet, fleetQueue } from './queue.ts';
+
+export interface FleetOptions {
+  /** URL of the Postgres database that keeps the fleet's runs. */
+  readonly state: string;
+  /** `default` by default. */
+  readonly fleet?: string;
+}
+
+/** Hands runs to a fleet and tells how they fare. It runs nothing itself: closing it leaves the runs to the workers. */
+export interface FleetExecutor extends Executor, RunViews, AsyncDisposable {}
+
+/** @throws STATE_UNAVAILABLE, STATE_VERSION, CONFIG_INVALID */
+export async function fleetExecutor({ state, fleet = defaultFleet }: FleetOptions): Promise<FleetExecutor> {
+  const queue = fleetQueue(fleet);
+  const store = await postgresStore(state);
+  return {
+    ...runViews(store),
+    start: (request) => start(store, queue, request),
+    resume: (run) => goOn(store, queue, run, []),
+    async retry(id, { from } = {}) {
+      const { plan } = await store.read(id);
+      return goOn(store, queue, id, from === undefined ? [] : stagesWith(plan, from));
+    },
+    async cancel(id) {
+      const { run } = await store.transition(id, (record, now) => decide(record, { type: 'cancel' }, now));
+      return run;
+    },
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+  };
+}
+
+async function start(store: RunStore, queue: string, request: StartRequest): Promise<Started> {
+  const plan = planOf(request);
+  if (followsChanges(plan) && request.idempotencyKey === undefined) await refuseTwice(store, plan);
+  const asked = await runRequest(request, plan, store, new Date());
+  // Where the file is says each worker for itself.
+  const made = await store.create({ id: makeRunId(new Date(), Math.random), request: { ...asked, file: null }, plan, queue });
+  return { run: made.run, continued: !made.created };
+}
+
+function planOf({ file, plan }: StartRequest): Plan {
+  if (plan) return plan;
+  throw new MillraceError('PIPELINE_INVALID', {
+    message: `${file} is to run on a fleet, and was handed over without its plan.`,
+    remedy: 'Compile it first: start({ file, plan: compile(pipeline) }).',
+  });
+}
+
+/** A second run of a stream would wait for the end of the first, which has none. */
+async function refuseTwice(store: RunStore, { pipeline }: Plan): Promise<void> {
+  const [open] = await store.list({ pipeline, states: ['queued', 'running'], limit: 1 });
+  if (open) throw streamHeld(pipeline, open.id);
+}
+
+/** A run of a fleet is reopened where it has ended; one that some process was doing by itself and left is the fleet's from now on. */
+async function goOn(store: RunStore, queue: string, id: RunId, from: readonly string[]): Promise<RunRecord> {
+  const run = await store.read(id);
+  if ((await store.queueOf(id)) !== queue && !(await store.adopt(id, queue))) return run;
+  if (!isEnded(run.state)) return store.read(id);
+  const { run: after } = await store.transition(id, (record, now) => decide(record, { type: 'reopen', from }, now));
+  return after;
+}

@@ -1,0 +1,50 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import type { Environment, RunStore } from '@millrace/core/runtime';
+import type { Dispatch } from '../dispatch/dispatch.ts';
+import { redactor } from '../secrets/redact.ts';
+import { Worker } from '../worker/worker.ts';
+import { catalogOf, type FleetPipeline } from './pipelines.ts';
+import { defaultFleet, fleetQueue } from './queue.ts';
+
+export interface FleetWorkerOptions {
+  readonly store: RunStore;
+  /** Brings wake-ups; it belongs to the caller. Without any the worker finds its work by looking, every five seconds. */
+  readonly dispatch: Dispatch;
+  /** What it can run. Runs of other pipelines and of other versions are left to workers that have them. */
+  readonly pipelines: readonly FleetPipeline[];
+  /** Whose runs it works on, `default` by default. */
+  readonly fleet?: string;
+  /** The project's directory: `.env` and relative paths start there. The working directory by default. */
+  readonly directory?: string;
+  readonly environment?: Pick<Environment, 'secrets' | 'concurrency' | 'memory'>;
+  readonly leaseMs?: number;
+  readonly graceMs?: number;
+}
+
+/**
+ * Works for a fleet until it is drained: claims stages of the pipelines that it has, and whatever others have left behind. Any
+ * number of them share a store.
+ *
+ * @throws STATE_UNAVAILABLE, CONFIG_INVALID, PIPELINE_INVALID where two files use one name
+ */
+export function startFleetWorker(options: FleetWorkerOptions): Promise<Worker> {
+  const { store, dispatch, pipelines, fleet = defaultFleet, environment = {}, leaseMs = 60_000, graceMs = 90_000 } = options;
+  const directory = resolve(options.directory ?? '.');
+  return Worker.start({
+    store,
+    dispatch,
+    id: `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`,
+    queue: fleetQueue(fleet),
+    alone: false,
+    leaseMs,
+    graceMs,
+    places: environment.concurrency ?? 2,
+    memory: (environment.memory ?? 256) * 1024 * 1024,
+    redactor: redactor(),
+    catalog: catalogOf(pipelines, { directory, sources: environment.secrets ?? ['.env', 'env'] }),
+    directory,
+    progress: () => {},
+  });
+}
