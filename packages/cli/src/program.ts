@@ -59,6 +59,16 @@ export function program(): Command {
     { drains: true },
   );
 
+  does(
+    verb(millrace, 'worker', "work for the environment's fleet until SIGTERM or Ctrl-C, which drain it").option(
+      '--concurrency <n>',
+      'stages side by side; the environment says it where it is left out',
+      whole,
+    ),
+    async (session, _: [], options: { concurrency?: number }) => (await import('./commands/worker.ts')).worker(session, options),
+    { drains: true },
+  );
+
   const runs = verb(millrace, 'runs', 'history and control of runs');
   does(
     verb(runs, 'list', 'runs, newest first')

@@ -1,12 +1,23 @@
 import { accessSync, constants, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Context, MillraceError, type Setting } from '@millrace/core/runtime';
-import { environmentSecrets, type LocalExecutor, localExecutor, outsideContext, type Secrets } from '@millrace/worker';
+import { type Context, type Environment, MillraceError, type Setting } from '@millrace/core/runtime';
+import {
+  environmentSecrets,
+  type FleetExecutor,
+  fleetExecutor,
+  type LocalExecutor,
+  localExecutor,
+  outsideContext,
+  type Secrets,
+} from '@millrace/worker';
 import { createDatabase, type EmbeddedPostgres, embeddedPostgres } from './embedded/index.ts';
 import { openProject, type Project } from './project/config.ts';
 import { readDotenv, secretSources } from './project/dotenv.ts';
 import { embeddedNames, isEmbeddedUrl, openEmbedded } from './project/embedded-url.ts';
 import type { Terminal } from './terminal.ts';
+
+/** By the environment: runs here, or on a fleet. */
+export type ProjectExecutor = LocalExecutor | FleetExecutor;
 
 export interface SessionOptions {
   readonly config?: string | undefined;
@@ -27,7 +38,7 @@ export class Session implements AsyncDisposable {
   #project: Promise<Project> | undefined;
   #embedded: Promise<EmbeddedPostgres> | undefined;
   #secrets: Promise<Secrets> | undefined;
-  #executor: Promise<LocalExecutor> | undefined;
+  #executor: Promise<ProjectExecutor> | undefined;
   #spool: string | undefined;
 
   constructor(terminal: Terminal, signal: AbortSignal, options: SessionOptions = {}) {
@@ -106,23 +117,35 @@ export class Session implements AsyncDisposable {
     return isEmbeddedUrl(value) ? this.#embeddedUrl(value) : value;
   }
 
-  executor(): Promise<LocalExecutor> {
+  /** What those who run stages take from the environment. */
+  async workingEnvironment(): Promise<Pick<Environment, 'secrets' | 'concurrency' | 'memory'>> {
+    const project = await this.project();
+    const { concurrency, memory } = project.environment;
+    return {
+      secrets: secretSources(project),
+      ...(concurrency === undefined ? {} : { concurrency }),
+      ...(memory === undefined ? {} : { memory }),
+    };
+  }
+
+  executor(): Promise<ProjectExecutor> {
     this.#executor ??= this.stateUrl().then(async (state) => {
       const project = await this.project();
-      const { concurrency, memory } = project.environment;
-      const executor = await localExecutor({
-        state,
-        directory: project.root,
-        environment: {
-          secrets: secretSources(project),
-          ...(concurrency === undefined ? {} : { concurrency }),
-          ...(memory === undefined ? {} : { memory }),
-        },
-      });
+      const { executor: kind, fleet } = project.environment;
+      const executor =
+        kind === 'fleet'
+          ? await fleetExecutor({ state, ...(fleet?.name !== undefined && { fleet: fleet.name }) })
+          : await localExecutor({ state, directory: project.root, environment: await this.workingEnvironment() });
       this.#closing.push(() => executor[Symbol.asyncDispose]());
       return executor;
     });
     return this.#executor;
+  }
+
+  /** For as long as the command goes on: closed before the Postgres that it uses. */
+  keep<T extends AsyncDisposable>(opened: T): T {
+    this.#closing.push(() => opened[Symbol.asyncDispose]());
+    return opened;
   }
 
   /** Takes what must not be seen out of a text, or out of the texts of plain data. */

@@ -1,3 +1,5 @@
+export type { Dispatch } from './dispatch/dispatch.ts';
+export { inlineDispatch } from './dispatch/inline.ts';
 export { type FleetExecutor, type FleetOptions, fleetExecutor } from './fleet/fleet-executor.ts';
 export { type FleetWorkerOptions, startFleetWorker } from './fleet/fleet-worker.ts';
 export type { FleetPipeline } from './fleet/pipelines.ts';

@@ -1,8 +1,8 @@
 import { MillraceError, type RunId } from '@millrace/core/runtime';
-import type { LocalExecutor } from '@millrace/worker';
+import type { ProjectExecutor } from '../session.ts';
 
 /** The run that was named, whole or by an unmistakable beginning or end; the newest one where none was. @throws RUN_NOT_FOUND */
-export async function chosenRun(executor: LocalExecutor, wanted: string | undefined): Promise<RunId> {
+export async function chosenRun(executor: ProjectExecutor, wanted: string | undefined): Promise<RunId> {
   const recent = await executor.list({ limit: wanted === undefined ? 1 : 1000 });
   if (wanted === undefined) {
     if (recent[0]) return recent[0].id;

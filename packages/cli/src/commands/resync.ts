@@ -8,10 +8,9 @@ import {
   type StoredStreamRequest,
   type StreamProgress,
 } from '@millrace/core/runtime';
-import type { LocalExecutor } from '@millrace/worker';
 import { type ExitCode, exitCodeOf, exitCodes } from '../exit-code.ts';
 import { Screen } from '../progress/screen.ts';
-import type { Session } from '../session.ts';
+import type { ProjectExecutor, Session } from '../session.ts';
 import { type ContinuousPipeline, continuousPipeline } from '../stream/continuous.ts';
 import { tablesText } from '../stream/stream-lines.ts';
 import { failureBlock } from '../text/failure.ts';
@@ -94,7 +93,7 @@ const lookMs = 500;
 
 async function copyAgain(
   session: Session,
-  executor: LocalExecutor,
+  executor: ProjectExecutor,
   pipeline: string,
   byCapture: ReadonlyMap<string, readonly string[]>,
   running: RunSummary,
@@ -124,7 +123,7 @@ async function copyAgain(
 async function answerTo(
   { id, pipeline, step, tables }: StoredStreamRequest,
   session: Session,
-  executor: LocalExecutor,
+  executor: ProjectExecutor,
   running: RunSummary,
 ): Promise<StoredStreamRequest | undefined> {
   using shown = progressOf(session);
@@ -140,7 +139,7 @@ async function answerTo(
 }
 
 /** @throws SHUTDOWN where the run that was asked has ended: the next one will do it */
-async function stillRuns(executor: LocalExecutor, { id }: RunSummary, pipeline: string): Promise<void> {
+async function stillRuns(executor: ProjectExecutor, { id }: RunSummary, pipeline: string): Promise<void> {
   const { run, abandoned } = await executor.show(id);
   if (!isEnded(run.state) && !abandoned) return;
   const error = 'error' in run.state ? ` with ${run.state.error.code}` : '';

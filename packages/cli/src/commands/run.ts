@@ -7,14 +7,13 @@ import {
   type RunRecord,
   type StartRequest,
 } from '@millrace/core/runtime';
-import type { LocalExecutor } from '@millrace/worker';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import type { RunOptions } from '../program.ts';
 import { follow } from '../progress/follow.ts';
 import { findPipeline } from '../project/pipelines.ts';
 import { runOutcome, showOutcome } from '../run-outcome.ts';
 import { instantOf, timeZoneOf, windowOf } from '../run-request.ts';
-import type { Session } from '../session.ts';
+import type { ProjectExecutor, Session } from '../session.ts';
 import { counted } from '../text/amount.ts';
 import { warnUnlisted } from './plan.ts';
 
@@ -53,7 +52,7 @@ const endsByItself = (pipeline: string): MillraceError =>
   });
 
 /** `--new`: a run that nobody works on is cancelled, since the new one would wait for it for ever. */
-async function giveUpUnfinished({ terminal }: Session, executor: LocalExecutor, pipeline: string): Promise<void> {
+async function giveUpUnfinished({ terminal }: Session, executor: ProjectExecutor, pipeline: string): Promise<void> {
   for (const { id, abandoned } of await executor.list({ pipeline, states: ['queued', 'running'], limit: 1000 })) {
     if (!abandoned) continue;
     await executor.cancel(id);
@@ -61,7 +60,7 @@ async function giveUpUnfinished({ terminal }: Session, executor: LocalExecutor, 
   }
 }
 
-async function begin(executor: LocalExecutor, request: StartRequest): ReturnType<LocalExecutor['start']> {
+async function begin(executor: ProjectExecutor, request: StartRequest): ReturnType<ProjectExecutor['start']> {
   try {
     return await executor.start(request);
   } catch (error) {
@@ -77,17 +76,18 @@ async function begin(executor: LocalExecutor, request: StartRequest): ReturnType
 
 /**
  * Shows a run until it ends, and its outcome. The first Ctrl-C drains: what runs is stopped and given back, and the run can be
- * gone on with. (The second ends this process at once; what it had not committed is not visible anywhere.)
+ * gone on with. (The second ends this process at once; what it had not committed is not visible anywhere.) A run of a fleet goes on.
  */
 export async function watchToEnd(
   session: Session,
-  executor: LocalExecutor,
+  executor: ProjectExecutor,
   run: RunRecord,
   how: { continued: boolean; resume: string },
 ): Promise<ExitCode> {
   const { terminal } = session;
   terminal.emit({ type: 'run', run: run.id, pipeline: run.request.pipeline, plan: run.plan.fingerprint, continued: how.continued });
-  const drain = (): Promise<void> => {
+  const drain = async (): Promise<void> => {
+    if (executor.kind === 'fleet') return;
     const means = followsChanges(run.plan) ? 'what was applied is made durable' : 'nothing that was committed is lost';
     terminal.say(`Stopping; ${means}. (Press again to stop at once.)`);
     return executor.drain();
@@ -106,6 +106,12 @@ export async function watchToEnd(
     return runOutcome(detail.run);
   }
   const code = session.signal.reason === 'SIGTERM' ? exitCodes.terminated : exitCodes.interrupted;
+  if (executor.kind === 'fleet') {
+    const watch = `millrace runs watch ${run.id}`;
+    terminal.say(`Run ${run.id} goes on without us. Look at it again: ${terminal.err.bold(watch)}`);
+    terminal.emit({ type: 'interrupted', run: run.id, resume: watch, exitCode: code });
+    return code;
+  }
   terminal.say(
     followsChanges(run.plan)
       ? `Stopped. The source keeps what comes; go on where the targets are: ${terminal.err.bold(how.resume)}`

@@ -68,7 +68,7 @@ function chooseEnvironment(config: Config, wanted: string | undefined): string {
   );
 }
 
-const environmentFields = ['secrets', 'state', 'executor', 'concurrency', 'memory'];
+const environmentFields = ['secrets', 'state', 'executor', 'fleet', 'concurrency', 'memory'];
 
 /** Says by name what is wrong, since a config in JavaScript has no type checker before it. */
 export function parseConfig(value: unknown, file: string): Config {

@@ -11,7 +11,7 @@ import {
   type StreamProgress,
   storeError,
 } from '@millrace/core/runtime';
-import type { LocalExecutor } from '@millrace/worker';
+import type { ProjectExecutor } from '../session.ts';
 import type { ContinuousPipeline } from './continuous.ts';
 import { warningsOf } from './warnings.ts';
 
@@ -44,7 +44,7 @@ export type StreamState =
 
 export async function streamStatuses(
   { pipeline, captures }: ContinuousPipeline,
-  executor: LocalExecutor,
+  executor: ProjectExecutor,
   ask: (capture: string, source: CaptureSource) => Promise<SourceAnswer>,
 ): Promise<StreamStatus[]> {
   const [runs, known] = await Promise.all([executor.list({ pipeline: pipeline.name, limit: 20 }), executor.streams(pipeline.name)]);

@@ -13,10 +13,37 @@ export interface Environment {
   /** The Postgres that keeps runs. An embedded one under `.millrace/` where it is left out. */
   readonly state?: Setting;
   readonly executor?: 'local' | 'fleet' | 'step-functions';
+  readonly fleet?: FleetSettings;
   /** Stages that run side by side in one process, 2 by default. */
   readonly concurrency?: number;
   /** Memory in MiB that the splits of a process may use together, 256 by default. */
   readonly memory?: number;
+  /**
+   * Who is told when a run fails, is late, or succeeds again after that. By a name that stays: what was told is remembered under it.
+   * `{ oncall: { slack: secret('SLACK_URL') }, audit: { webhook: secret('AUDIT_URL'), on: ['failed'] } }`
+   */
+  readonly alerts?: Readonly<Record<string, AlertTarget>>;
+}
+
+export type AlertKind = 'failed' | 'late' | 'recovered';
+
+export type AlertTarget = (
+  | { /** Gets each alert as JSON by POST. */ readonly webhook: Setting }
+  | { /** The URL of an incoming webhook. */ readonly slack: Setting }
+  | { /** The ARN of a topic. Needs the package `@aws-sdk/client-sns`. */ readonly sns: Setting }
+) & {
+  /** All by default. */
+  readonly on?: readonly AlertKind[];
+  /** Of these pipelines only. */
+  readonly pipelines?: readonly string[];
+};
+
+/** Workers that share a state database. */
+export interface FleetSettings {
+  /** Keeps fleets on one state database apart, `default` by default: lower-case letters, digits, `-` and `_`. */
+  readonly name?: string;
+  /** `redis://` or `rediss://`: what carries wake-ups between the workers. The state database does where it is left out. */
+  readonly redis?: Setting;
 }
 
 export function defineConfig(config: Config): Config {

@@ -1,8 +1,27 @@
-export { type Config, defineConfig, type Environment } from './config.ts';
+export { type AlertKind, type AlertTarget, type Config, defineConfig, type Environment } from './config.ts';
+export { type CronFields, parseCron } from './cron-expression.ts';
 export { milliseconds } from './duration.ts';
 export { type Pipeline, type PipelineOptions, pipeline } from './pipeline.ts';
 export { isRunValue, type RunValue, run } from './run-value.ts';
-export { continuous, cron, daily, hourly, manual, onFiles, onNotify, onSuccess, type Schedule } from './schedule.ts';
+export {
+  type CronOptions,
+  type CronSchedule,
+  continuous,
+  cron,
+  daily,
+  type FilesSchedule,
+  hourly,
+  manual,
+  monthly,
+  type NotifySchedule,
+  onFiles,
+  onNotify,
+  onSuccess,
+  type Schedule,
+  type TimeOfDay,
+  type Weekday,
+  weekly,
+} from './schedule.ts';
 export type {
   Duration,
   OnBadRow,

@@ -26,13 +26,16 @@ export interface FleetOptions {
 }
 
 /** Hands runs to a fleet and tells how they fare. It runs nothing itself: closing it leaves the runs to the workers. */
-export interface FleetExecutor extends Executor, RunViews, AsyncDisposable {}
+export interface FleetExecutor extends Executor, RunViews, AsyncDisposable {
+  readonly kind: 'fleet';
+}
 
 /** @throws STATE_UNAVAILABLE, STATE_VERSION, CONFIG_INVALID */
 export async function fleetExecutor({ state, fleet = defaultFleet }: FleetOptions): Promise<FleetExecutor> {
   const queue = fleetQueue(fleet);
   const store = await postgresStore(state);
   return {
+    kind: 'fleet',
     ...runViews(store),
     start: (request) => start(store, queue, request),
     resume: (run) => goOn(store, queue, run, []),

@@ -19,7 +19,11 @@ export interface FleetWorkerOptions {
   /** The project's directory: `.env` and relative paths start there. The working directory by default. */
   readonly directory?: string;
   readonly environment?: Pick<Environment, 'secrets' | 'concurrency' | 'memory'>;
+  /** Milliseconds without a heartbeat after which another worker may take a stage over; 60,000 by default. */
   readonly leaseMs?: number;
+  /** Milliseconds that a drain lets stages come to their own end; 60,000 by default. With `graceMs` it must fit into ECS's 120 seconds. */
+  readonly finishMs?: number;
+  /** Milliseconds that a stage has to stop by itself before its process is killed; 20,000 by default. */
   readonly graceMs?: number;
 }
 
@@ -30,7 +34,8 @@ export interface FleetWorkerOptions {
  * @throws STATE_UNAVAILABLE, CONFIG_INVALID, PIPELINE_INVALID where two files use one name
  */
 export function startFleetWorker(options: FleetWorkerOptions): Promise<Worker> {
-  const { store, dispatch, pipelines, fleet = defaultFleet, environment = {}, leaseMs = 60_000, graceMs = 90_000 } = options;
+  const { store, dispatch, pipelines, fleet = defaultFleet, environment = {} } = options;
+  const { leaseMs = 60_000, finishMs = 60_000, graceMs = 20_000 } = options;
   const directory = resolve(options.directory ?? '.');
   return Worker.start({
     store,
@@ -40,6 +45,7 @@ export function startFleetWorker(options: FleetWorkerOptions): Promise<Worker> {
     alone: false,
     leaseMs,
     graceMs,
+    finishMs,
     places: environment.concurrency ?? 2,
     memory: (environment.memory ?? 256) * 1024 * 1024,
     redactor: redactor(),

@@ -33,6 +33,7 @@ export async function localExecutor(options: LocalOptions): Promise<LocalExecuto
   const live = new Live();
   const local = new Local(store, options, live);
   return {
+    kind: 'local',
     ...runViews(store, live),
     start: (request) => local.start(request),
     resume: (run) => local.resume(run),
@@ -44,7 +45,7 @@ export async function localExecutor(options: LocalOptions): Promise<LocalExecuto
 }
 
 /** What this process does itself; what it tells of runs is in `runViews`. */
-type Work = Omit<LocalExecutor, keyof RunViews>;
+type Work = Omit<LocalExecutor, 'kind' | keyof RunViews>;
 
 const defaultConcurrency = 2;
 const defaultMemory = 256;
@@ -239,6 +240,7 @@ class Local implements Work {
       alone: true,
       leaseMs,
       graceMs,
+      finishMs: 0,
       places: this.#places,
       memory: (environment.memory ?? defaultMemory) * mebibyte,
       redactor: redactor(),

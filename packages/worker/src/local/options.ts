@@ -19,6 +19,7 @@ export interface LocalOptions {
  * stopped and given back without an attempt spent, and the runs can be resumed.
  */
 export interface LocalExecutor extends Executor, RunViews, AsyncDisposable {
+  readonly kind: 'local';
   /** What disposing does; for SIGTERM and SIGINT. A second call kills at once. */
   drain(): Promise<void>;
 }

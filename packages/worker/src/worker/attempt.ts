@@ -53,6 +53,7 @@ export class Attempt {
   readonly done: Promise<void>;
   readonly #setting: AttemptSetting;
   readonly #pipeline: string;
+  readonly #kind: PlanStage['kind'];
   #process: StageProcess | undefined;
   #stopped: StoredError | undefined;
   #progress: StageProgress | null = null;
@@ -63,8 +64,14 @@ export class Attempt {
   constructor(lease: Lease, run: RunRecord, setting: AttemptSetting) {
     this.lease = lease;
     this.#pipeline = run.request.pipeline;
+    this.#kind = (stagesById(run.plan).get(lease.stage) as PlanStage).kind;
     this.#setting = setting;
     this.done = this.#work(run);
+  }
+
+  /** It follows a stream, and ends only when it is asked to. */
+  get endless(): boolean {
+    return this.#kind === 'changes';
   }
 
   /** For the heartbeat: progress once, where there is new. */

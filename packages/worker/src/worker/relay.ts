@@ -13,6 +13,8 @@ export interface RelayOptions {
   readonly pollMs: number;
   /** How often, about, to look for leases that are over. */
   readonly sweepMs: number;
+  /** How long, at most, a hint may wait: the workers of a fleet hear each other's, and need not all look at once. */
+  readonly hintMs: number;
 }
 
 const batch = 100;
@@ -24,6 +26,7 @@ const batch = 100;
 export class Relay {
   readonly #options: RelayOptions;
   #timer: NodeJS.Timeout | undefined;
+  #hint: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #again = false;
   #stopped = false;
@@ -44,8 +47,19 @@ export class Relay {
     });
   }
 
+  /** Somebody has said that something may have changed. */
+  hint(): void {
+    const { hintMs } = this.#options;
+    if (hintMs === 0) return this.nudge();
+    this.#hint ??= setTimeout(() => {
+      this.#hint = undefined;
+      this.nudge();
+    }, Math.random() * hintMs);
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
+    clearTimeout(this.#hint);
     clearTimeout(this.#timer);
     await this.#running;
   }

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { decide, isMillraceError, type RunStore, type StageProgress, type WakeUp, type WorkerHold } from '@millrace/core/runtime';
 import type { Dispatch } from '../dispatch/dispatch.ts';
 import type { Redactor } from '../secrets/redact.ts';
@@ -21,7 +22,10 @@ export interface WorkerOptions {
   /** True where nobody else works on them: they belong to nobody when it stops. */
   readonly alone: boolean;
   readonly leaseMs: number;
+  /** How long a stage that is asked to stop may take before it is killed. */
   readonly graceMs: number;
+  /** How long a drain lets stages come to their own end before it asks them to stop. Streams have none: they are asked at once. */
+  readonly finishMs: number;
   /** Stages side by side. */
   readonly places: number;
   /** Bytes for all of them together. */
@@ -37,6 +41,7 @@ export interface WorkerOptions {
 const splitConcurrency = 4;
 const pollMs = 5_000;
 const sweepMs = 5_000;
+const hintMs = 200;
 
 /** Claims stages of its queue and runs them, each in a process of its own; says that it lives; takes up what others have left. */
 export class Worker implements AsyncDisposable {
@@ -50,6 +55,10 @@ export class Worker implements AsyncDisposable {
   readonly #relay: Relay;
   readonly #unsubscribe: () => void;
   #drained: Promise<void> | undefined;
+  #kill: () => void = () => {};
+  readonly #killed = new Promise<void>((resolve) => {
+    this.#kill = resolve;
+  });
 
   static async start(options: WorkerOptions): Promise<Worker> {
     const { store, id, leaseMs, queue, catalog } = options;
@@ -59,14 +68,14 @@ export class Worker implements AsyncDisposable {
   }
 
   private constructor(options: WorkerOptions, hold: WorkerHold) {
-    const { store, dispatch, id, queue, leaseMs, places, catalog } = options;
+    const { store, dispatch, id, queue, alone, leaseMs, places, catalog } = options;
     this.id = id;
     this.#options = options;
     this.#hold = hold;
     this.processes = new ProcessPool(places);
     this.#logs = new LogBuffer(store);
     this.#heartbeat = new Heartbeat(store, id, leaseMs, this.#attempts);
-    this.#relay = new Relay({ store, dispatch, queue, plans: catalog.plans, runsEach: 1, pollMs, sweepMs });
+    this.#relay = new Relay({ store, dispatch, queue, plans: catalog.plans, runsEach: 1, pollMs, sweepMs, hintMs: alone ? 0 : hintMs });
     dispatch.receive(places, (wakeUp) => this.#handle(wakeUp));
     this.#unsubscribe = store.subscribe((run) => this.#changed(run));
   }
@@ -82,23 +91,29 @@ export class Worker implements AsyncDisposable {
   }
 
   /**
-   * Stops: nothing is claimed any more, what runs is asked to end and is given back without an attempt spent, and its runs belong
-   * to nobody. Called again it kills what has not ended.
+   * Stops: nothing is claimed any more; what runs has its time to end, is then asked to, and is given back without an attempt spent.
+   * Called again it kills what has not ended.
    */
   drain(): Promise<void> {
-    if (this.#drained) for (const attempt of this.#attempts) attempt.stop(shutdown, 0);
+    if (this.#drained) {
+      for (const attempt of this.#attempts) attempt.stop(shutdown, 0);
+      this.#kill();
+    }
     this.#drained ??= this.#drain();
     return this.#drained;
   }
 
   async #drain(): Promise<void> {
-    const { store, dispatch, queue, alone } = this.#options;
+    const { store, dispatch, queue, alone, finishMs } = this.#options;
     dispatch.pause();
     await this.#relay.stop();
     this.#unsubscribe();
     const attempts = [...this.#attempts];
+    const ended = Promise.allSettled(attempts.map(({ done }) => done));
+    for (const attempt of attempts) if (attempt.endless || finishMs === 0) attempt.stop(shutdown);
+    await Promise.race([ended, this.#killed, sleep(finishMs, undefined, { ref: false })]);
     for (const attempt of attempts) attempt.stop(shutdown);
-    await Promise.allSettled(attempts.map(({ done }) => done));
+    await ended;
     await this.#heartbeat.stop();
     await this.#logs.flush();
     await this.processes[Symbol.asyncDispose]();
@@ -112,7 +127,7 @@ export class Worker implements AsyncDisposable {
   }
 
   #changed(run: string): void {
-    this.#relay.nudge();
+    this.#relay.hint();
     for (const { lease } of this.#attempts) if (lease.run === run) return void this.#heartbeat.beat();
   }
 

@@ -1,0 +1,55 @@
+import { compile } from '@millrace/core/runtime';
+import { type FleetPipeline, inlineDispatch, postgresStore, startFleetWorker } from '@millrace/worker';
+import { type ExitCode, exitCodes } from '../exit-code.ts';
+import { listPipelines } from '../project/pipelines.ts';
+import type { Session } from '../session.ts';
+import { counted } from '../text/amount.ts';
+import { failureBlock } from '../text/failure.ts';
+
+/** Works for the environment's fleet until a signal comes, then drains. */
+export async function worker(session: Session, options: { readonly concurrency?: number }): Promise<ExitCode> {
+  const { terminal } = session;
+  const project = await session.project();
+  const pipelines = await ownPipelines(session);
+  const store = session.keep(await postgresStore(await session.stateUrl()));
+  const environment = { ...(await session.workingEnvironment()), ...(options.concurrency && { concurrency: options.concurrency }) };
+  const { name: fleet = 'default' } = project.environment.fleet ?? {};
+  const working = await startFleetWorker({
+    store,
+    dispatch: session.keep(inlineDispatch()),
+    pipelines,
+    fleet,
+    directory: project.root,
+    environment,
+  });
+  terminal.say(`Worker ${working.id} works for the fleet "${fleet}" with ${counted(pipelines.length, 'pipeline')}. (Ctrl-C drains it.)`);
+  terminal.emit({ type: 'working', worker: working.id, fleet, pipelines: pipelines.map(({ plan }) => [plan.pipeline, plan.fingerprint]) });
+  working.takeUp();
+  await asked(session.signal);
+  terminal.say('Draining: nothing is claimed any more, and what runs is finished or handed over. (Press again to stop at once.)');
+  await working.drain();
+  terminal.emit({ type: 'drained', worker: working.id });
+  return session.signal.reason === 'SIGTERM' ? exitCodes.terminated : exitCodes.interrupted;
+}
+
+/** Whatever loads and compiles; a file that does not is told, and left to a worker that has it whole. */
+async function ownPipelines(session: Session): Promise<FleetPipeline[]> {
+  const { terminal } = session;
+  const own: FleetPipeline[] = [];
+  for (const { file, loaded, error } of await listPipelines(await session.project())) {
+    try {
+      if (!loaded) throw error;
+      own.push({ file: loaded.file, plan: compile(loaded.pipeline) });
+    } catch (reason) {
+      terminal.say(`${terminal.err.yellow('left out')} ${file}\n${await session.redact(failureBlock(reason, terminal.err))}`);
+    }
+  }
+  return own;
+}
+
+function asked(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
