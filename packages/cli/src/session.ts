@@ -118,13 +118,14 @@ export class Session implements AsyncDisposable {
   }
 
   /** What those who run stages take from the environment. */
-  async workingEnvironment(): Promise<Pick<Environment, 'secrets' | 'concurrency' | 'memory'>> {
+  async workingEnvironment(): Promise<Pick<Environment, 'secrets' | 'concurrency' | 'memory' | 'pools'>> {
     const project = await this.project();
-    const { concurrency, memory } = project.environment;
+    const { concurrency, memory, pools } = project.environment;
     return {
       secrets: secretSources(project),
       ...(concurrency === undefined ? {} : { concurrency }),
       ...(memory === undefined ? {} : { memory }),
+      ...(pools === undefined ? {} : { pools }),
     };
   }
 

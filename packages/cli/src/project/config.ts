@@ -68,7 +68,7 @@ function chooseEnvironment(config: Config, wanted: string | undefined): string {
   );
 }
 
-const environmentFields = ['secrets', 'state', 'executor', 'fleet', 'concurrency', 'memory'];
+const environmentFields = ['secrets', 'state', 'executor', 'fleet', 'pools', 'concurrency', 'memory'];
 
 /** Says by name what is wrong, since a config in JavaScript has no type checker before it. */
 export function parseConfig(value: unknown, file: string): Config {
@@ -90,7 +90,7 @@ export function parseConfig(value: unknown, file: string): Config {
 function environmentProblem(environment: Record<string, unknown>): string | undefined {
   const unknown = Object.keys(environment).find((field) => !environmentFields.includes(field));
   if (unknown !== undefined) return `"${unknown}" is not a setting; there are ${environmentFields.join(', ')}.`;
-  const { secrets, executor, concurrency, memory } = environment;
+  const { secrets, executor, concurrency, memory, pools = {} } = environment;
   const places = Array.isArray(secrets) ? secrets : secrets === undefined ? [] : [secrets];
   const place = places.find((one) => typeof one !== 'string' || !(one === '.env' || one === 'env' || one.startsWith('aws:')));
   if (place !== undefined) return `secrets cannot come from ${JSON.stringify(place)}; there are ".env", "env" and "aws:prefix/".`;
@@ -99,6 +99,8 @@ function environmentProblem(environment: Record<string, unknown>): string | unde
   if (concurrency !== undefined && !(Number.isInteger(concurrency) && (concurrency as number) > 0))
     return '"concurrency" is not a positive whole number.';
   if (memory !== undefined && !(typeof memory === 'number' && memory >= 64)) return '"memory" is in MiB and at least 64.';
+  if (!isObject(pools) || Object.values(pools).some((size) => !(Number.isInteger(size) && (size as number) > 0)))
+    return '"pools" is not an object of positive whole numbers.';
   return undefined;
 }
 

@@ -35,7 +35,7 @@ export interface PostgresOptions {
   readonly url: Setting;
   /** `false` for none, `true` to verify the server's certificate, or options of Node's TLS. Where it is left out, `sslmode` of the URL decides. */
   readonly ssl?: SslSetting;
-  /** Connections that read at once, 4 by default. With 1, splits are read one after another. */
+  /** Connections that read at once, 4 by default for each stage; what is set here holds for all stages of a fleet together. With 1, splits are read one after another. */
   readonly maxConnections?: number;
 }
 
@@ -102,6 +102,7 @@ function connection(connector: 'postgres' | 'aurora', options: PostgresOptions):
     kind: 'connection',
     connector,
     label,
+    ...(settings.maxConnections !== undefined && { maxConnections: settings.maxConnections }),
     dialect: 'postgres',
     selection: <C extends Columns>(table: Table<C>) =>
       selectionOf<RowOf<Table<C>>>(home(), { kind: 'relation', name: table.name }, schemaOf(table)),

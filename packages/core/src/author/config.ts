@@ -14,6 +14,8 @@ export interface Environment {
   readonly state?: Setting;
   readonly executor?: 'local' | 'fleet' | 'step-functions';
   readonly fleet?: FleetSettings;
+  /** How many stages of each pool (`extract(…, { pool: 'reporting' })`) run at once, over all processes that share the state. */
+  readonly pools?: Readonly<Record<string, number>>;
   /** Stages that run side by side in one process, 2 by default. */
   readonly concurrency?: number;
   /** Memory in MiB that the splits of a process may use together, 256 by default. */

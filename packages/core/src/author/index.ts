@@ -1,7 +1,7 @@
-export { type AlertKind, type AlertTarget, type Config, defineConfig, type Environment } from './config.ts';
+export { type AlertKind, type AlertTarget, type Config, defineConfig, type Environment, type FleetSettings } from './config.ts';
 export { type CronFields, parseCron } from './cron-expression.ts';
 export { milliseconds } from './duration.ts';
-export { type Pipeline, type PipelineOptions, pipeline } from './pipeline.ts';
+export { type Pipeline, type PipelineOptions, type Priority, pipeline } from './pipeline.ts';
 export { isRunValue, type RunValue, run } from './run-value.ts';
 export {
   type CronOptions,

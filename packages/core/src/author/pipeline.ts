@@ -10,7 +10,12 @@ export interface Pipeline<Steps extends Readonly<Record<string, Step>> = Readonl
   readonly steps: Steps;
   /** Parameters with their defaults; null where `--param` must give one. */
   readonly params: Readonly<Record<string, string | null>>;
+  readonly concurrency?: number;
+  readonly priority?: Priority;
 }
+
+/** Whose stages a fleet takes first, where there is more to do than places. */
+export type Priority = 'high' | 'normal' | 'low';
 
 export interface PipelineOptions<Steps extends Readonly<Record<string, Step>>> {
   /** Lower-case letters, digits, `-` and `_`: it names runs, checkpoints and files. */
@@ -19,6 +24,10 @@ export interface PipelineOptions<Steps extends Readonly<Record<string, Step>>> {
   readonly runs?: Schedule;
   readonly steps: Steps;
   readonly params?: Readonly<Record<string, string | null>>;
+  /** Runs at the same time, 1 by default. With more, its loads must not mind in which order they are committed: `append` by run or window. */
+  readonly concurrency?: number;
+  /** `normal` by default. */
+  readonly priority?: Priority;
 }
 
 /** @throws PIPELINE_INVALID for a name that cannot stand in a file name or a URL, or no steps */
@@ -29,11 +38,20 @@ export function pipeline<const Steps extends Readonly<Record<string, Step>>>(opt
       remedy: 'Use 1 to 63 lower-case letters, digits, "-" and "_", beginning with a letter or a digit.',
     });
   }
+  const { concurrency, priority } = options;
+  if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency > 0)) {
+    throw new MillraceError('PIPELINE_INVALID', {
+      message: `The concurrency ${JSON.stringify(concurrency)} of pipeline "${options.name}" is not a number of runs.`,
+      remedy: 'Write a whole number from 1 on, or leave it out.',
+    });
+  }
   return Object.freeze({
     kind: 'pipeline',
     name: options.name,
     runs: options.runs ?? manual,
     steps: Object.freeze({ ...options.steps }),
     params: Object.freeze({ ...options.params }),
+    ...(concurrency !== undefined && { concurrency }),
+    ...(priority !== undefined && { priority }),
   });
 }

@@ -66,6 +66,8 @@ export interface StepOptions {
   readonly timeout?: Duration;
   /** What the run does when this step has failed for good: `stop` (default) fails the run; `continue` lets independent steps and the end of the run go on (exit code 4). */
   readonly onFailure?: 'stop' | 'continue';
+  /** A pool of the environment (`pools: { reporting: 2 }`): only so many stages of it run at once, in the whole fleet. */
+  readonly pool?: string;
 }
 
 export interface RetryOptions {

@@ -64,7 +64,7 @@ export function capture<const Tables extends CapturedTables, Options>(
   from: CaptureConnection<Options>,
   options: CaptureOptions<Tables> & NoInfer<Options>,
 ): Step<RowsOf<Tables>, 'changes'> {
-  const { tables, snapshot = 'initial', schemaChanges, after, retry, timeout, onFailure, ...own } = options;
+  const { tables, snapshot = 'initial', schemaChanges, after, retry, timeout, onFailure, pool, ...own } = options;
   const source = from.capture(tables, own as unknown as Options);
   return step('changes', {
     input: null,
@@ -81,7 +81,13 @@ export function capture<const Tables extends CapturedTables, Options>(
       snapshot,
       policy: Object.freeze({ add: 'apply', drop: 'pause', rename: 'apply', retype: 'widen', ...schemaChanges }),
     },
-    options: { ...(after && { after }), ...(retry && { retry }), ...(timeout && { timeout }), ...(onFailure && { onFailure }) },
+    options: {
+      ...(after && { after }),
+      ...(retry && { retry }),
+      ...(timeout && { timeout }),
+      ...(onFailure && { onFailure }),
+      ...(pool && { pool }),
+    },
   });
 }
 

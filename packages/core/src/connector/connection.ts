@@ -11,6 +11,8 @@ export interface Connection {
   readonly connector: string;
   /** For plans and messages: host and database, or the secret's name. Never a password. */
   readonly label: string;
+  /** Connections that may read from it at once, also where many workers do; without a limit where it is left out. */
+  readonly maxConnections?: number;
   /** Looks at the system: reachable, privileges, settings. One finding each, with its remedy where it is not well. */
   examine(context: Context): Promise<readonly Finding[]>;
 }

@@ -3,12 +3,14 @@ import type { PlanStage } from '../plan/index.ts';
 import { judge } from '../run/retry.ts';
 import { apply, isEnded, isFinal, type Rival, type RunEvent, type RunRecord, type StageOutput, type StageRecord } from '../state/index.ts';
 import { downstream, stagesById } from './downstream.ts';
+import { grantsOf, type Room } from './limits.ts';
 
 /** What somebody wants of a run. Commands about an attempt carry its epoch: those of an older one change nothing. */
 export type Command =
   /** The run may start, unless so many others of its pipeline run. */
   | { readonly type: 'admit'; readonly rivals: readonly Rival[]; readonly limit: number }
-  | { readonly type: 'claim'; readonly stage: string; readonly worker: string }
+  /** Without `room` the stage's limits are not looked at. */
+  | { readonly type: 'claim'; readonly stage: string; readonly worker: string; readonly room?: Room }
   /** Retries that are due become ready. */
   | { readonly type: 'wake' }
   | { readonly type: 'succeed'; readonly stage: string; readonly epoch: number; readonly output: StageOutput }
@@ -59,7 +61,16 @@ function obey(run: RunRecord, command: Command, now: Date, emit: (event: RunEven
       const stage = run.stages.get(command.stage);
       if (run.state.at !== 'running' || stage?.state.at !== 'ready') return;
       const { attempts, epoch } = stage;
-      return emit({ type: 'stage.started', stage: stage.id, attempt: attempts + 1, epoch: epoch + 1, worker: command.worker });
+      const grants = command.room ? grantsOf(planStage(run, stage.id), command.room) : {};
+      if (grants === null) return;
+      return emit({
+        type: 'stage.started',
+        stage: stage.id,
+        attempt: attempts + 1,
+        epoch: epoch + 1,
+        worker: command.worker,
+        ...(Object.keys(grants).length > 0 && { grants }),
+      });
     }
     case 'wake':
       for (const { id, state } of run.stages.values()) {

@@ -1,3 +1,4 @@
 export { type Command, decide, isDone, lossesAllowed, streamLossesAllowed, streamRunsWell } from './decide.ts';
 export { downstream, stagesById } from './downstream.ts';
 export type { Executor, RunDetail, StageDetail, Started, StartRequest, WatchEvent } from './executor.ts';
+export { grantsOf, limitKey, type Room, splitsGranted } from './limits.ts';

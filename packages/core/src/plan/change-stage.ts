@@ -2,6 +2,7 @@ import type { Step } from '../author/index.ts';
 import { ofColumn } from '../connector/index.ts';
 import { sameType } from '../schema/index.ts';
 import type { Graph } from './graph.ts';
+import { limitsOf } from './limits.ts';
 import { patience } from './patience.ts';
 import type { PlanStage, Problem } from './plan.ts';
 
@@ -34,6 +35,7 @@ export function changeStage(id: string, capture: Step, behind: readonly Step[], 
     retry,
     timeoutMs,
     onFailure: capture.options.onFailure ?? 'stop',
+    ...limitsOf([capture]),
   };
 }
 

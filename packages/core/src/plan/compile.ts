@@ -35,6 +35,8 @@ export function check(pipeline: Pipeline): { readonly plan: Plan | null; readonl
     pipeline: pipeline.name,
     schedule: pipeline.runs,
     params: pipeline.params,
+    ...(pipeline.concurrency !== undefined && { concurrency: pipeline.concurrency }),
+    ...(pipeline.priority !== undefined && { priority: pipeline.priority }),
     steps: graph.order.map((name) => planStep(name, graph.steps.get(name) as Step, graph.names, found.edges.get(name) ?? [])),
     stages: staged.stages,
     warnings: [...found.warnings, ...staged.warnings],

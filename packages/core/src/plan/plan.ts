@@ -1,4 +1,4 @@
-import type { Schedule } from '../author/index.ts';
+import type { Priority, Schedule } from '../author/index.ts';
 import type { WireFormat } from '../connector/index.ts';
 import type { ColumnEdge, ColumnSchema } from '../schema/index.ts';
 
@@ -13,6 +13,9 @@ export interface Plan {
   readonly fingerprint: string;
   readonly schedule: Schedule;
   readonly params: Readonly<Record<string, string | null>>;
+  /** Runs at the same time; 1 where it is left out. */
+  readonly concurrency?: number;
+  readonly priority?: Priority;
   /** Inputs before those who read them. */
   readonly steps: readonly PlanStep[];
   readonly stages: readonly PlanStage[];
@@ -54,6 +57,16 @@ export interface PlanStage {
   readonly retry: { readonly attempts: number; readonly delayMs: number; readonly maxDelayMs: number };
   readonly timeoutMs: number | null;
   readonly onFailure: 'stop' | 'continue';
+  /** What it takes a share of while it runs. */
+  readonly limits?: readonly StageLimit[];
+}
+
+export interface StageLimit {
+  /** Of connections to a database, by the connection's label; or of the environment's pools, by its name. */
+  readonly kind: 'connections' | 'pool';
+  readonly name: string;
+  /** Null where the environment says it. */
+  readonly most: number | null;
 }
 
 /** True for pipelines that run until somebody stops them. */

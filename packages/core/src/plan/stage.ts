@@ -3,6 +3,7 @@ import type { RelationalOp, Selection } from '../connector/index.ts';
 import { changeProblems, changeStage, followers } from './change-stage.ts';
 import { type Graph, upstream } from './graph.ts';
 import { chooseRoute, type NamedTransform } from './lane.ts';
+import { limitsOf } from './limits.ts';
 import { patience } from './patience.ts';
 import type { PlanStage, Problem } from './plan.ts';
 
@@ -31,6 +32,7 @@ export function stagesOf(graph: Graph): { stages: PlanStage[]; problems: Problem
       steps: chain.map((member) => graph.names.get(member) ?? '?'),
       needs: needsOf(chain, graph),
       ...patienceOf(step),
+      ...limitsOf(chain),
     };
     const first = chain[0] as Step;
     if (step.work.kind === 'execute') {

@@ -82,8 +82,9 @@ function afterStageEvent(stage: StageRecord, event: StageEvent, at: string): Sta
     case 'stage.ready':
       return { ...stage, state: { at: 'ready', since: at } };
     case 'stage.started': {
-      const { attempt, epoch, worker } = event;
-      return { ...stage, epoch, attempts: stage.attempts + 1, state: { at: 'running', attempt, epoch, worker, since: at } };
+      const { attempt, epoch, worker, grants } = event;
+      const state: StageState = { at: 'running', attempt, epoch, worker, since: at, ...(grants && { grants }) };
+      return { ...stage, epoch, attempts: stage.attempts + 1, state };
     }
     case 'stage.released': {
       const losses = event.because === 'lost' ? (event.afresh ? 0 : stage.losses) + 1 : 0;

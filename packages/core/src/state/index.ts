@@ -1,3 +1,12 @@
+export type {
+  BackfillItem,
+  BackfillItemState,
+  BackfillSlice,
+  BackfillStep,
+  BackfillUnit,
+  NewBackfill,
+  StoredBackfill,
+} from './backfill.ts';
 export { apply, evolve, newRun } from './evolve.ts';
 export { memoryStore } from './memory.ts';
 export type { LogLine, StagePhase, StageProgress, StreamProgress, StreamTableState } from './progress.ts';
@@ -5,6 +14,7 @@ export type { RunEvent, StoredEvent } from './run-event.ts';
 export { makeRunId } from './run-id.ts';
 export {
   type EndedRun,
+  type Grants,
   isEnded,
   isFinal,
   type RunId,
@@ -16,6 +26,15 @@ export {
   type StageRecord,
   type StageState,
 } from './run-state.ts';
+export type {
+  NewTick,
+  ScheduleChange,
+  ScheduleStore,
+  ScheduleView,
+  StoredSchedule,
+  Tick,
+  TickCause,
+} from './schedule-store.ts';
 export {
   type Decision,
   type EarlierAttempt,

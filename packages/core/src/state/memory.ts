@@ -49,8 +49,10 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
     const events = decide(run.record, at).map(
       (event, i): StoredEvent => ({ run: id, seq: run.record.seq + i + 1, at: at.toISOString(), event }),
     );
+    const before = granted();
     run.record = evolve(run.record, events);
     run.events.push(...events);
+    wakeWaiting(before);
     for (const { event } of events) note(run, event, at);
     if (events.length > 0) for (const listener of listeners) listener(id);
     return { run: run.record, events };
@@ -86,6 +88,8 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
     },
     read: async (id) => kept(id).record,
     transition: async (id, decide) => transition(id, decide),
+    claim: async ({ run }, decide) => transition(run, (record, at) => decide(record, at, granted())),
+    granted: async () => granted(),
     async admission(id, decide) {
       const { pipeline } = kept(id).record.request;
       const rivals = [...runs.values()].flatMap((run): Rival[] => {
@@ -224,6 +228,27 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
       listeners.clear();
     },
   };
+
+  /** Stages that may have waited for what has been given back. */
+  function wakeWaiting(before: ReadonlyMap<string, number>): void {
+    const after = granted();
+    const free = new Set([...before].flatMap(([key, count]) => (count > (after.get(key) ?? 0) ? [key] : [])));
+    if (free.size === 0) return;
+    for (const { record, outbox } of runs.values())
+      for (const { id, limits = [] } of record.plan.stages) {
+        const waits = record.state.at === 'running' && record.stages.get(id)?.state.at === 'ready';
+        if (waits && limits.some(({ kind, name }) => free.has(`${kind} ${name}`))) outbox.push({ run: record.id, stage: id });
+      }
+  }
+
+  function granted(): ReadonlyMap<string, number> {
+    const sums = new Map<string, number>();
+    for (const { record } of runs.values())
+      for (const { state } of record.stages.values())
+        for (const [key, count] of Object.entries(state.at === 'running' ? (state.grants ?? {}) : {}))
+          sums.set(key, (sums.get(key) ?? 0) + count);
+    return sums;
+  }
 
   function keepStream({ record }: Kept, progress: StageProgress): void {
     const { pipeline } = record.request;

@@ -1,5 +1,5 @@
 import type { StoredError } from '../error/index.ts';
-import type { SkipReason, StageOutput } from './run-state.ts';
+import type { Grants, SkipReason, StageOutput } from './run-state.ts';
 
 /** What has happened to a run: the log from which its state follows (`evolve`). Stored for ever, so only ever added to. */
 export type RunEvent =
@@ -13,7 +13,14 @@ export type RunEvent =
   | { readonly type: 'run.failed'; readonly error: StoredError }
   | { readonly type: 'run.cancelled' }
   | { readonly type: 'stage.ready'; readonly stage: string }
-  | { readonly type: 'stage.started'; readonly stage: string; readonly attempt: number; readonly epoch: number; readonly worker: string }
+  | {
+      readonly type: 'stage.started';
+      readonly stage: string;
+      readonly attempt: number;
+      readonly epoch: number;
+      readonly worker: string;
+      readonly grants?: Grants;
+    }
   | {
       readonly type: 'stage.retrying';
       readonly stage: string;

@@ -34,13 +34,23 @@ export type StageState =
   | { readonly at: 'waiting' }
   /** Any worker that has the pipeline may claim it. */
   | { readonly at: 'ready'; readonly since: string }
-  | { readonly at: 'running'; readonly attempt: number; readonly epoch: number; readonly worker: string; readonly since: string }
+  | {
+      readonly at: 'running';
+      readonly attempt: number;
+      readonly epoch: number;
+      readonly worker: string;
+      readonly since: string;
+      readonly grants?: Grants;
+    }
   /** `attempt` is the one that failed with `error`. */
   | { readonly at: 'retrying'; readonly attempt: number; readonly next: string; readonly error: StoredError }
   | { readonly at: 'succeeded'; readonly since: string; readonly attempt: number; readonly output: StageOutput }
   | { readonly at: 'failed'; readonly since: string; readonly attempt: number; readonly error: StoredError }
   | { readonly at: 'cancelled'; readonly since: string }
   | { readonly at: 'skipped'; readonly because: SkipReason };
+
+/** What an attempt may use of each limit of its stage while it runs, by `limitKey`. */
+export type Grants = Readonly<Record<string, number>>;
 
 export type SkipReason =
   /** `--only` or `--from` left it out. `output` is what it did in the last run that had it, for those who read its files. */

@@ -30,6 +30,13 @@ export interface RunStore extends AsyncDisposable {
    * gives back loses the lease. Without events nothing changes. @throws RUN_NOT_FOUND and whatever `decide` throws
    */
   transition(run: RunId, decide: Decision): Promise<Transition>;
+  /**
+   * As `transition`, for a stage that is to be started: `decide` is also told what running attempts have been granted of the limits of
+   * this stage, by key. Of claims that share a limit one looks at a time.
+   */
+  claim(ref: StageRef, decide: (run: RunRecord, now: Date, used: ReadonlyMap<string, number>) => readonly RunEvent[]): Promise<Transition>;
+  /** What running attempts have been granted, by limit. */
+  granted(): Promise<ReadonlyMap<string, number>>;
   /** As `transition`, one at a time for a pipeline: `decide` is also told which other runs of the pipeline are running. */
   admission(run: RunId, decide: (run: RunRecord, now: Date, rivals: readonly Rival[]) => readonly RunEvent[]): Promise<Transition>;
 

@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StoredError } from '../error/index.ts';
+import { decide } from '../executor/index.ts';
+import type { StageLimit } from '../plan/index.ts';
+import type { RunRecord, StageOutput, Transition } from '../state/index.ts';
+import { stageOf } from './plans.ts';
 import type { WithStore } from './run-store-world.ts';
 
 const away: StoredError = { code: 'CONNECTION_FAILED', message: 'away \u0000 \ud800', remedy: 'wait', facts: { host: 'x' } };
+
+const output: StageOutput = { kind: 'execute', alreadyDone: false, rowsAffected: [3], notices: [], checks: [] };
 
 /** How work is found, claimed, kept and left: the part of `RunStore`'s promises that workers live by. */
 export function workConformance(withStore: WithStore): void {
@@ -102,6 +108,44 @@ export function workConformance(withStore: WithStore): void {
     const lease = await started(run.id, 'a');
     await obey(run.id, { type: 'cancel' });
     assert.equal((await store.renew('w1', [{ ...lease, progress: null }]))[0]?.fate, 'cancel-requested');
+  });
+
+  withStore('what stages may use together is counted from those that run, also when many claim at once', async (world) => {
+    const { store, create, admit, obey } = world;
+    const limits: readonly StageLimit[] = [
+      { kind: 'connections', name: 'shop', most: 7 },
+      { kind: 'pool', name: 'reports', most: null },
+    ];
+    const runs = await Promise.all(
+      ['p1', 'p2', 'p3', 'p4'].map((pipeline) => create({ pipeline, stages: [{ ...stageOf('a'), limits }], queue: 'fleet:f' })),
+    );
+    for (const { id } of runs) await admit(id);
+    while ((await store.drainOutbox('fleet:f', 100)).length > 0);
+    const claim = ({ id }: RunRecord, pools: Record<string, number>) =>
+      store.claim({ run: id, stage: 'a' }, (run, now, used) =>
+        decide(run, { type: 'claim', stage: 'a', worker: 'w1', room: { used, pools, connections: 4 } }, now),
+      );
+    const claimed = await Promise.all(runs.map((run) => claim(run, { reports: 3 })));
+    const begun = claimed.flatMap(({ run }) => {
+      const state = run.stages.get('a')?.state;
+      return state?.at === 'running' ? [state.grants] : [];
+    });
+    assert.deepEqual(begun.map((grants) => grants?.['connections shop']).sort(), [2, 5]);
+    assert.deepEqual(
+      await store.granted(),
+      new Map([
+        ['connections shop', 7],
+        ['pool reports', 2],
+      ]),
+    );
+    const [first] = claimed.filter(({ events }) => events.length > 0);
+    await obey((first as Transition).run.id, { type: 'succeed', stage: 'a', epoch: 1, output });
+    assert.equal((await store.granted()).get('pool reports'), 1);
+    const woken = (await store.drainOutbox('fleet:f', 100)).map(({ run }) => run);
+    const waiting = claimed.filter(({ events }) => events.length === 0).map(({ run }) => run);
+    assert.deepEqual(woken.sort(), waiting.map(({ id }) => id).sort());
+    assert.equal((await claim(waiting[0] as RunRecord, { reports: 1 })).events.length, 0);
+    assert.equal((await claim(waiting[0] as RunRecord, { reports: 2 })).events.length, 1);
   });
 
   withStore('work is found by those who can do it', async ({ store, create, admit, register }) => {

@@ -3,6 +3,7 @@ import {
   isDone,
   isEnded,
   type LeaseState,
+  limitKey,
   type PlanStage,
   type RunRecord,
   type StageRecord,
@@ -21,7 +22,7 @@ export function whyRunWaits(run: RunRecord, abandoned: boolean): string | null {
 }
 
 /** Why a stage does not run at this moment: which need, which limit, until when. */
-export function whyStageWaits(run: RunRecord, stage: StageRecord, { lease, workers, now }: Circumstances): string | null {
+export function whyStageWaits(run: RunRecord, stage: StageRecord, { lease, workers, granted, now }: Circumstances): string | null {
   const { state } = stage;
   const plan = stagesById(run.plan).get(stage.id) as PlanStage;
   switch (state.at) {
@@ -31,7 +32,7 @@ export function whyStageWaits(run: RunRecord, stage: StageRecord, { lease, worke
       return `waits for ${missing.map((need) => `${need} (${run.stages.get(need)?.state.at})`).join(', ')}`;
     }
     case 'ready':
-      return whyNobodyClaims(run, workers);
+      return whyLimitHolds(plan, granted) ?? whyNobodyClaims(run, workers);
     case 'retrying': {
       const seconds = Math.max(0, (Date.parse(state.next) - now.getTime()) / 1000);
       return `waits ${seconds.toFixed(1)} s more for attempt ${state.attempt + 1} of ${plan.retry.attempts}, after ${state.error.code}`;
@@ -50,7 +51,21 @@ export interface Circumstances {
   readonly lease: LeaseState | undefined;
   /** Of the fleet that the run belongs to; null where it belongs to one process. */
   readonly workers: readonly WorkerState[] | null;
+  /** What running attempts have been granted, by limit. */
+  readonly granted: ReadonlyMap<string, number>;
   readonly now: Date;
+}
+
+function whyLimitHolds({ limits = [] }: PlanStage, granted: ReadonlyMap<string, number>): string | null {
+  for (const limit of limits) {
+    const used = granted.get(limitKey(limit)) ?? 0;
+    if (limit.most === null) {
+      if (used > 0) return `waits for the pool "${limit.name}", of which ${used} ${used === 1 ? 'place is' : 'places are'} taken`;
+    } else if (limit.most - used < Math.min(2, limit.most)) {
+      return `waits for connections to ${limit.name}: ${used} of ${limit.most} are taken`;
+    }
+  }
+  return null;
 }
 
 function whyNobodyClaims({ plan, request }: RunRecord, workers: readonly WorkerState[] | null): string {

@@ -53,12 +53,14 @@ async function show(store: RunStore, live: LiveProgress, id: RunId): Promise<Run
     store.leases(id),
     store.progress(id),
   ]);
-  const workers = isEnded(run.state) ? [] : await workersOf(store, id);
+  const open = !isEnded(run.state);
+  const workers = open ? await workersOf(store, id) : [];
+  const granted = open && run.plan.stages.some(({ limits }) => limits) ? await store.granted() : new Map<string, number>();
   const progress = [...stored, ...(live.of(id) ?? [])];
   const stages = [...run.stages.values()].map((stage) => ({
     id: stage.id,
     state: stage.state,
-    waits: isEnded(run.state) ? null : whyStageWaits(run, stage, { lease: leaseOf(leases, stage), workers, now: new Date() }),
+    waits: isEnded(run.state) ? null : whyStageWaits(run, stage, { lease: leaseOf(leases, stage), workers, granted, now: new Date() }),
     progress:
       stage.state.at === 'running' ? (progress.findLast((one) => one.stage === stage.id && one.epoch === stage.epoch) ?? null) : null,
     attempts: attempts.filter((attempt) => attempt.stage === stage.id).map(({ stage: _, ...attempt }) => attempt),

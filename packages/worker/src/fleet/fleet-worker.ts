@@ -18,7 +18,7 @@ export interface FleetWorkerOptions {
   readonly fleet?: string;
   /** The project's directory: `.env` and relative paths start there. The working directory by default. */
   readonly directory?: string;
-  readonly environment?: Pick<Environment, 'secrets' | 'concurrency' | 'memory'>;
+  readonly environment?: Pick<Environment, 'secrets' | 'concurrency' | 'memory' | 'pools'>;
   /** Milliseconds without a heartbeat after which another worker may take a stage over; 60,000 by default. */
   readonly leaseMs?: number;
   /** Milliseconds that a drain lets stages come to their own end; 60,000 by default. With `graceMs` it must fit into ECS's 120 seconds. */
@@ -43,6 +43,7 @@ export function startFleetWorker(options: FleetWorkerOptions): Promise<Worker> {
     id: `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`,
     queue: fleetQueue(fleet),
     alone: false,
+    pools: environment.pools ?? {},
     leaseMs,
     graceMs,
     finishMs,

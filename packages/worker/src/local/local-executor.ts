@@ -238,6 +238,7 @@ class Local implements Work {
       id: this.#id,
       queue: this.#queue,
       alone: true,
+      pools: environment.pools ?? {},
       leaseMs,
       graceMs,
       finishMs: 0,

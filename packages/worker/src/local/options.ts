@@ -7,7 +7,7 @@ export interface LocalOptions {
   /** The project's directory: `.env` and relative paths (`file:./lake`) start there. The working directory by default. */
   readonly directory?: string;
   /** Where secrets are looked for (`['.env', 'env']` by default), how many stages run side by side (2) and in how much memory (256 MiB). */
-  readonly environment?: Pick<Environment, 'secrets' | 'concurrency' | 'memory'>;
+  readonly environment?: Pick<Environment, 'secrets' | 'concurrency' | 'memory' | 'pools'>;
   /** Milliseconds without a heartbeat after which another worker may take a stage over; 60,000 by default. */
   readonly leaseMs?: number;
   /** Milliseconds that a stage has to stop by itself on cancel, timeout and shutdown before its process is killed; 10,000 by default. */

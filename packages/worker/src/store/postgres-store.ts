@@ -1,4 +1,5 @@
 import {
+  limitKey,
   type NewRun,
   newRun,
   type Plan,
@@ -7,12 +8,14 @@ import {
   type RunRecord,
   type RunStore,
   runNotFound,
+  stagesById,
   type WorkerInfo,
 } from '@millrace/core/runtime';
 import { sql, type Transaction } from 'kysely';
 import { connect } from './connect.ts';
 import { json } from './json.ts';
 import * as leases from './leases.ts';
+import * as limits from './limits.ts';
 import { unheld } from './liveness.ts';
 import { migrate } from './migrate.ts';
 import { recordOf, runColumns, stageColumns } from './record.ts';
@@ -73,6 +76,13 @@ export async function postgresStore(url: string): Promise<RunStore> {
           .execute((trx) => read(trx, id)),
       ),
     transition: (id, decide) => guard((db) => db.transaction().execute((trx) => transit(trx, id, planOf, decide))),
+    claim: ({ run: id, stage }, decide) =>
+      guard((db) =>
+        db
+          .transaction()
+          .execute((trx) => transit(trx, id, planOf, async (run, now) => decide(run, now, await limits.grantedBeside(trx, run, stage)))),
+      ),
+    granted: () => guard((db) => limits.granted(db)),
     admission: (id, decide) =>
       guard((db) =>
         db.transaction().execute(async (trx) => {
@@ -210,11 +220,18 @@ async function create(
       .executeTakeFirstOrThrow();
     return { run: await read(trx, same.id), created: false };
   }
-  const stages = [...record.stages.values()].map(({ id: stage, state }, ordinal) => ({ run: id, id: stage, ordinal, at: state.at, state }));
-  await sql`insert into millrace.stage (run, id, ordinal, at, state)
-    select run, id, ordinal, at, state from json_to_recordset(${json(stages)}::json) as s(run text, id text, ordinal int, at text, state json)`.execute(
-    trx,
-  );
+  const limitsOf = (stage: string): string[] | null => stagesById(plan).get(stage)?.limits?.map(limitKey) ?? null;
+  const stages = [...record.stages.values()].map(({ id: stage, state }, ordinal) => ({
+    run: id,
+    id: stage,
+    ordinal,
+    at: state.at,
+    state,
+    limits: limitsOf(stage),
+  }));
+  await sql`insert into millrace.stage (run, id, ordinal, at, state, limits)
+    select run, id, ordinal, at, state, limits
+    from json_to_recordset(${json(stages)}::json) as s(run text, id text, ordinal int, at text, state json, limits text[])`.execute(trx);
   const { run } = await transit(trx, id, planOf, () => [{ type: 'run.queued', because: null }]);
   return { run, created: true };
 }

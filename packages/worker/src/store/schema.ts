@@ -1,8 +1,20 @@
-import type { Plan, ReadPlan, RunRequest, RunState, StagedPart, StageProgress, StageState, StoredError } from '@millrace/core/runtime';
+import type {
+  AlertKind,
+  Plan,
+  ReadPlan,
+  RunRequest,
+  RunState,
+  StagedPart,
+  StageProgress,
+  StageState,
+  StoredError,
+} from '@millrace/core/runtime';
 import type { ColumnType, Generated } from 'kysely';
+import type { AlertBody } from '../observe/alerts/alert.ts';
+import type { ScheduleTables } from './schedule-schema.ts';
 
 /** The tables of the schema `millrace`, as `migrations/` make them. */
-export interface StateDatabase {
+export interface StateDatabase extends ScheduleTables {
   plan: PlanTable;
   run: RunTable;
   stage: StageTable;
@@ -14,6 +26,9 @@ export interface StateDatabase {
   log: LogTable;
   stream: StreamTable;
   stream_request: StreamRequestTable;
+  alert: AlertTable;
+  look: LookTable;
+  trace: TraceTable;
   migration: MigrationTable;
 }
 
@@ -59,6 +74,8 @@ export interface StageTable {
   lease_until: Time | null;
   progress: Json<StageProgress> | null;
   read_plan: Json<ReadPlan> | null;
+  /** Keys of what it takes a share of while it runs; null where that is nothing. */
+  limits: string[] | null;
   /** Rows loaded, once it has succeeded. int8. */
   rows: ColumnType<string, number, number> | null;
 }
@@ -139,6 +156,45 @@ export interface StreamRequestTable {
   requested_at: Generated<Date>;
   answered_at: Time | null;
   error: Json<StoredError> | null;
+}
+
+export interface AlertTable {
+  /** int8. */
+  id: Generated<string>;
+  /** What it is about: there is one of it for each target. */
+  cause: string;
+  /** The name of the target in the configuration. */
+  target: string;
+  kind: AlertKind;
+  pipeline: string;
+  run: string | null;
+  body: Json<AlertBody>;
+  since: Time;
+  /** Of a failure or lateness: when the pipeline succeeded again. */
+  over_at: Time | null;
+  /** `silent`: the target does not want this kind, which is only remembered. */
+  at: 'open' | 'sent' | 'given-up' | 'silent';
+  tries: Generated<number>;
+  /** When it is due; while somebody sends it, when he is given up. */
+  next_at: Generated<Date>;
+  sent_at: Time | null;
+  error: string | null;
+}
+
+/** Who looks for something from time to time, one process for all. */
+interface LookTable {
+  name: string;
+  since: Generated<Date>;
+  done_to: Generated<Date>;
+  looked_at: Generated<Date>;
+}
+
+interface TraceTable {
+  run: string;
+  stage: string;
+  epoch: number;
+  /** https://www.w3.org/TR/trace-context/#traceparent-header */
+  traceparent: string;
 }
 
 interface MigrationTable {

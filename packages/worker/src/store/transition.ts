@@ -27,7 +27,7 @@ export async function transit(
   trx: Trx,
   id: RunId,
   planOf: PlanOf,
-  decide: (run: RunRecord, now: Date) => readonly RunEvent[],
+  decide: (run: RunRecord, now: Date) => readonly RunEvent[] | Promise<readonly RunEvent[]>,
 ): Promise<Transition> {
   const row = await trx
     .selectFrom('run')
@@ -38,7 +38,8 @@ export async function transit(
   if (!row) throw runNotFound(id);
   const { now, stages } = await lockedStages(trx, id);
   const run = recordOf(row, await planOf(trx, row.fingerprint), stages);
-  const events = decide(run, now).map((event, i): StoredEvent => ({ run: id, seq: run.seq + i + 1, at: now.toISOString(), event }));
+  const decided = await decide(run, now);
+  const events = decided.map((event, i): StoredEvent => ({ run: id, seq: run.seq + i + 1, at: now.toISOString(), event }));
   if (events.length === 0) return { run, events };
   const after = evolve(run, events);
   await appendEvents(trx, events);
@@ -50,6 +51,7 @@ export async function transit(
     .where('id', '=', id)
     .execute();
   await writeOutbox(trx, after, row.queue, events);
+  await wakeWaiting(trx, run, events);
   await sql`select pg_notify('millrace', ${id})`.execute(trx);
   return { run: after, events };
 }
@@ -141,3 +143,19 @@ async function writeOutbox(trx: Trx, run: RunRecord, queue: string | null, event
       insert into millrace.outbox (queue, run) select queue, id from millrace.run where pipeline = ${run.request.pipeline} and at = 'queued' and queue is not null returning run
     ) select pg_notify('millrace', run) from waiting`.execute(trx);
 }
+
+/** Stages that may have waited for what these attempts had been granted; more than one, since one that is woken may not be able to. */
+async function wakeWaiting(trx: Trx, before: RunRecord, events: readonly StoredEvent[]): Promise<void> {
+  const free = events.flatMap(({ event }) => {
+    const state = 'stage' in event && endsAttempt(event) ? before.stages.get(event.stage)?.state : undefined;
+    return state?.at === 'running' ? Object.keys(state.grants ?? {}) : [];
+  });
+  if (free.length === 0) return;
+  await sql`with waiting as (
+      insert into millrace.outbox (queue, run, stage)
+      select r.queue, s.run, s.id from millrace.stage s join millrace.run r on r.id = s.run
+      where s.at = 'ready' and s.limits && ${free} and r.at = 'running' and r.queue is not null order by s.ready_at limit ${woken} returning run
+    ) select pg_notify('millrace', run) from waiting`.execute(trx);
+}
+
+const woken = 4;

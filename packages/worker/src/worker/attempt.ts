@@ -17,6 +17,7 @@ import {
   type StageJob,
   type StageProgress,
   type StoredError,
+  splitsGranted,
   stagesById,
   stageTimeout,
   storeError,
@@ -205,6 +206,8 @@ export class Attempt {
 
 async function jobOf(run: RunRecord, lease: Lease, stage: PlanStage, store: RunStore, setting: AttemptSetting): Promise<StageJob> {
   const { pipeline, logicalTime, date, window, params, fullRefresh, until } = run.request;
+  const state = run.stages.get(stage.id)?.state;
+  const grants = state?.at === 'running' ? state.grants : undefined;
   const facts: RunFacts = { id: run.id, pipeline, logicalTime, date, window, params };
   return {
     run: facts,
@@ -216,7 +219,7 @@ async function jobOf(run: RunRecord, lease: Lease, stage: PlanStage, store: RunS
     redone: run.stages.get(stage.id)?.redone ?? 0,
     files: filesOf(run),
     earlier: await store.earlier(run.id, stage.id),
-    concurrency: setting.splitConcurrency,
+    concurrency: splitsGranted(stage, grants, setting.splitConcurrency),
     memoryBudget: setting.memoryBudget,
   };
 }

@@ -7,8 +7,6 @@ export interface RelayOptions {
   readonly queue: string;
   /** Fingerprints of the plans that may be sent for; all where it is left out. */
   readonly plans?: readonly string[] | undefined;
-  /** Runs of one pipeline that may be active at the same time. */
-  readonly runsEach: number;
   /** How often to look without having been told. */
   readonly pollMs: number;
   /** How often, about, to look for leases that are over. */
@@ -100,9 +98,11 @@ export class Relay {
   }
 
   async #admit(): Promise<void> {
-    const { store, queue, runsEach } = this.#options;
+    const { store, queue } = this.#options;
     for (const run of await store.queued(queue)) {
-      await store.admission(run, (record, now, rivals) => decide(record, { type: 'admit', rivals, limit: runsEach }, now));
+      await store.admission(run, (record, now, rivals) =>
+        decide(record, { type: 'admit', rivals, limit: record.plan.concurrency ?? 1 }, now),
+      );
     }
   }
 

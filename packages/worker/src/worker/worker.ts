@@ -30,6 +30,8 @@ export interface WorkerOptions {
   readonly places: number;
   /** Bytes for all of them together. */
   readonly memory: number;
+  /** Stages of each pool that may run at once, wherever. */
+  readonly pools: Readonly<Record<string, number>>;
   readonly redactor: Redactor;
   readonly catalog: Catalog;
   /** The project's directory; attempts keep temporary files in its `.millrace/spool`. */
@@ -75,7 +77,7 @@ export class Worker implements AsyncDisposable {
     this.processes = new ProcessPool(places);
     this.#logs = new LogBuffer(store);
     this.#heartbeat = new Heartbeat(store, id, leaseMs, this.#attempts);
-    this.#relay = new Relay({ store, dispatch, queue, plans: catalog.plans, runsEach: 1, pollMs, sweepMs, hintMs: alone ? 0 : hintMs });
+    this.#relay = new Relay({ store, dispatch, queue, plans: catalog.plans, pollMs, sweepMs, hintMs: alone ? 0 : hintMs });
     dispatch.receive(places, (wakeUp) => this.#handle(wakeUp));
     this.#unsubscribe = store.subscribe((run) => this.#changed(run));
   }
@@ -134,9 +136,11 @@ export class Worker implements AsyncDisposable {
   /** Claims the stage, where it is still to be had and is ours to run, and sees it through. */
   async #handle({ run, stage }: WakeUp): Promise<void> {
     if (stage === null || this.#drained) return;
-    const { store, catalog } = this.#options;
-    const claim = await store.transition(run, (record, now) =>
-      catalog.specOf(record) === null ? [] : decide(record, { type: 'claim', stage, worker: this.id }, now),
+    const { store, catalog, pools } = this.#options;
+    const claim = await store.claim({ run, stage }, (record, now, used) =>
+      catalog.specOf(record) === null
+        ? []
+        : decide(record, { type: 'claim', stage, worker: this.id, room: { used, pools, connections: splitConcurrency } }, now),
     );
     const started = claim.events.find(({ event }) => event.type === 'stage.started')?.event;
     if (started?.type !== 'stage.started') return;

@@ -1,6 +1,8 @@
 import { runs } from './0001-runs.ts';
 import { streams } from './0002-streams.ts';
 import { fleet } from './0003-fleet.ts';
+import { schedules } from './0004-schedules.ts';
+import { alerts } from './0005-alerts.ts';
 
 /** In order. A migration that has been released is never changed, and only ever adds: older versions go on working beside it. */
-export const migrations: readonly { readonly name: string; readonly sql: string }[] = [runs, streams, fleet];
+export const migrations: readonly { readonly name: string; readonly sql: string }[] = [runs, streams, fleet, schedules, alerts];
