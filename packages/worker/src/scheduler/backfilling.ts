@@ -1,0 +1,40 @@
+import { type BackfillItem, type ScheduleStore, storeError } from '@millrace/core/runtime';
+import { passing } from './failpoints.ts';
+import type { Deployed, Launch } from './launch.ts';
+import { isRefusal } from './refusal.ts';
+
+export interface BackfillingOptions {
+  readonly store: ScheduleStore;
+  readonly launch: Launch;
+  readonly pipelines: ReadonlyMap<string, Deployed>;
+}
+
+/** One look at every open backfill of our pipelines. */
+export async function backfillOnce({ store, launch, pipelines }: BackfillingOptions): Promise<void> {
+  for (const { id } of await store.backfills({ pipelines: [...pipelines.keys()], open: true, limit: 100 })) {
+    const step = await store.stepBackfill(id);
+    if (!step) continue;
+    if (step.launch.length > 0) passing('scheduler.item.reserved');
+    for (const item of step.launch) await launchItem(store, launch, step.backfill, item);
+    for (const run of step.cancel) await launch.cancel(run);
+  }
+}
+
+async function launchItem(
+  store: ScheduleStore,
+  launch: Launch,
+  { id, pipeline, params, fullRefresh }: { id: string; pipeline: string; params: Readonly<Record<string, string>>; fullRefresh: boolean },
+  { ordinal, logicalTime, window, run: earlier, attempt }: BackfillItem,
+): Promise<void> {
+  try {
+    // The run that failed goes on where it was, unless the pipeline has been changed since.
+    const goesOn = earlier !== null && (await launch.retry(earlier));
+    const idempotencyKey = `backfill:${id}:${logicalTime}:${attempt}`;
+    const run = goesOn ? earlier : await launch.launch({ pipeline, logicalTime, window, params, fullRefresh, idempotencyKey });
+    passing('scheduler.item.launched');
+    await store.settleItem(id, ordinal, { run });
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    await store.settleItem(id, ordinal, { refused: storeError(error) });
+  }
+}
