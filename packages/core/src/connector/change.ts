@@ -29,7 +29,11 @@ export interface CaptureSource<Tables = unknown> {
   readonly offers: readonly WireFormat[];
   /** Checks everything a stream depends on, without starting it: for `doctor` and before every start. */
   examine(context: Context, stream: StreamName): Promise<readonly Finding[]>;
-  open(context: Context, stream: StreamName): Promise<ChangeSource>;
+  /**
+   * `epoch` is this attempt's, as in the fences of the sinks: an attempt that wakes up late must not begin a stream in place of the one
+   * that a later attempt follows.
+   */
+  open(context: Context, stream: StreamName, epoch?: number): Promise<ChangeSource>;
 }
 
 export interface CapturedTable {
@@ -72,7 +76,11 @@ export interface ChangeSource extends AsyncDisposable {
    * @throws RESYNC_REQUIRED where it is there and cannot be read on (invalidated)
    */
   stream(): Promise<StreamStatus | null>;
-  /** Throws away a stream that no sink follows and begins a new one. Its snapshot holds what was committed before `identity.origin`. */
+  /**
+   * Throws away a stream that no sink follows and begins a new one. Its snapshot holds what was committed before `identity.origin`.
+   *
+   * @throws ATTEMPT_FENCED where an attempt of a later epoch has begun one
+   */
   create(): Promise<{ readonly identity: StreamIdentity; readonly snapshot: TableSnapshot }>;
   /** Of the running stream: another look at some tables, at a later position, which `read` of the snapshot goes on from. */
   snapshot(tables: readonly string[]): Promise<TableSnapshot>;

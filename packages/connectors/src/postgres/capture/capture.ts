@@ -49,7 +49,7 @@ export function captureSource<Tables extends Readonly<Record<string, Table>>>(
     tables: Object.freeze(captured),
     offers: offersOf(Object.values(tables)),
     examine: (context, stream) => examineCapture({ settings, capture, tables: captured }, label, context, stream),
-    open: (context, stream) => openChangeSource({ label, settings, capture, tables: captured, context, stream }),
+    open: (context, stream, epoch = 0) => openChangeSource({ label, settings, capture, tables: captured, context, stream, epoch }),
   } satisfies CaptureSource<CapturedRows<Tables>>);
 }
 

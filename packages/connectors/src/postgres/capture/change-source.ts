@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import {
   type CapturedTable,
@@ -16,7 +16,7 @@ import {
 } from '@millrace/core/runtime';
 import { openSession, type Session } from '../client.ts';
 import { literal } from '../literal.ts';
-import { lsnKey, parseLsn } from '../replication/lsn.ts';
+import { parseLsn } from '../replication/lsn.ts';
 import { openReplication, type ReplicationConnection } from '../replication/transport.ts';
 import type { SourceSettings } from '../source.ts';
 import { type CatalogTable, generatedProblem } from './catalog-table.ts';
@@ -45,10 +45,12 @@ export interface SourceParts {
   readonly tables: Readonly<Record<string, CapturedTable>>;
   readonly context: Context;
   readonly stream: StreamName;
+  /** Of this attempt. */
+  readonly epoch: number;
 }
 
 export async function openChangeSource(parts: SourceParts): Promise<ChangeSource> {
-  const session = new LastingSession(parts.settings, parts.context, 'capture');
+  const session = new LastingSession(parts.settings, parts.context, sessionPurpose(slotPrefix(parts.stream), parts.epoch));
   try {
     await session.get();
     await using replication = await openReplication(parts.settings, parts.context);
@@ -88,17 +90,20 @@ class PostgresChangeSource implements ChangeSource {
   }
 
   async create(): Promise<{ readonly identity: StreamIdentity; readonly snapshot: TableSnapshot }> {
-    const { stream, capture, tables } = this.#parts;
+    const { stream, epoch, capture, tables } = this.#parts;
     const slots = slotPrefix(stream);
+    // All of it in one session: where this attempt sleeps and the server ends the session, it can do nothing more when it wakes.
     const session = await this.#session.get();
-    // One at a time: of two that are made at once, one would be left behind and hold the log for ever.
-    await session.query('select pg_advisory_lock(hashtextextended($1, 0))', [slots]);
+    await alone(session, slots, epoch);
     try {
       await this.#prepare(session);
-      for (const { name } of await readSlots(session, stream)) await this.#drop(session, name);
+      const there = await readSlots(session, stream);
+      const later = there.find((slot) => slot.epoch > epoch);
+      if (later) throw begunLater(stream, later);
+      for (const { name } of there) await this.#drop(session, name);
       await forgetMemories(session, slots);
       const origin = await endOfLog(session);
-      const name = slotName(slots, lsnKey(origin));
+      const name = slotName(slots, { origin, epoch });
       const snapshot = await this.#snapshot(session, { name, failover: capture.failover }, name, Object.keys(tables));
       return { identity: this.#identity(name, origin), snapshot };
     } finally {
@@ -121,6 +126,7 @@ class PostgresChangeSource implements ChangeSource {
     const slot = await this.#existing(session);
     await this.#prepare(session);
     await this.#idle(session, slot.name);
+    await this.#dropStrays(session, slot);
     await using connection = await openReplication(settings, context);
     this.#connection = connection;
     this.#system = await readSystem(connection);
@@ -271,6 +277,16 @@ class PostgresChangeSource implements ChangeSource {
     await session.query('select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1', [name]);
   }
 
+  /** What older attempts made after they had been taken over from, and nobody will ever read. */
+  async #dropStrays(session: Session, ours: SlotState): Promise<void> {
+    const { stream, context } = this.#parts;
+    for (const { name, epoch, activePid } of await readSlots(session, stream)) {
+      if (name === ours.name || epoch >= ours.epoch || activePid !== null) continue;
+      context.log.info(`dropping slot "${name}", which an attempt made that came too late`);
+      await this.#drop(session, name).catch((error: Error) => context.log.warn(`slot "${name}" was not dropped: ${error.message}`));
+    }
+  }
+
   /** A slot with its snapshot. `home` is the slot under which the tables are remembered. */
   async #snapshot(
     session: Session,
@@ -346,6 +362,48 @@ class PostgresChangeSource implements ChangeSource {
       facts: { pipeline, step, ...facts },
     });
   }
+}
+
+/** Names a session after its attempt, so that a later one can end it: `capture 5f2b…/17`. */
+const sessionPurpose = (slots: string, epoch: number | '' = ''): string =>
+  `capture ${createHash('sha256').update(slots).digest('hex').slice(0, 24)}/${epoch}`;
+
+/** How long to wait for another attempt that is just beginning the stream. */
+const aloneMs = 15_000;
+
+/**
+ * One at a time begins a stream: of two slots that are made at once, one would be left behind and hold the log for ever.
+ *
+ * @throws SLOT_BUSY
+ */
+async function alone(session: Session, slots: string, epoch: number): Promise<void> {
+  // One that sleeps would keep us out for as long as it sleeps. Sessions of one's own role only: those of others cannot be ended.
+  await session.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and usename = current_user and pid <> pg_backend_pid()
+       and case when starts_with(application_name, $1) then split_part(application_name, '/', 2)::int8 < $2 else false end`,
+    [`millrace ${sessionPurpose(slots)}`, epoch],
+  );
+  for (const deadline = performance.now() + aloneMs; ; ) {
+    const [row] = await session.query('select pg_try_advisory_lock(hashtextextended($1, 0)) as locked', [slots]);
+    if (row?.['locked'] === 't') return;
+    if (performance.now() > deadline) {
+      throw new MillraceError('SLOT_BUSY', {
+        message: `Another process is just beginning the stream of "${slots}_…".`,
+        remedy: 'Nothing to do if that is an attempt that is going away: it is tried again. Else end that process.',
+        facts: { slots },
+      });
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+function begunLater({ pipeline, step }: StreamName, { name }: SlotState): MillraceError {
+  return new MillraceError('ATTEMPT_FENCED', {
+    message: `This attempt at "${step}" of "${pipeline}" came too late: a newer one has begun the stream in slot "${name}".`,
+    remedy: 'Nothing to do: the newer attempt goes on.',
+    facts: { pipeline, step, slot: name },
+  });
 }
 
 const pick = (tables: SourceParts['tables'], names: readonly string[]): SourceParts['tables'] =>

@@ -21,7 +21,7 @@ export async function examineCapture(parts: Parts, label: string, context: Conte
   try {
     await using session = await openSession(parts.settings, context, { purpose: 'doctor' });
     const say = speaker(label);
-    const [slot] = await readSlots(session, stream);
+    const slot = (await readSlots(session, stream)).at(-1);
     const [place] = await session.query('select pg_is_in_recovery() as standby');
     const isStandby = place?.['standby'] === 't';
     const findings = [

@@ -1,13 +1,14 @@
 import { MillraceError, type StreamName } from '@millrace/core/runtime';
 import type { Session } from '../client.ts';
 import { parseLsn } from '../replication/lsn.ts';
-import { originDigits, slotPrefix } from './slot-name.ts';
+import { slotBirth, slotPrefix } from './slot-name.ts';
 
 /** A slot of ours as `pg_replication_slots` has it. */
 export interface SlotState {
   readonly name: string;
-  /** Where it began, as its name says. */
+  /** Where it began, and in which attempt, as its name says. */
   readonly origin: bigint;
+  readonly epoch: number;
   /** Everything before has been released; what comes from here on can be read. */
   readonly confirmed: bigint;
   /** The server keeps its log from here on. */
@@ -26,7 +27,10 @@ export interface SlotState {
   readonly retained: number;
 }
 
-/** The slots of a stream in this database; there is one at most, unless somebody made another of the same name. */
+/**
+ * The slots of a stream in this database, that of the latest attempt last: it is the stream's, and what is there beside it was left by
+ * attempts that had been taken over from before they had a place at a sink.
+ */
 export async function readSlots(session: Session, stream: StreamName): Promise<SlotState[]> {
   const slots = slotPrefix(stream);
   const { version } = session;
@@ -44,19 +48,18 @@ export async function readSlots(session: Session, stream: StreamName): Promise<S
        ${version >= 170_000 ? 's.failover, s.synced' : 'false as failover, false as synced'},
        greatest(0, now.lsn - s.restart_lsn)::int8 as retained
      from pg_replication_slots s, now
-     where s.database = current_database() and not s.temporary and s.plugin = 'pgoutput' and starts_with(s.slot_name, $1)
-     order by s.slot_name`,
+     where s.database = current_database() and not s.temporary and s.plugin = 'pgoutput' and starts_with(s.slot_name, $1)`,
     [slots],
   );
-  return rows.flatMap((row) => {
+  const found = rows.flatMap((row) => {
     const name = row['name'] ?? '';
-    const digits = originDigits(slots, name);
-    if (digits === null) return [];
+    const birth = slotBirth(slots, name);
+    if (birth === null) return [];
     const lost = row['status'] === 'lost' || row['restart'] === null;
     return [
       {
         name,
-        origin: BigInt(`0x${digits}`),
+        ...birth,
         confirmed: row['confirmed'] ? parseLsn(row['confirmed']) : 0n,
         restart: row['restart'] ? parseLsn(row['restart']) : 0n,
         activePid: row['pid'] ? Number(row['pid']) : null,
@@ -69,6 +72,7 @@ export async function readSlots(session: Session, stream: StreamName): Promise<S
       },
     ];
   });
+  return found.sort((a, b) => a.epoch - b.epoch || Number(a.origin - b.origin));
 }
 
 const reasons: Readonly<Record<string, string>> = {

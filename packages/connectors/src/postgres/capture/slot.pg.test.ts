@@ -57,6 +57,28 @@ describe.for([14, 18] as const)('version %i', (version) => {
     await expect(ids(behind, position)).rejects.toMatchObject({ code: 'RESYNC_REQUIRED', facts: { position } });
   });
 
+  test('an attempt that wakes up late leaves the stream of a later one alone, and what it has left is dropped', async () => {
+    await using database = await shelf(server);
+    await using late = await capture(database).open(testContext(), stream, 1);
+    const slots = async () => (await database.sql('select slot_name as name from pg_replication_slots where not temporary')).length;
+    await (await late.create()).snapshot[Symbol.asyncDispose]();
+
+    await using newer = await capture(database).open(testContext(), stream, 2);
+    const { identity, snapshot } = await newer.create();
+    await snapshot[Symbol.asyncDispose]();
+    expect(await slots()).toBe(1);
+    await expect(late.create()).rejects.toMatchObject({ code: 'ATTEMPT_FENCED', facts: { slot: identity.slot } });
+    expect((await newer.stream())?.identity).toEqual(identity);
+
+    // As it would be left by one that had looked a moment earlier, and was killed.
+    const stray = identity.slot.replace(/_[0-9a-z]{11}$/, `_${'1'.padStart(11, '0')}`);
+    await database.sql('select pg_create_logical_replication_slot($1, $2)', [stray, 'pgoutput']);
+    expect((await newer.stream())?.identity).toEqual(identity);
+    await database.sql('insert into items values (1)');
+    expect(await ids(newer, snapshot.position)).toEqual([1]);
+    expect(await slots()).toBe(1);
+  });
+
   test('a quiet stream moves on with the log of other tables, so that the server need not keep it', async () => {
     await using database = await shelf(server);
     const { source, position } = await begin(capture(database), testContext());

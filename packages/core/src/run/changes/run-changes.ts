@@ -45,7 +45,7 @@ export async function runChanges(
   for (const branch of chain.branches) followers.push(await takeOver(branch, job, chain, inner, held, streamMeter));
   const name: StreamName = { pipeline: pipeline.name, step: chain.capture.name };
   await preflight(chain, name, inner);
-  const source = await chain.capture.source.open(inner, name);
+  const source = await chain.capture.source.open(inner, name, epochOf(job));
   held.hold(letGo(source, 'the stream', context.log));
   passing('engine.load.begun');
 
@@ -92,8 +92,7 @@ async function takeOver(
   const sink = await branch.target.open(context);
   held.hold(letGo(sink, branch.name, context.log));
   const { pipeline } = job.run;
-  // Later runs fence off earlier ones, and within a run later attempts: milliseconds leave room for a thousand of them.
-  const fence = { key: `${pipeline}/${branch.name}`, epoch: Date.parse(job.runAt) * 1000 + job.epoch };
+  const fence = { key: `${pipeline}/${branch.name}`, epoch: epochOf(job) };
   const state = await sink.begin(
     { owner: { pipeline, step: branch.name }, pipelineRun: job.run.id, tables: branch.tables, policy: chain.capture.policy },
     fence,
@@ -109,6 +108,9 @@ async function takeOver(
     copied: new Map(Object.entries(state.copied)),
   };
 }
+
+/** Later runs fence off earlier ones, and within a run later attempts: milliseconds leave room for a thousand of them. */
+const epochOf = (job: StageJob): number => Date.parse(job.runAt) * 1000 + job.epoch;
 
 const sourceTables = ({ capture }: ChangeChain): Branch['tables'] =>
   Object.fromEntries(Object.entries(capture.source.tables).map(([table, { schema }]) => [table, schema]));
