@@ -1,13 +1,16 @@
 import { defineConfig } from 'vitest/config';
 import { findMoto } from './scripts/moto.mjs';
+import { findRedis } from './scripts/redis.mjs';
 import { LongestFirst } from './test/longest-first.ts';
 
 const beside = (suffix: string) => ['packages', 'examples', 'bench', 'test', 'scripts'].map((folder) => `${folder}/**/*.${suffix}.ts`);
 const never = ['**/node_modules/**', '**/dist/**', '**/.millrace/**'];
 
 const moto = findMoto();
-if ('missing' in moto && !process.env['MILLRACE_TOLD']) {
-  console.error(`The S3 tests are left out: ${moto.missing}.`);
+const redis = findRedis();
+if (!process.env['MILLRACE_TOLD']) {
+  if ('missing' in moto) console.error(`The S3 tests are left out: ${moto.missing}.`);
+  if ('missing' in redis) console.error(`The Redis tests are left out: ${redis.missing}.`);
   process.env['MILLRACE_TOLD'] = 'yes'; // every project reads this file again
 }
 
@@ -34,7 +37,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: beside('test'),
-          exclude: [...beside('pg.test'), ...beside('s3.test'), ...never],
+          exclude: [...beside('pg.test'), ...beside('s3.test'), ...beside('redis.test'), ...never],
           globalSetup: ['test/bundled-packages.ts'],
         },
       },
@@ -48,6 +51,14 @@ export default defineConfig({
           name: 's3',
           include: 'missing' in moto ? [] : beside('s3.test'),
           globalSetup: ['test/bundled-packages.ts', 'test/postgres-server.ts', 'test/s3-server.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'redis',
+          include: 'missing' in redis ? [] : beside('redis.test'),
+          globalSetup: ['test/bundled-packages.ts', 'test/postgres-server.ts'],
         },
       },
       {

@@ -5,6 +5,7 @@ import { join, relative } from 'node:path';
 import { checks, passes } from './checks.mjs';
 import { provideMoto } from './moto.mjs';
 import { newestLts } from './node-lts.mjs';
+import { provideRedis } from './redis.mjs';
 import { root, setup } from './setup.mjs';
 
 const total = { passed: 0, failed: 0, skipped: 0 };
@@ -17,6 +18,7 @@ section('setup', () => {
   return true;
 });
 const moto = section('S3 server', provideMoto);
+const redis = section('Redis', provideRedis);
 for (const check of checks) {
   if (!section(check.name, () => passes(check))) total.failed++;
 }
@@ -25,11 +27,8 @@ const lts = section('the newest LTS of Node', newestLts);
 if (lts) section(`unit tests on Node ${lts.version}`, () => vitest(lts.path, ['--project', 'unit']));
 else total.failed++;
 
-if ('missing' in moto) {
-  const left = s3Tests();
-  total.skipped += left.length;
-  console.log(`\nSkipped ${left.length} files of S3 tests: ${moto.missing}.`);
-}
+if ('missing' in moto) leftOut('S3', '*.s3.test.ts', moto.missing);
+if ('missing' in redis) leftOut('Redis', '*.redis.test.ts', redis.missing);
 for (const failure of failures) console.log(`\nFAILED ${failure}`);
 console.log(`\nAll of it took ${((performance.now() - started) / 1000).toFixed(0)} s.`);
 console.log(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
@@ -98,7 +97,14 @@ function count(report) {
   return counted;
 }
 
-function s3Tests() {
-  const listed = spawnSync('git', ['ls-files', '*.s3.test.ts'], { cwd: root, encoding: 'utf8' });
-  return listed.status === 0 ? listed.stdout.split('\n').filter(Boolean) : ['*.s3.test.ts'];
+/**
+ * @param {string} what
+ * @param {string} pattern
+ * @param {string} why
+ */
+function leftOut(what, pattern, why) {
+  const listed = spawnSync('git', ['ls-files', pattern], { cwd: root, encoding: 'utf8' });
+  const files = listed.status === 0 ? listed.stdout.split('\n').filter(Boolean) : [pattern];
+  total.skipped += files.length;
+  console.log(`\nSkipped ${files.length} files of ${what} tests: ${why}.`);
 }

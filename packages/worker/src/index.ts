@@ -1,4 +1,7 @@
-export type { Dispatch } from './dispatch/dispatch.ts';
+export { type BullmqDispatchOptions, bullmqDispatch } from './dispatch/bullmq.ts';
+export { type BullmqPostgresDispatchOptions, bullmqPostgresDispatch } from './dispatch/bullmq-postgres.ts';
+export { checkRedis, type RedisFacts } from './dispatch/check-redis.ts';
+export type { Dispatch, DispatchHealth, Hint } from './dispatch/dispatch.ts';
 export { inlineDispatch } from './dispatch/inline.ts';
 export { type FleetExecutor, type FleetOptions, fleetExecutor } from './fleet/fleet-executor.ts';
 export { type FleetWorkerOptions, startFleetWorker } from './fleet/fleet-worker.ts';
