@@ -43,8 +43,8 @@ export async function fleetGauges(db: Kysely<StateDatabase>): Promise<FleetGauge
         from millrace.stage s join millrace.run r on r.id = s.run
         where s.at in ('ready', 'running', 'retrying') and r.at in ('queued', 'running')),
       alive as (
-        select case when w.queue like 'local:%' or w.queue is null then 'local' else w.queue end as queue, count(*)::int as workers
-        from millrace.worker w where not ${workerGone(sql`w.id`)} group by 1),
+        select case when k.queue like 'local:%' or k.queue is null then 'local' else k.queue end as queue, count(*)::int as workers
+        from millrace.worker k where not ${workerGone(sql`k.id`)} group by 1),
       busy as (
         select queue, count(*) filter (where at = 'ready')::int as ready, count(*) filter (where at = 'running')::int as running,
           count(*) filter (where at = 'retrying')::int as retrying,
