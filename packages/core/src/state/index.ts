@@ -54,6 +54,7 @@ export {
   type WorkerHold,
   type WorkerInfo,
   type WorkerState,
+  wakeUpPriority,
 } from './store.ts';
 export type { StoredStream, StoredStreamRequest, StreamKey, StreamRequest } from './stream-request.ts';
 export { type AttemptDetail, attemptResult, type RunFilter, type RunSummary, summarise } from './summary.ts';

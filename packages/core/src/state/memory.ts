@@ -16,6 +16,7 @@ import {
   type Transition,
   type WakeUp,
   type WorkerState,
+  wakeUpPriority,
 } from './store.ts';
 import type { StoredStream, StoredStreamRequest } from './stream-request.ts';
 import { type AttemptDetail, attemptResult, summarise } from './summary.ts';
@@ -112,14 +113,11 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
 
     queued: async (queue) => inQueue(queue).flatMap(({ record }) => (record.state.at === 'queued' ? [record.id] : [])),
     async ready(queue, limit, plans) {
-      const runnable = inQueue(queue).filter(({ record }) => plans?.includes(record.plan.fingerprint) ?? true);
-      const found = runnable.flatMap(({ record }) =>
-        [...record.stages.values()].flatMap(({ id, state }) =>
-          state.at === 'ready' ? [{ run: record.id, stage: id, since: state.since }] : [],
-        ),
+      const found = [...priorities(queue).values()].filter(
+        ({ run, at }) => at === 'ready' && (plans?.includes(kept(run).record.plan.fingerprint) ?? true),
       );
-      const longest = found.sort((a, b) => a.since.localeCompare(b.since)).slice(0, limit);
-      return longest.map(({ run, stage }) => ({ run, stage }));
+      const soonest = found.sort((a, b) => a.priority - b.priority).slice(0, limit);
+      return soonest.map(({ run, stage, priority }) => ({ run, stage, priority }));
     },
     async due(queue) {
       const at = now().getTime();
@@ -137,7 +135,11 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
     async drainOutbox(queue, limit) {
       const taken: WakeUp[] = [];
       for (const run of inQueue(queue)) taken.push(...run.outbox.splice(0, limit - taken.length));
-      return taken;
+      const known = priorities(queue);
+      return taken.map((wakeUp) => {
+        const priority = known.get(`${wakeUp.run} ${wakeUp.stage}`)?.priority;
+        return { ...wakeUp, ...(priority !== undefined && { priority }) };
+      });
     },
 
     async register(info) {
@@ -241,6 +243,25 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
       }
   }
 
+  /** Of the stages of a queue that run or are ready. */
+  function priorities(queue: string): Map<string, Open & { readonly priority: number }> {
+    const open = inQueue(queue).flatMap(({ record }) =>
+      [...record.stages.values()].flatMap(({ id, state }): Open[] =>
+        state.at === 'ready' || state.at === 'running' ? [{ run: record.id, stage: id, at: state.at, since: state.since }] : [],
+      ),
+    );
+    open.sort((a, b) => Number(b.at === 'running') - Number(a.at === 'running') || a.since.localeCompare(b.since));
+    const places = new Map<string, number>();
+    return new Map(
+      open.map((one) => {
+        const { request, plan } = kept(one.run).record;
+        const place = (places.get(plan.pipeline) ?? 0) + 1;
+        places.set(plan.pipeline, place);
+        return [`${one.run} ${one.stage}`, { ...one, priority: wakeUpPriority(request.priority ?? plan.priority ?? 'normal', place) }];
+      }),
+    );
+  }
+
   function granted(): ReadonlyMap<string, number> {
     const sums = new Map<string, number>();
     for (const { record } of runs.values())
@@ -263,6 +284,13 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
     if (progress?.stream) keepStream(run, progress);
     return { ...renewed, fate: run.record.cancelRequestedAt === null ? 'held' : 'cancel-requested' };
   }
+}
+
+interface Open {
+  readonly run: RunId;
+  readonly stage: string;
+  readonly at: 'ready' | 'running';
+  readonly since: string;
 }
 
 interface Kept {

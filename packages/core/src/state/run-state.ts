@@ -1,3 +1,4 @@
+import type { Priority } from '../author/index.ts';
 import type { CheckResult, Receipt } from '../connector/index.ts';
 import type { StoredError } from '../error/index.ts';
 import type { Lane, Plan } from '../plan/index.ts';
@@ -119,6 +120,8 @@ export interface RunRequest {
   /** The pipeline file, for whoever goes on with the run on the same machine. */
   readonly file: string | null;
   readonly idempotencyKey: string | null;
+  /** Of this run; the pipeline's where it is left out. */
+  readonly priority?: Priority;
 }
 
 /** Everything that is decided upon: a run with its plan and all its stages. */

@@ -17,6 +17,7 @@ import type { RunId } from './run-state.ts';
 
 /** Schedules, triggers and backfills. Any number of schedulers use it at the same time; its clock is the only clock. */
 export interface ScheduleStore extends AsyncDisposable {
+  now(): Promise<Date>;
   /**
    * The only way in which a schedule changes: its row is locked, `decide` is called once with it and the store's time, and what it
    * returns is stored, all or nothing. Answers null, without having asked, where another process is at it. Ticks that are there
@@ -95,7 +96,8 @@ export interface NewTick {
   /** `schedule:2026-03-29T01:00:00.000Z`, `file:s3://…@etag`, `success:<run>` */
   readonly key: string;
   readonly cause: TickCause;
-  readonly logicalTime: string;
+  /** Null for now, by the store's clock. */
+  readonly logicalTime: string | null;
   readonly window: { readonly start: string; readonly end: string } | null;
   readonly params: Readonly<Record<string, string>>;
   /** False for a time that is made up for. */
@@ -104,7 +106,8 @@ export interface NewTick {
   readonly because: string | null;
 }
 
-export interface Tick extends Omit<NewTick, 'state'> {
+export interface Tick extends Omit<NewTick, 'state' | 'logicalTime'> {
+  readonly logicalTime: string;
   readonly pipeline: string;
   readonly state: 'waiting' | 'launching' | 'started' | 'refused' | 'skipped' | 'missed';
   readonly madeAt: string;

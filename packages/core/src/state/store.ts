@@ -1,3 +1,4 @@
+import type { Priority } from '../author/index.ts';
 import type { ReadPlan, StagedPart } from '../connector/index.ts';
 import { MillraceError, type StoredError } from '../error/index.ts';
 import type { Plan } from '../plan/index.ts';
@@ -52,8 +53,8 @@ export interface RunStore extends AsyncDisposable {
 
   /** Runs that wait for admission, oldest first. */
   queued(queue: string): Promise<RunId[]>;
-  /** Stages that can be claimed, longest ready first; of runs of these plans (fingerprints) where they are given. */
-  ready(queue: string, limit: number, plans?: readonly string[]): Promise<StageRef[]>;
+  /** Stages that can be claimed, by their `priority`; of runs of these plans (fingerprints) where they are given. */
+  ready(queue: string, limit: number, plans?: readonly string[]): Promise<WakeUp[]>;
   /** Runs with a stage whose retry is due, and when the next one after those is. */
   due(queue: string): Promise<{ readonly runs: readonly RunId[]; readonly nextMs: number | null }>;
   /** Running stages of any queue whose lease is over or whose worker is gone. To be lost by `transition`, by whoever sees them first. */
@@ -161,7 +162,19 @@ export interface LeaseState extends Lease {
 export interface WakeUp {
   readonly run: RunId;
   readonly stage: string | null;
+  /**
+   * From 1 on, the lower the sooner: by the priority of the run, and within it fair to the pipelines: the first stage of one that has
+   * nothing running comes before the second of another.
+   */
+  readonly priority?: number;
 }
+
+/** Stages of one priority are told apart up to here. */
+const places = 500_000;
+
+/** `place` counts the stages of the pipeline that run or are ready, from 1 on: those that run first, then those that have waited longest. */
+export const wakeUpPriority = (priority: Priority, place: number): number =>
+  ['high', 'normal', 'low'].indexOf(priority) * places + Math.min(place, places);
 
 export interface WorkerInfo {
   readonly id: string;

@@ -3,13 +3,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { StoredError } from '../error/index.ts';
 import { decide } from '../executor/index.ts';
 import type { StageLimit } from '../plan/index.ts';
-import type { RunRecord, StageOutput, Transition } from '../state/index.ts';
+import type { RunRecord, StageOutput, Transition, WakeUp } from '../state/index.ts';
 import { stageOf } from './plans.ts';
 import type { WithStore } from './run-store-world.ts';
 
 const away: StoredError = { code: 'CONNECTION_FAILED', message: 'away \u0000 \ud800', remedy: 'wait', facts: { host: 'x' } };
 
 const output: StageOutput = { kind: 'execute', alreadyDone: false, rowsAffected: [3], notices: [], checks: [] };
+
+const idsOf = ({ run, stage }: WakeUp) => ({ run, stage });
 
 /** How work is found, claimed, kept and left: the part of `RunStore`'s promises that workers live by. */
 export function workConformance(withStore: WithStore): void {
@@ -35,7 +37,7 @@ export function workConformance(withStore: WithStore): void {
     await create({ queue: 'local:w2', pipeline: 'other' });
     assert.deepEqual(await store.queued('local:w1'), [run.id]);
     await admit(run.id);
-    assert.deepEqual(await store.ready('local:w1', 10), [{ run: run.id, stage: 'a' }]);
+    assert.deepEqual((await store.ready('local:w1', 10)).map(idsOf), [{ run: run.id, stage: 'a' }]);
     assert.deepEqual(await store.ready('local:w2', 10), []);
     assert.deepEqual(await store.queued('local:w1'), []);
   });
@@ -148,11 +150,29 @@ export function workConformance(withStore: WithStore): void {
     assert.equal((await claim(waiting[0] as RunRecord, { reports: 2 })).events.length, 1);
   });
 
+  withStore('what is urgent comes first, and no pipeline waits for all of another', async ({ store, create, admit, obey }) => {
+    const wide = await create({ pipeline: 'wide', queue: 'fleet:f', stages: ['a', 'b', 'c', 'd'].map((id) => stageOf(id)) });
+    const narrow = await create({ pipeline: 'narrow', queue: 'fleet:f', stages: [stageOf('a')] });
+    const urgent = await create({ pipeline: 'urgent', queue: 'fleet:f', stages: [stageOf('a'), stageOf('b')], priority: 'high' });
+    const late = await create({ pipeline: 'late', queue: 'fleet:f', stages: [stageOf('a')], priority: 'low' });
+    for (const { id } of [wide, narrow, urgent, late]) await admit(id);
+    const order = async (): Promise<string> => (await store.ready('fleet:f', 100)).map(({ run }) => names.get(run)).join(' ');
+    const names = new Map([wide, narrow, urgent, late].map(({ id, request }) => [id, request.pipeline]));
+    assert.match(await order(), /^urgent urgent (wide narrow|narrow wide) wide wide wide late$/);
+    await obey(wide.id, { type: 'claim', stage: 'a', worker: 'w1' });
+    assert.equal(await order(), 'urgent urgent narrow wide wide wide late');
+    const hints = await store.drainOutbox('fleet:f', 100);
+    const hintOf = (run: RunRecord, stage: string) => hints.find((hint) => hint.run === run.id && hint.stage === stage)?.priority ?? 0;
+    assert.ok(
+      hintOf(urgent, 'b') < hintOf(narrow, 'a') && hintOf(narrow, 'a') < hintOf(wide, 'b') && hintOf(wide, 'd') < hintOf(late, 'a'),
+    );
+  });
+
   withStore('work is found by those who can do it', async ({ store, create, admit, register }) => {
     const one = await create({ pipeline: 'one', queue: 'fleet:f' });
     const other = await create({ pipeline: 'other', queue: 'fleet:f' });
     for (const { id } of [one, other]) await admit(id);
-    assert.deepEqual(await store.ready('fleet:f', 10, [one.plan.fingerprint]), [{ run: one.id, stage: 'a' }]);
+    assert.deepEqual((await store.ready('fleet:f', 10, [one.plan.fingerprint])).map(idsOf), [{ run: one.id, stage: 'a' }]);
     assert.deepEqual(await store.ready('fleet:f', 10, []), []);
     assert.equal((await store.ready('fleet:f', 10)).length, 2);
     assert.equal(await store.queueOf(one.id), 'fleet:f');

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Priority } from '../author/index.ts';
 import { type Command, decide } from '../executor/index.ts';
 import {
   type Lease,
@@ -35,7 +36,13 @@ export interface World {
   readonly store: RunStore;
   readonly open: () => Promise<RunStore>;
   create(
-    options?: Partial<{ stages: ReturnType<typeof stageOf>[]; pipeline: string; queue: string; idempotencyKey: string }>,
+    options?: Partial<{
+      stages: ReturnType<typeof stageOf>[];
+      pipeline: string;
+      queue: string;
+      idempotencyKey: string;
+      priority: Priority;
+    }>,
   ): Promise<RunRecord>;
   obey(run: RunId, command: Command): Promise<RunEvent[]>;
   admit(run: RunId): Promise<void>;
@@ -52,12 +59,12 @@ function worldOf(store: RunStore, open: () => Promise<RunStore>): World {
   const world: World = {
     store,
     open,
-    async create({ stages = [stageOf('a'), stageOf('b', ['a'])], pipeline = 'p', queue = 'local:w1', idempotencyKey } = {}) {
+    async create({ stages = [stageOf('a'), stageOf('b', ['a'])], pipeline = 'p', queue = 'local:w1', idempotencyKey, priority } = {}) {
       await workers();
       const id = makeRunId(new Date(1_774_742_400_000 + 1000 * made++), Math.random);
       const { run } = await store.create({
         id,
-        request: requestFor(pipeline, { idempotencyKey: idempotencyKey ?? null }),
+        request: requestFor(pipeline, { idempotencyKey: idempotencyKey ?? null, ...(priority && { priority }) }),
         plan: planOf(pipeline, stages),
         queue,
       });

@@ -206,6 +206,7 @@ async function create(
       state: json(record.state),
       created_at: record.createdAt,
       idempotency_key: request.idempotencyKey,
+      priority: request.priority ?? plan.priority ?? 'normal',
       seq: 0,
     })
     .onConflict((conflict) => conflict.columns(['pipeline', 'idempotency_key']).doNothing())

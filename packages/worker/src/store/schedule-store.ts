@@ -16,6 +16,7 @@ export async function postgresScheduleStore(url: string): Promise<ScheduleStore>
     throw error;
   }
   return {
+    now: () => guard((db) => schedules.clock(db)),
     change: (pipeline, decide) => guard((db) => schedules.change(db, pipeline, decide)),
     serve: (deployed, deadMs) => guard((db) => schedules.serve(db, deployed, deadMs)),
     due: (pipelines) => guard((db) => schedules.due(db, pipelines)),

@@ -29,7 +29,7 @@ export async function change(
   });
 }
 
-async function clock(db: Db): Promise<Date> {
+export async function clock(db: Db): Promise<Date> {
   const { rows } = await sql<{ now: Date }>`select clock_timestamp() as now`.execute(db);
   return (rows[0] as { now: Date }).now;
 }

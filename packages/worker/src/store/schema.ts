@@ -1,6 +1,7 @@
 import type {
   AlertKind,
   Plan,
+  Priority,
   ReadPlan,
   RunRequest,
   RunState,
@@ -53,6 +54,7 @@ export interface RunTable {
   state: Json<RunState>;
   cancel_requested_at: Time | null;
   idempotency_key: string | null;
+  priority: Priority;
   created_at: Time;
   seq: number;
 }

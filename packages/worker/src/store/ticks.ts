@@ -24,7 +24,7 @@ export async function addTicks(db: Db, pipeline: string, ticks: readonly NewTick
   }));
   const { numAffectedRows } = await sql`
     insert into millrace.tick (pipeline, key, cause, logical_time, window_start, window_end, params, on_time, state, because)
-    select ${pipeline}, key, cause, logical_time, window_start, window_end, params, on_time, state, because
+    select ${pipeline}, key, cause, coalesce(logical_time, date_trunc('milliseconds', clock_timestamp())), window_start, window_end, params, on_time, state, because
     from json_to_recordset(${json(rows)}::json) as t(key text, cause text, logical_time timestamptz, window_start timestamptz,
       window_end timestamptz, params json, on_time boolean, state text, because text)
     on conflict (pipeline, key) do nothing`.execute(db);

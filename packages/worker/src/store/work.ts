@@ -1,4 +1,4 @@
-import type { Lease, RunId, StageRef, WakeUp } from '@millrace/core/runtime';
+import { type Lease, type Priority, type RunId, type WakeUp, wakeUpPriority } from '@millrace/core/runtime';
 import { type Kysely, sql } from 'kysely';
 import { workerGone } from './liveness.ts';
 import type { StateDatabase } from './schema.ts';
@@ -18,19 +18,40 @@ export async function queued(db: Db, queue: string): Promise<RunId[]> {
   return rows.map(({ id }) => id);
 }
 
-export async function ready(db: Db, queue: string, limit: number, plans?: readonly string[]): Promise<StageRef[]> {
-  let found = db
-    .selectFrom('stage')
-    .innerJoin('run', 'run.id', 'stage.run')
-    .select(['stage.run', 'stage.id as stage'])
-    .where('run.queue', '=', queue)
-    .where('run.at', '=', 'running')
-    .where('stage.at', '=', 'ready')
-    .orderBy('stage.ready_at')
-    .limit(limit);
-  if (plans) found = found.where('run.fingerprint', '=', sql<string>`any (${plans})`);
-  return found.execute();
+export async function ready(db: Db, queue: string, limit: number, plans?: readonly string[]): Promise<WakeUp[]> {
+  const { rows } = await sql<OpenStage>`with ${open(queue)}
+    select run, stage, priority, place from open where at = 'ready' and ${plans ? sql`fingerprint = any (${plans})` : sql`true`}`.execute(
+    db,
+  );
+  return rows
+    .map(urgent)
+    .sort((a, b) => a.priority - b.priority)
+    .slice(0, limit);
 }
+
+interface OpenStage {
+  readonly run: string;
+  readonly stage: string;
+  readonly priority: Priority;
+  /** int8 */
+  readonly place: string;
+}
+
+/** A run that is to be looked at, or a stage that has been claimed meanwhile. */
+interface NotOpen {
+  readonly run: string;
+  readonly stage: string | null;
+  readonly place: null;
+}
+
+const urgent = ({ run, stage, priority, place }: OpenStage) => ({ run, stage, priority: wakeUpPriority(priority, Number(place)) });
+
+/** Stages that run or are ready, with the place of each among those of its pipeline. */
+const open = (queue: string) => sql`open as (
+  select s.run, s.id as stage, s.at, r.fingerprint, r.priority,
+    row_number() over (partition by r.pipeline order by s.at = 'running' desc, s.ready_at, s.run, s.ordinal) as place
+  from millrace.stage s join millrace.run r on r.id = s.run
+  where s.at in ('ready', 'running') and r.queue = ${queue} and r.at = 'running')`;
 
 export async function due(db: Db, queue: string): Promise<{ runs: RunId[]; nextMs: number | null }> {
   const { rows } = await sql<{ run: string; ms: number }>`
@@ -50,9 +71,10 @@ export async function expired(db: Db): Promise<Lease[]> {
 }
 
 export async function drainOutbox(db: Db, queue: string, limit: number): Promise<WakeUp[]> {
-  const { rows } = await sql<WakeUp>`
-    delete from millrace.outbox where id in (
-      select id from millrace.outbox where queue = ${queue} order by id limit ${limit} for update skip locked
-    ) returning run, stage`.execute(db);
-  return rows;
+  const { rows } = await sql<OpenStage | NotOpen>`with taken as (
+      delete from millrace.outbox where id in (
+        select id from millrace.outbox where queue = ${queue} order by id limit ${limit} for update skip locked
+      ) returning run, stage), ${open(queue)}
+    select run, stage, priority, place from taken left join open using (run, stage)`.execute(db);
+  return rows.map((row) => (row.place === null ? { run: row.run, stage: row.stage } : urgent(row)));
 }
