@@ -1,5 +1,12 @@
 import { compile } from '@millrace/core/runtime';
-import { type FleetPipeline, inlineDispatch, postgresStore, startFleetWorker } from '@millrace/worker';
+import {
+  bullmqDispatch,
+  bullmqPostgresDispatch,
+  type Dispatch,
+  type FleetPipeline,
+  postgresStore,
+  startFleetWorker,
+} from '@millrace/worker';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import { listPipelines } from '../project/pipelines.ts';
 import type { Session } from '../session.ts';
@@ -14,9 +21,10 @@ export async function worker(session: Session, options: { readonly concurrency?:
   const store = session.keep(await postgresStore(await session.stateUrl()));
   const environment = { ...(await session.workingEnvironment()), ...(options.concurrency && { concurrency: options.concurrency }) };
   const { name: fleet = 'default' } = project.environment.fleet ?? {};
+  const dispatch = await fleetDispatch(session, fleet);
   const working = await startFleetWorker({
     store,
-    dispatch: session.keep(inlineDispatch()),
+    ...(dispatch && { dispatch }),
     pipelines,
     fleet,
     directory: project.root,
@@ -46,6 +54,20 @@ async function ownPipelines(session: Session): Promise<FleetPipeline[]> {
   }
   return own;
 }
+
+/** Undefined where the state database's notifications are enough. */
+async function fleetDispatch(session: Session, fleet: string): Promise<Dispatch | undefined> {
+  const { dispatch = 'notify' } = (await session.project()).environment.fleet ?? {};
+  if (dispatch === 'notify') return undefined;
+  if (dispatch === 'bullmq-postgres')
+    return session.keep(await bullmqPostgresDispatch({ url: await session.stateUrl(), queue: stages, fleet }));
+  const { redis } = dispatch;
+  const url = typeof redis === 'string' ? redis : await (await session.secrets()).get(redis);
+  return session.keep(await bullmqDispatch({ url, queue: stages, fleet }));
+}
+
+/** Of BullMQ. */
+const stages = 'stages';
 
 function asked(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

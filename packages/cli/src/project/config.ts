@@ -99,9 +99,21 @@ function environmentProblem(environment: Record<string, unknown>): string | unde
   if (concurrency !== undefined && !(Number.isInteger(concurrency) && (concurrency as number) > 0))
     return '"concurrency" is not a positive whole number.';
   if (memory !== undefined && !(typeof memory === 'number' && memory >= 64)) return '"memory" is in MiB and at least 64.';
+  const fleetFault = fleetProblem(environment['fleet']);
+  if (fleetFault !== undefined) return fleetFault;
   if (!isObject(pools) || Object.values(pools).some((size) => !(Number.isInteger(size) && (size as number) > 0)))
     return '"pools" is not an object of positive whole numbers.';
   return undefined;
+}
+
+function fleetProblem(fleet: unknown): string | undefined {
+  if (fleet === undefined) return undefined;
+  if (!isObject(fleet)) return '"fleet" is not an object.';
+  const unknown = Object.keys(fleet).find((field) => !['name', 'dispatch'].includes(field));
+  if (unknown !== undefined) return `"fleet.${unknown}" is not a setting; there are name, dispatch.`;
+  const { dispatch = 'notify' } = fleet;
+  if (dispatch === 'notify' || dispatch === 'bullmq-postgres' || (isObject(dispatch) && 'redis' in dispatch)) return undefined;
+  return '"fleet.dispatch" is none of "notify", "bullmq-postgres" and { redis: … }.';
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);

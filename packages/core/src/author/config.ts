@@ -44,8 +44,12 @@ export type AlertTarget = (
 export interface FleetSettings {
   /** Keeps fleets on one state database apart, `default` by default: lower-case letters, digits, `-` and `_`. */
   readonly name?: string;
-  /** `redis://` or `rediss://`: what carries wake-ups between the workers. The state database does where it is left out. */
-  readonly redis?: Setting;
+  /**
+   * What carries wake-ups between the workers. `notify`, the default: notifications of the state database, with nothing else to run.
+   * `{ redis: secret('REDIS_URL') }`: BullMQ on Redis, for many workers and short stages. `bullmq-postgres`: BullMQ on the state database.
+   * BullMQ needs the packages `bullmq` and, for Redis, `ioredis`.
+   */
+  readonly dispatch?: 'notify' | 'bullmq-postgres' | { readonly redis: Setting };
 }
 
 export function defineConfig(config: Config): Config {

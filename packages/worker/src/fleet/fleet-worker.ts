@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type { Environment, RunStore } from '@millrace/core/runtime';
 import type { Dispatch } from '../dispatch/dispatch.ts';
+import { inlineDispatch } from '../dispatch/inline.ts';
 import { redactor } from '../secrets/redact.ts';
 import { Worker } from '../worker/worker.ts';
 import { catalogOf, type FleetPipeline } from './pipelines.ts';
@@ -10,8 +11,8 @@ import { defaultFleet, fleetQueue } from './queue.ts';
 
 export interface FleetWorkerOptions {
   readonly store: RunStore;
-  /** Brings wake-ups; it belongs to the caller. Without any the worker finds its work by looking, every five seconds. */
-  readonly dispatch: Dispatch;
+  /** Brings wake-ups; it belongs to the caller. Where it is left out, the state database's notifications do. */
+  readonly dispatch?: Dispatch;
   /** What it can run. Runs of other pipelines and of other versions are left to workers that have them. */
   readonly pipelines: readonly FleetPipeline[];
   /** Whose runs it works on, `default` by default. */
@@ -39,7 +40,8 @@ export function startFleetWorker(options: FleetWorkerOptions): Promise<Worker> {
   const directory = resolve(options.directory ?? '.');
   return Worker.start({
     store,
-    dispatch,
+    dispatch: dispatch ?? inlineDispatch(),
+    ownDispatch: dispatch === undefined,
     id: `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`,
     queue: fleetQueue(fleet),
     alone: false,

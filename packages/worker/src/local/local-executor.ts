@@ -238,6 +238,7 @@ class Local implements Work {
       id: this.#id,
       queue: this.#queue,
       alone: true,
+      ownDispatch: true,
       pools: environment.pools ?? {},
       leaseMs,
       graceMs,

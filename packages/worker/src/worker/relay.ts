@@ -7,6 +7,8 @@ export interface RelayOptions {
   readonly queue: string;
   /** Fingerprints of the plans that may be sent for; all where it is left out. */
   readonly plans?: readonly string[] | undefined;
+  /** Where others work on the queue too and the dispatch is this process's own: take no more than it has places for. */
+  readonly room?: number | undefined;
   /** How often to look without having been told. */
   readonly pollMs: number;
   /** How often, about, to look for leases that are over. */
@@ -80,19 +82,20 @@ export class Relay {
 
   /** Answers in how many milliseconds there is something to do again. */
   async #look(): Promise<number> {
-    const { store, dispatch, queue, plans, pollMs } = this.#options;
+    const { store, dispatch, queue, plans, room, pollMs } = this.#options;
     const now = performance.now();
     if (now >= this.#nextSweep) await this.#sweep();
     const due = await store.due(queue);
     for (const run of due.runs) await store.transition(run, (record, at) => decide(record, { type: 'wake' }, at));
-    const taken = await store.drainOutbox(queue, batch);
+    const most = room === undefined ? batch : Math.max(0, room - (await dispatch.depth()));
+    const taken = most > 0 ? await store.drainOutbox(queue, most) : [];
     if (taken.length === batch) this.#again = true;
     const poll = now - this.#lastPoll >= pollMs;
     if (poll) this.#lastPoll = now;
     if (poll || taken.some(({ stage }) => stage === null)) await this.#admit();
     // Admissions have written wake-ups of their own.
-    const more = await store.drainOutbox(queue, batch);
-    const stages = [...taken, ...more, ...(poll ? await store.ready(queue, batch, plans) : [])].filter(({ stage }) => stage !== null);
+    const more = most > 0 ? await store.drainOutbox(queue, most) : [];
+    const stages = [...taken, ...more, ...(poll ? await store.ready(queue, most, plans) : [])].filter(({ stage }) => stage !== null);
     if (stages.length > 0) await dispatch.send(stages);
     return due.nextMs ?? pollMs;
   }

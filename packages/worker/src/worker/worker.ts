@@ -26,6 +26,8 @@ export interface WorkerOptions {
   readonly graceMs: number;
   /** How long a drain lets stages come to their own end before it asks them to stop. Streams have none: they are asked at once. */
   readonly finishMs: number;
+  /** True where only this process hears what it sends: then others on the queue must not be kept from it. */
+  readonly ownDispatch: boolean;
   /** Stages side by side. */
   readonly places: number;
   /** Bytes for all of them together. */
@@ -70,14 +72,15 @@ export class Worker implements AsyncDisposable {
   }
 
   private constructor(options: WorkerOptions, hold: WorkerHold) {
-    const { store, dispatch, id, queue, alone, leaseMs, places, catalog } = options;
+    const { store, dispatch, id, queue, alone, leaseMs, ownDispatch, places, catalog } = options;
+    const room = ownDispatch && !alone ? places : undefined;
     this.id = id;
     this.#options = options;
     this.#hold = hold;
     this.processes = new ProcessPool(places);
     this.#logs = new LogBuffer(store);
     this.#heartbeat = new Heartbeat(store, id, leaseMs, this.#attempts);
-    this.#relay = new Relay({ store, dispatch, queue, plans: catalog.plans, pollMs, sweepMs, hintMs: alone ? 0 : hintMs });
+    this.#relay = new Relay({ store, dispatch, queue, plans: catalog.plans, room, pollMs, sweepMs, hintMs: alone ? 0 : hintMs });
     dispatch.receive(places, (wakeUp) => this.#handle(wakeUp));
     this.#unsubscribe = store.subscribe((run) => this.#changed(run));
   }
