@@ -70,5 +70,7 @@ it('is healthy while the main loop turns, and ready while everything is there an
   connected = true;
   expect((await paths['/ready']()).status).toBe(200);
   draining();
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  expect((await paths['/health']()).status).toBe(200);
   expect(await paths['/ready']()).toEqual({ status: 503, body: 'draining\n' });
 });

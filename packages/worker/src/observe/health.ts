@@ -18,7 +18,10 @@ export interface Health {
 
 const ok: Answer = { status: 200, body: 'ok\n' };
 
-/** `/health` asks nobody, so that a store that is away ends no process; `/ready` asks everybody. */
+/**
+ * `/health` asks nobody, so that a store that is away ends no process; while the process drains it is what ends it that decides how long
+ * it may take. `/ready` asks everybody.
+ */
 export function healthOf({ ready, silenceMs }: HealthOptions): Health {
   /** By this process' clock; null before the first turn. */
   let turn: number | null = null;
@@ -33,7 +36,7 @@ export function healthOf({ ready, silenceMs }: HealthOptions): Health {
     paths: {
       '/health': async () => {
         const silent = turn === null ? 0 : performance.now() - turn;
-        if (silent < silenceMs) return ok;
+        if (silent < silenceMs || draining) return ok;
         return { status: 503, body: `the main loop has not turned for ${Math.round(silent / 1_000)} s\n` };
       },
       '/ready': async () => {

@@ -1,27 +1,28 @@
 /**
- * What a process of a fleet says of itself: logs, metrics, traces, health, alerts.
+ * What a process of a fleet says of itself: logs, metrics, traces, health, alerts. An entry of its own, `@millrace/worker/observe`:
+ * commands that observe nothing start without it.
  *
  * ```ts
- * const opened = await postgresStore(url);                 // which brings the tables up to date
+ * const opened = await postgresStore(url);              // which brings the tables up to date
+ * const dispatch = await bullmqDispatch({ … });
  * const observed = await observe({
- *   role: 'worker', id, state: url, queue, secrets,
+ *   role: 'worker', id, state: url, queue, secrets,      // `secrets` is also the worker's redactor: what it hides, the log hides
  *   http: { port: 9464, host: '0.0.0.0' },
- *   ready: { dispatch: () => dispatch.connected },
+ *   ready: { dispatch: () => dispatch.health.at === 'connected' },
  *   alerts: environment.alerts,
  * });
- * const store = observed.watch(opened);                   // work through this one
- * const worker = await Worker.start({ store, … });        // its loop calls observed.turned() at every turn
+ * const worker = await Worker.start({ store: observed.watch(opened), dispatch, id, redactor: secrets, … });
  * observed.log.info({ queue }, 'worker started');
- * process.once('SIGTERM', async () => {
- *   observed.draining();                                  // /ready says no from here on
+ * process.once('SIGTERM', async () => {                  // also what Spot and scale-in send
+ *   observed.draining();                                 // /ready says no from here on
  *   await worker.drain();
- *   await observed[Symbol.asyncDispose]();                // alerts and spans go out, the endpoints close
+ *   await observed[Symbol.asyncDispose]();               // alerts and spans go out, the endpoints close
  * });
  * ```
  *
- * A scheduler does the same and hands over `expected`, from which lateness follows.
+ * A scheduler does the same with `role: 'scheduler'`, calls `observed.turned()` in its loop, and hands over `expected`, from which
+ * lateness follows.
  */
-
 export type { ExpectedRun } from './alerts/alert.ts';
 export type { Logger } from './log/logger.ts';
 export { type Observation, observe } from './observe.ts';

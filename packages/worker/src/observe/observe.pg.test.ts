@@ -73,6 +73,9 @@ async function unreachable({ url, name }: TestDatabase) {
   };
 }
 
+const claim = (store: RunStore, run: string, stage: string, worker: string) =>
+  store.claim({ run, stage }, (record, now) => decide(record, { type: 'claim', stage, worker }, now));
+
 const transit = (store: RunStore, run: string, command: Parameters<typeof decide>[1]) =>
   store.transition(run, (record, now) => decide(record, command, now));
 
@@ -86,14 +89,14 @@ async function admitted(store: RunStore, pipeline: string): Promise<string> {
 /** A run whose first stage fails once, is lost once and then succeeds, and whose second one succeeds. */
 async function eventful(store: RunStore, pipeline: string): Promise<string> {
   const run = await admitted(store, pipeline);
-  await transit(store, run, { type: 'claim', stage: 'a', worker: 'w1' });
+  await claim(store, run, 'a', 'w1');
   await transit(store, run, { type: 'fail', stage: 'a', epoch: 1, error: busy, random: 0 });
   await transit(store, run, { type: 'wake' });
-  await transit(store, run, { type: 'claim', stage: 'a', worker: 'w1' });
+  await claim(store, run, 'a', 'w1');
   await transit(store, run, { type: 'lose', stage: 'a', epoch: 2 });
-  await transit(store, run, { type: 'claim', stage: 'a', worker: 'w1' });
+  await claim(store, run, 'a', 'w1');
   await transit(store, run, { type: 'succeed', stage: 'a', epoch: 3, output });
-  await transit(store, run, { type: 'claim', stage: 'b', worker: 'w1' });
+  await claim(store, run, 'b', 'w1');
   await transit(store, run, { type: 'succeed', stage: 'b', epoch: 1, output });
   return run;
 }
@@ -144,7 +147,7 @@ it('counts the rows of a stream as they come, and once', async () => {
   await using database = await testDatabase();
   await using one = await observing(database);
   const run = await admitted(one.store, 'mirror');
-  await transit(one.store, run, { type: 'claim', stage: 'a', worker: 'w1' });
+  await claim(one.store, run, 'a', 'w1');
   const progress = (rows: number) =>
     ({ run, stage: 'a', epoch: 1, phase: 'streaming', rows, bytes: 10 * rows, stream: { lagMs: 5 } }) as unknown as NonNullable<
       Parameters<RunStore['renew']>[1][number]['progress']
@@ -177,6 +180,16 @@ it('is ready while the store and all else is there, and not while it drains', as
   expect((await one.get('/health')).status).toBe(200);
 });
 
+it('is healthy while the loop of its worker looks for work', async () => {
+  await using database = await testDatabase();
+  await using one = await observing(database, { silenceMs: 300 });
+  expect((await one.get('/health')).status).toBe(200);
+  await one.store.due('fleet');
+  await vi.waitFor(async () => expect((await one.get('/health')).status).toBe(503), patience);
+  await one.store.due('fleet');
+  expect((await one.get('/health')).status).toBe(200);
+});
+
 it('tells the backlog of a fleet to CloudWatch once for all of its processes', async () => {
   await using database = await testDatabase();
   await using silent = await observing(database);
@@ -201,12 +214,12 @@ it('protects its task while a stage runs long, but not for a stream', async () =
   const stream = (await one.store.create({ id: makeRunId(new Date(), Math.random), request: requestFor('mirror'), plan, queue: 'fleet' }))
     .run.id;
   await transit(one.store, stream, { type: 'admit', rivals: [], limit: 9 });
-  await transit(one.store, stream, { type: 'claim', stage: 'changes', worker: 'w1' });
+  await claim(one.store, stream, 'changes', 'w1');
   const run = await admitted(one.store, 'p');
   const held = (id: string, stage: string) => ({ run: id, stage, epoch: 1, progress: null });
   await new Promise((resolve) => setTimeout(resolve, 150));
   await one.store.renew('w1', [held(stream, 'changes')]);
-  await transit(one.store, run, { type: 'claim', stage: 'a', worker: 'w1' });
+  await claim(one.store, run, 'a', 'w1');
   await one.store.renew('w1', [held(stream, 'changes'), held(run, 'a')]);
   expect(asked()).toEqual([]);
   await new Promise((resolve) => setTimeout(resolve, 150));
@@ -228,16 +241,16 @@ it('makes spans of attempts and runs, each a trace of its own, with links across
     const first = await observing(database);
     await using second = await observing(database, { id: 'w2' });
     const run = await admitted(first.store, 'p');
-    await transit(first.store, run, { type: 'claim', stage: 'a', worker: 'w1' });
+    await claim(first.store, run, 'a', 'w1');
     await vi.waitFor(async () => expect(await database.sql('select 1 from millrace.trace')).toHaveLength(1), patience);
     // Another process takes it away and does it; the first one learns of it by its heartbeat.
     await transit(second.store, run, { type: 'lose', stage: 'a', epoch: 1 });
-    await transit(second.store, run, { type: 'claim', stage: 'a', worker: 'w2' });
+    await claim(second.store, run, 'a', 'w2');
     await first.store.renew('w1', [{ run, stage: 'a', epoch: 1, progress: null }]);
     await vi.waitFor(async () => expect(await database.sql('select 1 from millrace.trace')).toHaveLength(2), patience);
     await transit(second.store, run, { type: 'succeed', stage: 'a', epoch: 2, output });
     await first[Symbol.asyncDispose]();
-    await transit(second.store, run, { type: 'claim', stage: 'b', worker: 'w2' });
+    await claim(second.store, run, 'b', 'w2');
     await transit(second.store, run, { type: 'succeed', stage: 'b', epoch: 1, output });
     await vi.waitFor(() => expect(exporter.getFinishedSpans()).toHaveLength(4), patience);
     const spans = exporter.getFinishedSpans();

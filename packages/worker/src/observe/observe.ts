@@ -33,7 +33,7 @@ export interface Observation extends AsyncDisposable {
   readonly url: string | null;
   /** The store through which the process works from now on: what it does with it is logged, counted, traced and told. */
   watch(store: RunStore): RunStore;
-  /** The main loop is turning. Called at every turn, at least every few seconds. */
+  /** The main loop is turning: to be called every few seconds. The loop of a worker need not: its looks for work are seen. */
   turned(): void;
   /** The process has been asked to end: it is not ready any more. Health and metrics go on until it is disposed. */
   draining(): void;
@@ -154,6 +154,7 @@ export async function observe(options: ObserveOptions): Promise<Observation> {
     watch: (watched) =>
       watchStore(watched, {
         happened,
+        turned: health.turned,
         beat(attempts) {
           counted.beat(attempts, held.pipelineOf);
           for (const attempt of attempts) if (attempt.lost) spans.lost(attempt);

@@ -4,6 +4,8 @@ import { type Happening, happenings } from './happenings.ts';
 /** Who looks on while a process uses its store. What it throws is not the store's business. */
 export interface StoreWatcher {
   happened(happening: Happening): void;
+  /** The main loop looks for work again: it turns. */
+  turned(): void;
   /** The worker's heartbeat, with what it has lost since the last one. */
   beat(held: readonly HeldAttempt[]): void;
   logged(lines: readonly LogLine[]): void;
@@ -41,8 +43,7 @@ export function watchStore(store: RunStore, watcher: StoreWatcher): RunStore {
     return transition;
   };
 
-  return {
-    ...store,
+  const watched: Pick<RunStore, Transits | 'due' | 'renew' | 'appendLogs'> = {
     transition: (run, decide) =>
       told((see) =>
         store.transition(run, (record, now) => {
@@ -57,6 +58,17 @@ export function watchStore(store: RunStore, watcher: StoreWatcher): RunStore {
           return decide(record, ...rest);
         }),
       ),
+    claim: (ref, decide) =>
+      told((see) =>
+        store.claim(ref, (record, ...rest) => {
+          see(record);
+          return decide(record, ...rest);
+        }),
+      ),
+    due(queue) {
+      watcher.turned();
+      return store.due(queue);
+    },
     async renew(worker, held) {
       const renewed = await store.renew(worker, held);
       const lost = new Set(
@@ -80,7 +92,13 @@ export function watchStore(store: RunStore, watcher: StoreWatcher): RunStore {
       await store.appendLogs(lines);
     },
   };
+  return { ...store, ...watched };
 }
+
+/** Every way in which a run changes: one that is added to the store has to be watched as well. */
+type Transits = {
+  [Name in keyof RunStore]: RunStore[Name] extends (...given: never[]) => Promise<Transition> ? Name : never;
+}[keyof RunStore];
 
 function tellEvents(before: RunRecord | undefined, events: readonly StoredEvent[], watcher: StoreWatcher): void {
   if (before === undefined || events.length === 0) return;
