@@ -30,7 +30,8 @@ async function launchItem(
     // The run that failed goes on where it was, unless the pipeline has been changed since.
     const goesOn = earlier !== null && (await launch.retry(earlier));
     const idempotencyKey = `backfill:${id}:${logicalTime}:${attempt}`;
-    const run = goesOn ? earlier : await launch.launch({ pipeline, logicalTime, window, params, fullRefresh, idempotencyKey });
+    const asked = { pipeline, logicalTime, window, params, fullRefresh, idempotencyKey };
+    const run = goesOn ? earlier : (await launch.launch(asked)).run;
     passing('scheduler.item.launched');
     await store.settleItem(id, ordinal, { run });
   } catch (error) {

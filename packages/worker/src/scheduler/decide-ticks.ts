@@ -39,10 +39,11 @@ export function decideDeployment(
   const since = new Date(before.since);
   if (before.fingerprint !== null && sameSchedule(before.schedule, deployed.schedule)) return { deployed: { ...deployed, since } };
   const { ticks = [] } = before.schedule.kind === 'cron' && !before.paused ? passedTimes(view, before.schedule, now) : {};
-  const at = laterOf(new Date(before.evaluatedAt), now);
+  // A file that was there before is told by these two being one.
+  const at = before.fingerprint === null ? now : laterOf(new Date(before.evaluatedAt), now);
   return {
-    deployed: { ...deployed, since: now },
-    evaluatedAt: before.fingerprint === null ? now : at,
+    deployed: { ...deployed, since: at },
+    evaluatedAt: at,
     nextAt: deployed.schedule.kind === 'cron' ? nextTime(deployed.schedule, at) : null,
     ticks,
   };

@@ -1,12 +1,20 @@
-import { type Executor, isEnded, isMillraceError, MillraceError, type Plan, type RunId } from '@millrace/core/runtime';
+import { type Executor, isEnded, isMillraceError, MillraceError, type Plan, type RunId, type RunRequest } from '@millrace/core/runtime';
 
 /** How a scheduler has runs made. Everything may be asked for twice: by two schedulers at once, or after a crash. */
 export interface Launch {
   /** Makes the run, or answers the one that has the idempotency key. @throws PIPELINE_NOT_FOUND, CONFIG_INVALID and what the state has against us */
-  launch(request: LaunchRequest): Promise<RunId>;
+  launch(request: LaunchRequest): Promise<Launched>;
   cancel(run: RunId): Promise<void>;
   /** Has an ended run go on; false where it was made from another version of the pipeline, or is not there any more. */
   retry(run: RunId): Promise<boolean>;
+}
+
+export interface Launched {
+  readonly run: RunId;
+  /** False where the key had its run already. */
+  readonly created: boolean;
+  /** What the run was asked to do, by whoever was first. */
+  readonly request: RunRequest;
 }
 
 export interface LaunchRequest {
@@ -44,7 +52,7 @@ export function executorLaunch(
     async launch({ pipeline, logicalTime, window, params, told = {}, fullRefresh, idempotencyKey }) {
       const { file, plan } = deployed(pipeline);
       const heard = Object.entries(told).filter(([name]) => Object.hasOwn(plan.params, name));
-      const { run } = await executor.start({
+      const { run, continued } = await executor.start({
         file,
         plan,
         logicalTime,
@@ -54,7 +62,7 @@ export function executorLaunch(
         ...(window && { window }),
         ...(fullRefresh && { fullRefresh }),
       });
-      return run.id;
+      return { run: run.id, created: !continued, request: run.request };
     },
     async cancel(run) {
       await executor.cancel(run).catch(unlessGone);

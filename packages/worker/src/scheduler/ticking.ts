@@ -66,7 +66,7 @@ async function launchTick(
 ): Promise<void> {
   const asked = cause === 'request' ? { params } : { params: {}, told: params };
   try {
-    const run = await launch.launch({ pipeline, logicalTime, window, ...asked, idempotencyKey: key });
+    const { run } = await launch.launch({ pipeline, logicalTime, window, ...asked, idempotencyKey: key });
     passing('scheduler.run.launched');
     await store.settle(pipeline, key, { run });
   } catch (error) {
