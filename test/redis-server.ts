@@ -111,8 +111,8 @@ function found() {
 async function answers(port: number): Promise<boolean> {
   try {
     return !(await ask(port, ['PING'])).startsWith('-LOADING');
-  } catch {
-    return false;
+  } catch (error) {
+    return (error as { code?: unknown }).code === 'ECONNRESET';
   }
 }
 

@@ -222,6 +222,20 @@ export function dispatchConformance(name: string, { open, shared }: DispatchUnde
       there.letGo();
     });
 
+    it('delivers each at least once where two send the same, in another order, again and again', async () => {
+      const queue = fresh();
+      await using one = await open(queue);
+      await using other = await open(queue);
+      const seen = new Set<string | null>();
+      const note = async ({ stage }: WakeUp) => void seen.add(stage);
+      one.receive(3, note);
+      other.receive(3, note);
+      const all = Array.from({ length: 60 }, (_, index) => wake(`s${index}`));
+      await Promise.all([one.send(all), other.send(all.toReversed()), one.send(all.slice(20)), other.send([...all, ...all])]);
+      await vi.waitFor(() => expect(seen.size).toBe(60), soon);
+      await vi.waitFor(async () => expect(await one.depth()).toBe(0), soon);
+    });
+
     it('does not mix queues', async () => {
       await using one = await open(fresh());
       await using other = await open(fresh());

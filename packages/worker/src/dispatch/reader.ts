@@ -9,10 +9,12 @@ export interface ReaderOptions {
   /** Called again after every trouble. */
   readonly open: () => Promise<Intake>;
   readonly health: Health;
+  /** How long one read may take. */
+  readonly readMs?: number;
 }
 
 /** A read comes back with something or with nothing within 5 s; BullMQ gives up one that hangs after 11 s. One that takes longer is dead. */
-const readMs = 20_000;
+const usualReadMs = 20_000;
 const openMs = 10_000;
 const writeMs = 4_000;
 const stopMs = 1_000;
@@ -49,7 +51,7 @@ export class Reader {
   }
 
   async #loop(): Promise<void> {
-    const { open, places, health } = this.#options;
+    const { open, places, health, readMs = usualReadMs } = this.#options;
     let pauseMs = firstPauseMs;
     let next: Taken | undefined;
     while (!this.#stopped) {

@@ -50,6 +50,8 @@ export function connection(url: URL) {
     ...(url.password && { password: decodeURIComponent(url.password) }),
     ...(database && { db: Number(database) }),
     ...(speaksTls(url) && { tls: {} }),
+    // What BullMQ was made for; HELLO is what old servers and proxies stumble over.
+    protocol: 2,
     connectionName: 'millrace',
     connectTimeout: 5_000,
     keepAlive: 10_000,

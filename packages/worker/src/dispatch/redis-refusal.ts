@@ -1,3 +1,4 @@
+import { connect as connectPlain, type Socket } from 'node:net';
 import { connect } from 'node:tls';
 import { type ErrorCode, MillraceError } from '@millrace/core/runtime';
 import { placeOf, speaksTls } from './redis-client.ts';
@@ -40,10 +41,6 @@ const meanings: readonly (readonly [pattern: RegExp, meaning: Meaning])[] = [
     { code: 'CONFIG_INVALID', says: 'has no such database', remedy: 'Leave out the number at the end of the URL.' },
   ],
   [
-    /WRONG_VERSION_NUMBER|wrong version number|packet length too long|EPROTO|SSL routines/i,
-    { code: 'CONFIG_INVALID', says: 'does not speak TLS', remedy: 'Write redis:// in place of rediss://, or turn TLS on there.' },
-  ],
-  [
     /CERT|self.signed|unable to verify|ALTNAME|local issuer/i,
     {
       code: 'CONFIG_INVALID',
@@ -58,14 +55,18 @@ const away: Meaning = {
   remedy: 'Look whether it runs, and whether this machine may connect to it (host, port, security group).',
 };
 const tlsOnly: Meaning = { code: 'CONFIG_INVALID', says: 'speaks TLS only', remedy: 'Write rediss:// in place of redis://.' };
+const noTls: Meaning = {
+  code: 'CONFIG_INVALID',
+  says: 'does not speak TLS',
+  remedy: 'Write redis:// in place of rediss://, or turn TLS on there.',
+};
 const probeMs = 3_000;
 
 /** What Redis or the way to it has against us, as an error of ours. Its cause has no command in it: that of AUTH has the password. */
 export async function redisRefusal(error: unknown, url: URL): Promise<MillraceError> {
   const { code = '', message = String(error) } = error as { code?: string; message?: string };
   const text = `${code} ${message}`;
-  const known = meanings.find(([pattern]) => pattern.test(text))?.[1];
-  const meaning = known ?? (!speaksTls(url) && !/ECONNREFUSED|ENOTFOUND|EAI_AGAIN/.test(text) && (await tlsThere(url)) ? tlsOnly : away);
+  const meaning = meanings.find(([pattern]) => pattern.test(text))?.[1] ?? (await mismatch(url, text)) ?? away;
   return new MillraceError(meaning.code, {
     message: `Redis at ${placeOf(url)} ${meaning.says}: ${message}`,
     remedy: meaning.remedy,
@@ -74,17 +75,37 @@ export async function redisRefusal(error: unknown, url: URL): Promise<MillraceEr
   });
 }
 
+/** Neither side says that it does not understand the other: it hangs up, or waits for more. So the other way is tried. */
+async function mismatch(url: URL, text: string): Promise<Meaning | undefined> {
+  if (/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|LOADING/.test(text)) return undefined;
+  if (speaksTls(url)) return (await plainThere(url)) ? noTls : undefined;
+  return (await tlsThere(url)) ? tlsOnly : undefined;
+}
+
+const addressOf = ({ hostname, port }: URL) => ({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 6379) });
+
 /** Whether somebody completes a TLS handshake there; whoever it is. */
-function tlsThere({ hostname, port }: URL): Promise<boolean> {
+const tlsThere = (url: URL): Promise<boolean> =>
+  probed((tell) => {
+    const socket = connect({ ...addressOf(url), rejectUnauthorized: false });
+    return socket.on('secureConnect', () => tell(true));
+  });
+
+/** Whether somebody answers as a Redis does, be it that a password is missing. */
+const plainThere = (url: URL): Promise<boolean> =>
+  probed((tell) => {
+    const socket = connectPlain(addressOf(url), () => socket.write('PING\r\n'));
+    return socket.on('data', (data) => tell(/^[+-][A-Z]/.test(data.toString('latin1'))));
+  });
+
+function probed(open: (tell: (there: boolean) => void) => Socket): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 6379), rejectUnauthorized: false });
-    const tell = (there: boolean) => () => {
-      socket.destroy();
+    const socket = open((there) => {
       resolve(there);
-    };
-    socket.setTimeout(probeMs, tell(false));
-    socket.on('secureConnect', tell(true));
-    socket.on('error', tell(false));
-    socket.on('close', tell(false));
+      socket.destroy();
+    });
+    socket.setTimeout(probeMs, () => socket.destroy());
+    socket.on('error', () => {});
+    socket.on('close', () => resolve(false));
   });
 }
