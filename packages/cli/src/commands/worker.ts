@@ -1,4 +1,4 @@
-import { compile } from '@millrace/core/runtime';
+import { compile, milliseconds } from '@millrace/core/runtime';
 import {
   bullmqDispatch,
   bullmqPostgresDispatch,
@@ -20,13 +20,14 @@ export async function worker(session: Session, options: { readonly concurrency?:
   const pipelines = await ownPipelines(session);
   const store = session.keep(await postgresStore(await session.stateUrl()));
   const environment = { ...(await session.workingEnvironment()), ...(options.concurrency && { concurrency: options.concurrency }) };
-  const { name: fleet = 'default' } = project.environment.fleet ?? {};
+  const { name: fleet = 'default', lease = '60s' } = project.environment.fleet ?? {};
   const dispatch = await fleetDispatch(session, fleet);
   const working = await startFleetWorker({
     store,
     ...(dispatch && { dispatch }),
     pipelines,
     fleet,
+    leaseMs: milliseconds(lease),
     directory: project.root,
     environment,
   });

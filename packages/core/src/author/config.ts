@@ -1,4 +1,5 @@
 import type { Setting } from '../connector/index.ts';
+import type { Duration } from './step.ts';
 
 /** Where a project's pipelines are and in which environments they run. The default export of `millrace.config.ts`. */
 export interface Config {
@@ -50,6 +51,8 @@ export interface FleetSettings {
    * BullMQ needs the packages `bullmq` and, for Redis, `ioredis`.
    */
   readonly dispatch?: 'notify' | 'bullmq-postgres' | { readonly redis: Setting };
+  /** How long a worker may be silent before others take over what it does, `'60s'` by default. One whose process ends is noticed at once. */
+  readonly lease?: Duration;
 }
 
 export function defineConfig(config: Config): Config {
