@@ -29,6 +29,9 @@ test.each([
   [['run', 'copy-orders', '--param', 'x'], 'name=value'],
   [['graph', 'copy-orders', '--format', 'png'], 'Allowed choices are'],
   [['run', 'shop-mirror', '--until', 'tomorrow'], 'Allowed choices are'],
+  [['backfill', 'create', 'nightly'], '--range'],
+  [['backfill', 'create', 'nightly', '--range', 'a..b', '--by', 'year'], 'Allowed choices are'],
+  [['backfill', 'create', 'nightly', '--range', 'a..b', '--max-parallel', '0'], 'at least 1'],
 ])('%j is a usage error', async (args, message) => {
   expect(await refused(args)).toContain(message);
 });
@@ -42,6 +45,17 @@ test('every verb takes --json, --env, --config and --debug, and the help ends wi
     'plan',
     'graph',
     'run',
+    'worker',
+    'scheduler',
+    'list',
+    'pause',
+    'resume',
+    'trigger',
+    'create',
+    'list',
+    'show',
+    'resume',
+    'cancel',
     'list',
     'show',
     'logs',

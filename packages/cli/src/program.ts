@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { does } from './command.ts';
+import type { BackfillCreateOptions } from './commands/backfill-create.ts';
 import { exitCodeMeanings, exitCodes } from './exit-code.ts';
 import { version } from './version.ts';
 
@@ -67,6 +68,80 @@ export function program(): Command {
     ),
     async (session, _: [], options: { concurrency?: number }) => (await import('./commands/worker.ts')).worker(session, options),
     { drains: true },
+  );
+
+  does(
+    verb(millrace, 'scheduler', 'make runs when their time or their event has come, until SIGTERM or Ctrl-C; any number may do it')
+      .option('--listen <port>', 'also start runs by HTTP, for callers that know the secret MILLRACE_TRIGGER_TOKEN', whole)
+      .option('--host <address>', 'where to listen; 127.0.0.1 where it is left out'),
+    async (session, _: [], options: { listen?: number; host?: string }) =>
+      (await import('./commands/scheduler.ts')).scheduler(session, options),
+    { drains: true },
+  );
+
+  const schedule = verb(millrace, 'schedule', 'what the schedulers do');
+  does(verb(schedule, 'list', 'schedules, their next time and what came of the last'), async (session) =>
+    (await import('./commands/schedule-list.ts')).scheduleList(session),
+  );
+  does(
+    verb(schedule, 'pause <pipeline>', 'make no runs by its schedule or trigger until it is resumed'),
+    async (session, [pipeline]: [string]) => (await import('./commands/schedule-pause.ts')).schedulePause(session, pipeline, true),
+  );
+  does(
+    verb(schedule, 'resume <pipeline>', 'go on; times that passed are made up for as catchUp says'),
+    async (session, [pipeline]: [string]) => (await import('./commands/schedule-pause.ts')).schedulePause(session, pipeline, false),
+  );
+  does(
+    verb(schedule, 'trigger <pipeline>', 'ask the schedulers for a run now')
+      .option('--date <date>', 'the day (or ISO time) the run is for; now where it is left out')
+      .option('--param <k=v>', 'a parameter; may be given several times', collectParam, {}),
+    async (session, [pipeline]: [string], options: { date?: string; param: Record<string, string> }) =>
+      (await import('./commands/schedule-trigger.ts')).scheduleTrigger(session, pipeline, options),
+  );
+
+  const backfill = verb(millrace, 'backfill', 'run a pipeline for each part of a range');
+  does(
+    verb(backfill, 'create <pipeline>', 'a run for each day, hour, week or month of a range; the schedulers work on it')
+      .requiredOption('--range <a..b>', 'from a up to b, which is not part of it: 2025-01-01..2026-01-01')
+      .addOption(
+        new Option('--by <unit>', "what one run is for (default: the times of the pipeline's schedule, else a day)").choices([
+          'hour',
+          'day',
+          'week',
+          'month',
+          'schedule',
+        ]),
+      )
+      .addOption(new Option('--order <order>', 'which come first').choices(['oldest', 'newest']).default('oldest'))
+      .option('--max-parallel <n>', 'runs at a time', atLeastOne, 4)
+      .option('--param <k=v>', 'a parameter of each run; may be given several times', collectParam, {})
+      .option('--full-refresh', 'read everything again, whatever the watermarks say')
+      .option('--dry-run', 'only say how many runs it would be'),
+    async (session, [pipeline]: [string], options: BackfillCreateOptions) =>
+      (await import('./commands/backfill-create.ts')).backfillCreate(session, pipeline, options),
+  );
+  does(
+    verb(backfill, 'list', 'backfills, newest first')
+      .option('--pipeline <name>', 'only of this pipeline')
+      .option('--limit <n>', 'how many', whole, 20),
+    async (session, _: [], options: { pipeline?: string; limit: number }) =>
+      (await import('./commands/backfill-list.ts')).backfillList(session, options),
+  );
+  does(
+    verb(backfill, 'show [backfill]', 'how far it is, what runs and what has failed; the last one by default').option(
+      '--all',
+      'every item',
+    ),
+    async (session, [wanted]: [string?], options: { all?: true }) =>
+      (await import('./commands/backfill-show.ts')).backfillShow(session, wanted, options),
+  );
+  does(
+    verb(backfill, 'resume <backfill>', 'do what was cancelled or has failed after all').option('--only-failed', 'not what was cancelled'),
+    async (session, [wanted]: [string], options: { onlyFailed?: true }) =>
+      (await import('./commands/backfill-control.ts')).backfillResume(session, wanted, options),
+  );
+  does(verb(backfill, 'cancel <backfill>', 'begin nothing more, and stop what runs'), async (session, [wanted]: [string]) =>
+    (await import('./commands/backfill-control.ts')).backfillCancel(session, wanted),
   );
 
   const runs = verb(millrace, 'runs', 'history and control of runs');
@@ -173,6 +248,12 @@ function collectParam(value: string, before: Readonly<Record<string, string>>): 
 function whole(value: string): number {
   if (!/^\d{1,9}$/.test(value)) throw new InvalidArgumentError('It is a whole number.');
   return Number(value);
+}
+
+function atLeastOne(value: string): number {
+  const number = whole(value);
+  if (number < 1) throw new InvalidArgumentError('It is at least 1.');
+  return number;
 }
 
 function exitCodeLines(): string[] {

@@ -20,17 +20,17 @@ export function instantOf(text: string, timeZone: string, option: string): strin
   });
 }
 
-export function windowOf(text: string, timeZone: string): { start: string; end: string } {
+export function windowOf(text: string, timeZone: string, option = '--window'): { start: string; end: string } {
   const parts = text.split('..');
   if (parts.length !== 2)
     throw new MillraceError('CONFIG_INVALID', {
-      message: `--window: "${text}" is not a range.`,
+      message: `${option}: "${text}" is not a range.`,
       remedy: 'Write it as 2026-03-01..2026-03-08; the end is not part of it.',
     });
-  const [start = '', end = ''] = parts.map((part) => instantOf(part, timeZone, '--window'));
+  const [start = '', end = ''] = parts.map((part) => instantOf(part, timeZone, option));
   if (start >= end)
     throw new MillraceError('CONFIG_INVALID', {
-      message: `--window: ${parts[0]} is not before ${parts[1]}.`,
+      message: `${option}: ${parts[0]} is not before ${parts[1]}.`,
       remedy: 'The start comes first; the end is not part of the window.',
     });
   return { start, end };

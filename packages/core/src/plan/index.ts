@@ -3,4 +3,4 @@ export { fingerprint, plainJson } from './fingerprint.ts';
 export { followsChanges, type Lane, type Plan, type PlanStage, type PlanStep, type Problem, type StageLimit } from './plan.ts';
 export { toMermaid } from './render-mermaid.ts';
 export { toSvg } from './render-svg.ts';
-export { type RenderOptions, renderPlan } from './render-text.ts';
+export { type RenderOptions, renderPlan, scheduleText } from './render-text.ts';

@@ -1,3 +1,4 @@
+import type { CronOptions, Schedule } from '../author/index.ts';
 import type { Plan, PlanStage, PlanStep } from './plan.ts';
 
 export interface RenderOptions {
@@ -8,7 +9,9 @@ export interface RenderOptions {
 /** A plan for people: its stages in order, each with its lane and the reason, its steps, and what it would create. */
 export function renderPlan(plan: Plan, { style = (_, text) => text }: RenderOptions = {}): string {
   const steps = new Map(plan.steps.map((step) => [step.name, step]));
-  const lines = [`${style('bold', plan.pipeline)}  ${style('dim', `${scheduleText(plan)} · plan ${plan.fingerprint.slice(0, 12)}`)}`];
+  const lines = [
+    `${style('bold', plan.pipeline)}  ${style('dim', `runs ${scheduleText(plan.schedule)} · plan ${plan.fingerprint.slice(0, 12)}`)}`,
+  ];
   for (const [index, stage] of plan.stages.entries()) lines.push('', ...stageLines(index + 1, stage, steps, style));
   if (plan.warnings.length > 0) {
     lines.push('', style('yellow', 'Warnings'));
@@ -60,22 +63,26 @@ function captureLines({ description }: PlanStep): string[] {
   ];
 }
 
-function scheduleText(plan: Plan): string {
-  const { schedule } = plan;
+/** `at 0 2 * * * Europe/Paris`, `after nightly-orders` */
+export function scheduleText(schedule: Schedule): string {
   switch (schedule.kind) {
     case 'cron':
-      return `runs at ${schedule.expression} ${schedule.timeZone}`;
+      return ['at', schedule.expression, schedule.timeZone, ...policies(schedule)].join(' ');
     case 'files':
-      return `runs when files match ${schedule.pattern}`;
+      return `when files match ${schedule.pattern}`;
     case 'notify':
-      return `runs on NOTIFY ${schedule.channel}`;
+      return `on NOTIFY ${schedule.channel}`;
     case 'success':
-      return `runs after ${schedule.of}`;
+      return `after ${schedule.of}`;
     case 'manual':
-      return 'runs when asked';
+      return 'when asked';
     case 'continuous':
-      return 'runs continuously';
+      return 'continuously';
     default:
       return schedule satisfies never;
   }
+}
+
+function policies({ catchUp, overlap }: CronOptions): string[] {
+  return [...(catchUp ? [`catchUp ${catchUp}`] : []), ...(overlap ? [`overlap ${overlap}`] : [])];
 }

@@ -1,0 +1,39 @@
+import { filesMatching, matchesUrl } from '@millrace/connectors/s3';
+import type { Context, ScheduleStore, SecretRef } from '@millrace/core/runtime';
+import { type Deployed, type FileStore, filesSource, notifySource, successSource, type TriggerSource } from '@millrace/worker';
+import type { Session } from '../session.ts';
+
+/** What starts the runs of pipelines that do not go by the clock. */
+export async function triggerSources(
+  session: Session,
+  pipelines: ReadonlyMap<string, Deployed>,
+  store: ScheduleStore,
+  onError: (error: unknown, what: string) => void,
+): Promise<TriggerSource[]> {
+  const sources: TriggerSource[] = [];
+  const channels = new Map<string, { readonly channel: string; readonly database: string; readonly pipelines: string[] }>();
+  for (const [pipeline, { plan }] of pipelines) {
+    const { schedule } = plan;
+    if (schedule.kind === 'files') sources.push(filesSource({ store, files: fileStore(await session.context()), pipeline, schedule }));
+    if (schedule.kind === 'success') sources.push(successSource(store, pipeline, schedule.of));
+    if (schedule.kind === 'notify') {
+      const database = await databaseOf(session, schedule.database);
+      const key = `${schedule.channel} ${database}`;
+      const others = channels.get(key);
+      if (others) others.pipelines.push(pipeline);
+      else channels.set(key, { channel: schedule.channel, database, pipelines: [pipeline] });
+    }
+  }
+  for (const one of channels.values())
+    sources.push(notifySource({ store, ...one, onError: (error) => onError(error, `the table _millrace.trigger for ${one.channel}`) }));
+  return sources;
+}
+
+async function databaseOf(session: Session, named: SecretRef | undefined): Promise<string> {
+  return named ? (await session.secrets()).get(named) : session.stateUrl();
+}
+
+const fileStore = (context: Context): FileStore => ({
+  list: (pattern, signal) => filesMatching(pattern, {}, { ...context, signal }),
+  matches: matchesUrl,
+});
