@@ -53,7 +53,7 @@ it('says which port is taken', async () => {
 it('is healthy while the main loop turns, and ready while everything is there and nobody has asked it to end', async () => {
   let connected = false;
   const { paths, turned, draining } = healthOf({
-    silenceMs: 40,
+    silenceMs: 300,
     ready: {
       'state store': () => true,
       dispatch: () => connected,
@@ -62,7 +62,7 @@ it('is healthy while the main loop turns, and ready while everything is there an
   expect((await paths['/health']()).status).toBe(200);
   turned();
   expect((await paths['/health']()).status).toBe(200);
-  await new Promise((resolve) => setTimeout(resolve, 60));
+  await new Promise((resolve) => setTimeout(resolve, 350));
   expect((await paths['/health']()).status).toBe(503);
   turned();
   expect((await paths['/health']()).status).toBe(200);
@@ -70,7 +70,7 @@ it('is healthy while the main loop turns, and ready while everything is there an
   connected = true;
   expect((await paths['/ready']()).status).toBe(200);
   draining();
-  await new Promise((resolve) => setTimeout(resolve, 60));
+  await new Promise((resolve) => setTimeout(resolve, 350));
   expect((await paths['/health']()).status).toBe(200);
   expect(await paths['/ready']()).toEqual({ status: 503, body: 'draining\n' });
 });

@@ -1,8 +1,8 @@
 import type { AttemptStarted, Happening } from './happenings.ts';
 import type { HeldAttempt } from './watch-store.ts';
 
-/** Runs whose pipeline is remembered. */
-const mostRuns = 5_000;
+/** Runs and attempts that are remembered, the newest: some end elsewhere, and nobody says so here. */
+const most = 5_000;
 
 /** What this process has under way: learnt from what it was seen to do. */
 export class Held {
@@ -12,12 +12,9 @@ export class Held {
   happened(one: Happening): void {
     this.#pipelines.delete(one.run);
     this.#pipelines.set(one.run, one.pipeline);
-    for (const oldest of this.#pipelines.keys()) {
-      if (this.#pipelines.size <= mostRuns) break;
-      this.#pipelines.delete(oldest);
-    }
     if (one.type === 'attempt.started') this.#attempts.set(keyOf(one), { since: performance.now(), kind: one.kind });
     if (one.type === 'attempt.ended') this.#attempts.delete(keyOf(one));
+    for (const map of [this.#pipelines, this.#attempts]) if (map.size > most) map.delete(map.keys().next().value as string);
   }
 
   pipelineOf = (run: string): string | null => this.#pipelines.get(run) ?? null;

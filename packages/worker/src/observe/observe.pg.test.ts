@@ -182,7 +182,7 @@ it('is ready while the store and all else is there, and not while it drains', as
 
 it('is healthy while the loop of its worker looks for work', async () => {
   await using database = await testDatabase();
-  await using one = await observing(database, { silenceMs: 300 });
+  await using one = await observing(database, { silenceMs: 2_000 });
   expect((await one.get('/health')).status).toBe(200);
   await one.store.due('fleet');
   await vi.waitFor(async () => expect((await one.get('/health')).status).toBe(503), patience);
@@ -209,7 +209,7 @@ it('protects its task while a stage runs long, but not for a stream', async () =
     agent.received
       .filter(({ method }) => method === 'PUT')
       .map(({ body }) => (JSON.parse(body) as { ProtectionEnabled: boolean }).ProtectionEnabled);
-  await using one = await observing(database, { longMs: 100, env: { ECS_AGENT_URI: agent.url } });
+  await using one = await observing(database, { longMs: 1_500, env: { ECS_AGENT_URI: agent.url } });
   const plan = planOf('mirror', [stageOf('changes', [], { kind: 'changes' })]);
   const stream = (await one.store.create({ id: makeRunId(new Date(), Math.random), request: requestFor('mirror'), plan, queue: 'fleet' }))
     .run.id;
@@ -217,12 +217,12 @@ it('protects its task while a stage runs long, but not for a stream', async () =
   await claim(one.store, stream, 'changes', 'w1');
   const run = await admitted(one.store, 'p');
   const held = (id: string, stage: string) => ({ run: id, stage, epoch: 1, progress: null });
-  await new Promise((resolve) => setTimeout(resolve, 150));
+  await new Promise((resolve) => setTimeout(resolve, 1_600));
   await one.store.renew('w1', [held(stream, 'changes')]);
   await claim(one.store, run, 'a', 'w1');
   await one.store.renew('w1', [held(stream, 'changes'), held(run, 'a')]);
   expect(asked()).toEqual([]);
-  await new Promise((resolve) => setTimeout(resolve, 150));
+  await new Promise((resolve) => setTimeout(resolve, 1_600));
   await one.store.renew('w1', [held(stream, 'changes'), held(run, 'a')]);
   await vi.waitFor(() => expect(asked()).toEqual([true]), patience);
   await transit(one.store, run, { type: 'succeed', stage: 'a', epoch: 1, output });

@@ -184,7 +184,7 @@ export async function alertSent(db: Db, { row, tries }: Claim): Promise<void> {
 export async function alertFailed(db: Db, { row, tries }: Claim, error: string, pauseMs: number): Promise<'open' | 'given-up'> {
   const { rows } = await sql<{ at: 'open' | 'given-up' }>`
     update millrace.alert set error = ${error}, next_at = clock_timestamp() + ${pauseMs}::float8 * interval '1 ms',
-      at = case when since < clock_timestamp() - interval '1 day' and tries > 3 then 'given-up' else 'open' end
+      at = case when raised_at < clock_timestamp() - interval '1 day' then 'given-up' else 'open' end
     where id = ${row} and tries = ${tries} and at = 'open' returning at`.execute(db);
   return rows[0]?.at ?? 'open';
 }

@@ -35,7 +35,10 @@ export interface StreamGauges {
   readonly seen: number;
 }
 
-/** Costs what is open, not what is stored: ended stages and old runs are not looked at. One statement, so one instant. */
+/**
+ * Costs what is open, not what is stored: ended stages and old runs are not looked at (`now()`, which does not change within a statement,
+ * lets an index find the new ones). One statement, so one instant.
+ */
 export async function fleetGauges(db: Kysely<StateDatabase>): Promise<FleetGauges> {
   const { rows } = await sql<Row>`
     with open as (
@@ -56,7 +59,7 @@ export async function fleetGauges(db: Kysely<StateDatabase>): Promise<FleetGauge
           select at from millrace.run where at in ('queued', 'running')
           union all
           select at from millrace.run where at not in ('queued', 'running')
-            and id >= to_char((clock_timestamp() - interval '1 day') at time zone 'UTC', 'YYYYMMDD"T"HH24MISS')) r group by 1)
+            and id >= to_char((now() - interval '1 day') at time zone 'UTC', 'YYYYMMDD"T"HH24MISS')) r group by 1)
     select
       (select coalesce(json_agg(json_build_object('queue', queue, 'ready', coalesce(ready, 0), 'running', coalesce(running, 0),
         'retrying', coalesce(retrying, 0), 'due', coalesce(due, 0), 'oldestReady', coalesce(oldest, 0), 'workers', coalesce(workers, 0))

@@ -171,7 +171,10 @@ export interface AlertTable {
   pipeline: string;
   run: string | null;
   body: Json<AlertBody>;
+  /** When it happened. */
   since: Time;
+  /** When it was found. */
+  raised_at: Generated<Date>;
   /** Of a failure or lateness: when the pipeline succeeded again. */
   over_at: Time | null;
   /** `silent`: the target does not want this kind, which is only remembered. */

@@ -42,6 +42,7 @@ const secrets = () => environmentSecrets({ directory: '/nowhere', sources: ['env
 async function alerter(
   alerts: Readonly<Record<string, AlertTarget>> = { oncall: { webhook: secret('HOOK') } },
   expected?: () => ExpectedRun[],
+  answerMs = 10_000,
 ): Promise<AsyncDisposable> {
   const redaction = secrets();
   const targets = await alertTargets(alerts, redaction);
@@ -55,7 +56,7 @@ async function alerter(
     worked: () => {},
     redact: (text) => redaction.redact(text),
     everyMs: 40,
-    answerMs: 500,
+    answerMs,
     pauseMs: 20,
   });
   // What was before the first look is not told.
@@ -162,7 +163,7 @@ it('does not let a target that hangs hold up another', async () => {
 });
 
 it('leaves an alert that a process died with to the next, under the same id', async () => {
-  await using _ = await alerter();
+  await using _ = await alerter(undefined, undefined, 300);
   server.answer = () => {}; // it dies before the answer
   await ended('p', 'fail');
   await vi.waitFor(() => expect(server.received).toHaveLength(1), patience);

@@ -88,9 +88,12 @@ export class Alerter implements AsyncDisposable {
     // Longer than an answer may take: who has a claim knows that he is the only one.
     const claim = await connection.guard((db) => rows.claimAlert(db, target.target, 3 * answerMs + 10_000));
     if (!claim) return false;
-    const { kind } = claim.alert;
+    const { kind, title, text } = claim.alert;
     try {
-      await target.send(claim.alert, AbortSignal.any([AbortSignal.timeout(answerMs), this.#closed.signal]));
+      await target.send(
+        { ...claim.alert, title: redact(title), text: redact(text) },
+        AbortSignal.any([AbortSignal.timeout(answerMs), this.#closed.signal]),
+      );
     } catch (error) {
       const reason = redact(reasonOf(error));
       const pause = this.#closed.signal.aborted

@@ -17,28 +17,34 @@ const asked = (received: { body: string }[]) => received.map(({ body }) => JSON.
 
 it('arms protection once while it is wanted, arms it again at half its time, and drops it when idle', async () => {
   await using server = await agent();
+  let minute = 0;
   const failed = vi.fn();
-  await using protection = new TaskProtection({ agent: `${server.url}/api/x`, failed, worked: () => {}, minutes: 0.02 }); // 1.2 s
-  protection.want(false);
-  for (let beat = 0; beat < 10; beat++) {
-    protection.want(true);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  expect(asked(server.received)).toEqual([{ ProtectionEnabled: true, ExpiresInMinutes: 0.02 }]);
+  await using protection = new TaskProtection({ agent: `${server.url}/api/x`, failed, worked: () => {}, now: () => minute * 60_000 });
+  /** Ten heartbeats, with time for what they ask. */
+  const beats = async (wanted: boolean) => {
+    for (let beat = 0; beat < 10; beat++) {
+      protection.want(wanted);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  const armed = { ProtectionEnabled: true, ExpiresInMinutes: 10 };
+  await beats(false);
+  expect(asked(server.received)).toEqual([]);
+  await beats(true);
+  minute = 4;
+  await beats(true);
+  await vi.waitFor(() => expect(asked(server.received)).toEqual([armed]), { timeout: 30_000 });
   expect(server.received[0]).toMatchObject({ method: 'PUT', path: '/api/x/task-protection/v1/state' });
-  await new Promise((resolve) => setTimeout(resolve, 700));
-  protection.want(true);
-  await vi.waitFor(() => expect(server.received).toHaveLength(2), { timeout: 30_000 });
+  minute = 6;
+  await beats(true);
+  await vi.waitFor(() => expect(asked(server.received)).toEqual([armed, armed]), { timeout: 30_000 });
   await vi.waitFor(
-    () => {
-      protection.want(false);
-      expect(asked(server.received).at(-1)).toEqual({ ProtectionEnabled: false });
+    async () => {
+      await beats(false);
+      expect(asked(server.received)).toEqual([armed, armed, { ProtectionEnabled: false }]);
     },
     { timeout: 30_000 },
   );
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  protection.want(false);
-  expect(server.received).toHaveLength(3);
   expect(failed).not.toHaveBeenCalled();
 });
 

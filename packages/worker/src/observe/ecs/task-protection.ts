@@ -10,6 +10,8 @@ export interface TaskProtectionOptions {
   readonly minutes?: number;
   /** Pause after a failure, 30 s by default. */
   readonly pauseMs?: number;
+  /** Milliseconds, from anywhere. */
+  readonly now?: () => number;
 }
 
 /**
@@ -21,7 +23,7 @@ export class TaskProtection implements AsyncDisposable {
   /** When the protection was armed, by this process' clock; null where there is none, as far as we know. */
   #armed: number | null = null;
   #failing = false;
-  #notBefore = 0;
+  #notBefore = Number.NEGATIVE_INFINITY;
   #asking: Promise<void> | undefined;
   #closed = false;
 
@@ -31,9 +33,9 @@ export class TaskProtection implements AsyncDisposable {
 
   /** With each heartbeat. Asks the agent only where something changes, or half of the time is over; never waits, never throws. */
   want(protection: boolean): void {
-    if (this.#closed || this.#asking || performance.now() < this.#notBefore) return;
-    const { minutes = 10 } = this.#options;
-    const fresh = this.#armed !== null && performance.now() - this.#armed < (minutes * 60_000) / 2;
+    const { minutes = 10, now = monotonic } = this.#options;
+    if (this.#closed || this.#asking || now() < this.#notBefore) return;
+    const fresh = this.#armed !== null && now() - this.#armed < (minutes * 60_000) / 2;
     if (protection ? fresh : this.#armed === null) return;
     this.#asking = this.#ask(protection).finally(() => {
       this.#asking = undefined;
@@ -41,8 +43,8 @@ export class TaskProtection implements AsyncDisposable {
   }
 
   async #ask(protection: boolean): Promise<void> {
-    const { agent, minutes = 10, pauseMs = 30_000, failed, worked } = this.#options;
-    const asked = performance.now();
+    const { agent, minutes = 10, pauseMs = 30_000, now = monotonic, failed, worked } = this.#options;
+    const asked = now();
     try {
       const body = JSON.stringify(protection ? { ProtectionEnabled: true, ExpiresInMinutes: minutes } : { ProtectionEnabled: false });
       const answer = await askAgent(`${agent}/task-protection/v1/state`, { method: 'PUT', body });
@@ -52,7 +54,7 @@ export class TaskProtection implements AsyncDisposable {
       if (this.#failing) worked();
       this.#failing = false;
     } catch (cause) {
-      this.#notBefore = performance.now() + pauseMs;
+      this.#notBefore = now() + pauseMs;
       if (!this.#failing) failed(cause);
       this.#failing = true;
     }
@@ -65,3 +67,5 @@ export class TaskProtection implements AsyncDisposable {
     if (this.#armed !== null) await this.#ask(false);
   }
 }
+
+const monotonic = (): number => performance.now();

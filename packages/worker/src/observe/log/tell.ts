@@ -4,7 +4,7 @@ import type { Logger } from './logger.ts';
 
 /** What happens to runs and stages, as lines of the log. */
 export function logHappening(log: Logger, one: Happening): void {
-  const { type, error, ...fields } = { error: null, ...one };
+  const { error, ...fields } = { error: null, ...one };
   const told = error === null ? fields : { ...fields, err: error };
   switch (one.type) {
     case 'run.started':

@@ -65,14 +65,16 @@ export function instruments(registry: Registry): Instruments {
     happened,
     beat(held, pipelineOf) {
       for (const attempt of held) {
+        const { stage, progress, lost: gone } = attempt;
         const pipeline = pipelineOf(attempt.run);
-        if (!attempt.progress?.stream || attempt.lost || pipeline === null) continue;
-        const before = streams.get(keyOf(attempt)) ?? { rows: 0, bytes: 0 };
-        const labels = { pipeline, stage: attempt.stage };
-        if (attempt.progress.rows > before.rows) rows.add(labels, attempt.progress.rows - before.rows);
-        if (attempt.progress.bytes > before.bytes) bytes.add(labels, attempt.progress.bytes - before.bytes);
-        if (streams.size < mostStreams || streams.has(keyOf(attempt)))
-          streams.set(keyOf(attempt), { rows: attempt.progress.rows, bytes: attempt.progress.bytes });
+        if (gone) streams.delete(keyOf(attempt));
+        if (!progress?.stream || gone || pipeline === null) continue;
+        const before = streams.get(keyOf(attempt));
+        if (!before && streams.size >= mostStreams) continue;
+        const { rows: was = 0, bytes: had = 0 } = before ?? {};
+        if (progress.rows > was) rows.add({ pipeline, stage }, progress.rows - was);
+        if (progress.bytes > had) bytes.add({ pipeline, stage }, progress.bytes - had);
+        streams.set(keyOf(attempt), { rows: progress.rows, bytes: progress.bytes });
       }
     },
     alerted: (target, kind, result) => alerts.add({ target, kind, result }),

@@ -11,6 +11,7 @@ create table alert (
   run text,
   body json not null,
   since timestamptz not null,
+  raised_at timestamptz not null default clock_timestamp(),
   over_at timestamptz,
   at text not null,
   tries int not null default 0,
