@@ -14,7 +14,7 @@ export async function main(words: string[]): Promise<void> {
   const first = Number(flags.get('--first') ?? 1);
   const duration = Number(flags.get('--seconds') ?? 3) * 1000;
   const totals: FleetChaosResult[] = [];
-  await using world = await fleetWorld({ pipelines: 20, seed: first });
+  await using world = await fleetWorld({ pipelines: 10, seed: first });
   for (let seed = first; seed < first + seeds; seed++) {
     const result = await fleetChaos(world, seed, duration);
     totals.push(result);

@@ -8,6 +8,7 @@ import { startTcpProxy } from '../../../../test/tcp-proxy.ts';
 import { testContext } from '../../test/load.ts';
 import { openSession, type Session } from './client.ts';
 import { unframe } from './copy-out.ts';
+import { importSnapshot } from './snapshot.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -241,4 +242,9 @@ test('frames are taken out of the stream wherever the chunks are cut', () => {
       ]).toString('latin1'),
     );
   }
+});
+
+test('a snapshot that nobody exports any more is told as lost, which is worth another attempt', async () => {
+  await using session = await open();
+  await expect(importSnapshot(session, '00000001-00000001-1')).rejects.toMatchObject({ code: 'SNAPSHOT_LOST' });
 });

@@ -146,7 +146,8 @@ export interface SnapshotParts {
   readonly log: Context['log'];
 }
 
-async function importSnapshot(session: Session, id: string): Promise<void> {
+/** Begins a transaction that sees what another connection exports. @throws SNAPSHOT_LOST where that one has ended */
+export async function importSnapshot(session: Session, id: string): Promise<void> {
   await session.execute('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
   try {
     await session.execute(`SET TRANSACTION SNAPSHOT ${literal(id)}`);

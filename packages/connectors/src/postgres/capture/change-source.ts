@@ -15,9 +15,9 @@ import {
   type TableSnapshot,
 } from '@millrace/core/runtime';
 import { openSession, type Session } from '../client.ts';
-import { literal } from '../literal.ts';
 import { parseLsn } from '../replication/lsn.ts';
 import { openReplication, type ReplicationConnection } from '../replication/transport.ts';
+import { importSnapshot } from '../snapshot.ts';
 import type { SourceSettings } from '../source.ts';
 import { type CatalogTable, generatedProblem } from './catalog-table.ts';
 import { type ChangeReader, type ReadParts, readGroups } from './change-reader.ts';
@@ -301,8 +301,7 @@ class PostgresChangeSource implements ChangeSource {
       const exported = slot.snapshotName ?? '';
       {
         await using looking = await openSession(settings, context, { purpose: 'snapshot' });
-        await looking.execute('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-        await looking.execute(`SET TRANSACTION SNAPSHOT ${literal(exported)}`);
+        await importSnapshot(looking, exported);
         await rememberTables(session, looking, home, this.#publication, captured, tables);
       }
       const position = this.#toPosition(slot.consistentPoint);
