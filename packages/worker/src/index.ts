@@ -4,7 +4,7 @@ export { checkRedis, type RedisFacts } from './dispatch/check-redis.ts';
 export type { Dispatch, DispatchHealth, Hint } from './dispatch/dispatch.ts';
 export { inlineDispatch } from './dispatch/inline.ts';
 export { type FleetExecutor, type FleetOptions, fleetExecutor } from './fleet/fleet-executor.ts';
-export { type FleetWorkerOptions, startFleetWorker } from './fleet/fleet-worker.ts';
+export { type FleetWorkerOptions, startFleetWorker, workerId } from './fleet/fleet-worker.ts';
 export type { FleetPipeline } from './fleet/pipelines.ts';
 export { importFile } from './load/import-file.ts';
 export { type LoadedPipeline, loadPipeline } from './load/load.ts';

@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Config, type Environment, MillraceError } from '@millrace/core';
+import { alertsProblem } from './alerts-config.ts';
 import { importModule } from './module.ts';
 
 /** A folder with a `millrace.config.ts`, seen from one of its environments. */
@@ -68,7 +69,7 @@ function chooseEnvironment(config: Config, wanted: string | undefined): string {
   );
 }
 
-const environmentFields = ['secrets', 'state', 'executor', 'fleet', 'pools', 'concurrency', 'memory'];
+const environmentFields = ['secrets', 'state', 'executor', 'fleet', 'pools', 'concurrency', 'memory', 'alerts'];
 
 /** Says by name what is wrong, since a config in JavaScript has no type checker before it. */
 export function parseConfig(value: unknown, file: string): Config {
@@ -103,7 +104,7 @@ function environmentProblem(environment: Record<string, unknown>): string | unde
   if (fleetFault !== undefined) return fleetFault;
   if (!isObject(pools) || Object.values(pools).some((size) => !(Number.isInteger(size) && (size as number) > 0)))
     return '"pools" is not an object of positive whole numbers.';
-  return undefined;
+  return alertsProblem(environment['alerts']);
 }
 
 function fleetProblem(fleet: unknown): string | undefined {

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import type { Environment, RunStore } from '@millrace/core/runtime';
 import type { Dispatch } from '../dispatch/dispatch.ts';
 import { inlineDispatch } from '../dispatch/inline.ts';
-import { redactor } from '../secrets/redact.ts';
+import { type Redactor, redactor } from '../secrets/redact.ts';
 import { Worker } from '../worker/worker.ts';
 import { catalogOf, type FleetPipeline } from './pipelines.ts';
 import { defaultFleet, fleetQueue } from './queue.ts';
@@ -20,6 +20,10 @@ export interface FleetWorkerOptions {
   /** The project's directory: `.env` and relative paths start there. The working directory by default. */
   readonly directory?: string;
   readonly environment?: Pick<Environment, 'secrets' | 'concurrency' | 'memory' | 'pools'>;
+  /** As `workerId` makes them by default: a new one for each process, for two of one name would hold one another's leases. */
+  readonly id?: string;
+  /** Hears of the secrets that stages use: whoever else writes logs shares it. One of its own by default. */
+  readonly redactor?: Redactor;
   /** Milliseconds without a heartbeat after which another worker may take a stage over; 60,000 by default. */
   readonly leaseMs?: number;
   /** Milliseconds that a drain lets stages come to their own end; 60,000 by default. With `graceMs` it must fit into ECS's 120 seconds. */
@@ -42,7 +46,7 @@ export function startFleetWorker(options: FleetWorkerOptions): Promise<Worker> {
     store,
     dispatch: dispatch ?? inlineDispatch(),
     ownDispatch: dispatch === undefined,
-    id: `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`,
+    id: options.id ?? workerId(),
     queue: fleetQueue(fleet),
     alone: false,
     pools: environment.pools ?? {},
@@ -51,9 +55,12 @@ export function startFleetWorker(options: FleetWorkerOptions): Promise<Worker> {
     finishMs,
     places: environment.concurrency ?? 2,
     memory: (environment.memory ?? 256) * 1024 * 1024,
-    redactor: redactor(),
+    redactor: options.redactor ?? redactor(),
     catalog: catalogOf(pipelines, { directory, sources: environment.secrets ?? ['.env', 'env'] }),
     directory,
     progress: () => {},
   });
 }
+
+/** Where it runs, and something that no process before it had. */
+export const workerId = (): string => `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;

@@ -51,7 +51,14 @@ it('observes a worker of a fleet, from its first run to the alert and the drain'
   const metrics = async () => (await fetch(`${observed.url}/metrics`)).text();
   await using dispatch = inlineDispatch();
   await using executor = await fleetExecutor({ state: project.state });
-  const worker = await startFleetWorker({ store: observed.watch(opened), dispatch, pipelines, directory: project.directory });
+  const worker = await startFleetWorker({
+    id: 'w1',
+    redactor: secrets,
+    store: observed.watch(opened),
+    dispatch,
+    pipelines,
+    directory: project.directory,
+  });
   await vi.waitFor(async () => expect(await metrics()).toContain('millrace_workers{queue="fleet:default"} 1\n'), patience);
   for (const { file, plan } of pipelines) await executor.start({ file, plan });
   worker.takeUp();

@@ -3,6 +3,7 @@
  * commands that observe nothing start without it.
  *
  * ```ts
+ * const id = workerId();
  * const opened = await postgresStore(url);              // which brings the tables up to date
  * const dispatch = await bullmqDispatch({ … });
  * const observed = await observe({
@@ -11,7 +12,7 @@
  *   ready: { dispatch: () => dispatch.health.at === 'connected' },
  *   alerts: environment.alerts,
  * });
- * const worker = await Worker.start({ store: observed.watch(opened), dispatch, id, redactor: secrets, … });
+ * const worker = await startFleetWorker({ store: observed.watch(opened), dispatch, id, redactor: secrets, … });
  * observed.log.info({ queue }, 'worker started');
  * process.once('SIGTERM', async () => {                  // also what Spot and scale-in send
  *   observed.draining();                                 // /ready says no from here on
