@@ -33,14 +33,16 @@ it('makes its tables once, however many begin at the same time', async () => {
   expect(versions.map(({ version }) => version)).toEqual(versions.map((_, index) => index + 1));
 });
 
-it('leaves no session behind, and no job of what was delivered', async () => {
+it('leaves no session behind, no job of what was delivered, and few events', async () => {
   await using database = await testDatabase();
   const dispatch = await bullmqPostgresDispatch({ url: database.url, queue: 'q' });
   const seen = listening(dispatch);
-  await dispatch.send(Array.from({ length: 50 }, (_, index) => ({ run: 'r', stage: `s${index}` })));
-  await vi.waitFor(() => expect(seen).toHaveLength(50), patient);
+  await dispatch.send(Array.from({ length: 600 }, (_, index) => ({ run: 'r', stage: `s${index}` })));
+  await vi.waitFor(() => expect(seen).toHaveLength(600), patient);
   await dispatch[Symbol.asyncDispose]();
   expect(await database.sql('select id from bullmq.job')).toEqual([]);
+  const [events] = await database.sql<{ count: string }>('select count(*) from bullmq.event');
+  expect(Number(events?.count)).toBeLessThan(600);
   const sessions = `select application_name from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
     and application_name <> ''`;
   await vi.waitFor(async () => expect(await database.sql(sessions)).toEqual([]), patient);

@@ -7,7 +7,7 @@ import { MillraceError } from '@millrace/core/runtime';
 export const loadBullmq = (): Promise<typeof import('bullmq')> => installed('bullmq', () => import('bullmq'));
 export const loadIoredis = () => installed('ioredis', () => import('ioredis'));
 
-async function installed<T>(name: string, load: () => Promise<T>): Promise<T> {
+export async function installed<T>(name: string, load: () => Promise<T>): Promise<T> {
   try {
     return await load();
   } catch (cause) {
