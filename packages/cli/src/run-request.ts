@@ -1,10 +1,6 @@
-import { MillraceError, type Schedule } from '@millrace/core/runtime';
+import { MillraceError } from '@millrace/core/runtime';
 
 /** What `--date` and `--window` mean: days are days in the time zone of the schedule. */
-
-export function timeZoneOf(schedule: Schedule): string {
-  return schedule.kind === 'cron' ? schedule.timeZone : 'UTC';
-}
 
 /** `2026-03-29` is its first instant in the time zone; anything with a time is an ISO 8601 instant. @throws CONFIG_INVALID */
 export function instantOf(text: string, timeZone: string, option: string): string {

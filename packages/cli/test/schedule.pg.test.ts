@@ -55,7 +55,7 @@ const env = {
 };
 const call = async (...args: string[]) => {
   const result = await millrace([...args, '--json'], { cwd: project.root, env });
-  return { code: result.code, answer: (result.json()[0] ?? {}) as Record<string, never>, ...result };
+  return { ...result, answer: result.json()[0] ?? {} };
 };
 const runs = async (pipeline: string) =>
   (await call('runs', 'list', '--pipeline', pipeline)).answer['runs'] as { id: string; logicalTime: string }[];

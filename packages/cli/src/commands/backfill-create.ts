@@ -1,8 +1,8 @@
-import { type BackfillUnit, compile, MillraceError, makeRunId, type Plan } from '@millrace/core/runtime';
+import { type BackfillUnit, compile, MillraceError, makeRunId, type Plan, timeZoneOf } from '@millrace/core/runtime';
 import { postgresScheduleStore, sliceRange } from '@millrace/worker';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import { findPipeline } from '../project/pipelines.ts';
-import { timeZoneOf, windowOf } from '../run-request.ts';
+import { windowOf } from '../run-request.ts';
 import type { Session } from '../session.ts';
 import { counted, moment } from '../text/amount.ts';
 

@@ -6,13 +6,14 @@ import {
   MillraceError,
   type RunRecord,
   type StartRequest,
+  timeZoneOf,
 } from '@millrace/core/runtime';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import type { RunOptions } from '../program.ts';
 import { follow } from '../progress/follow.ts';
 import { findPipeline } from '../project/pipelines.ts';
 import { runOutcome, showOutcome } from '../run-outcome.ts';
-import { instantOf, timeZoneOf, windowOf } from '../run-request.ts';
+import { instantOf, windowOf } from '../run-request.ts';
 import type { ProjectExecutor, Session } from '../session.ts';
 import { counted } from '../text/amount.ts';
 import { warnUnlisted } from './plan.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MillraceError, type Tick } from '@millrace/core/runtime';
+import { MillraceError, type Tick, timeZoneOf } from '@millrace/core/runtime';
 import { postgresScheduleStore } from '@millrace/worker';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import { instantOf } from '../run-request.ts';
@@ -25,8 +25,7 @@ export async function scheduleTrigger(
       pipeline,
       schedules.map((one) => one.pipeline),
     );
-  const timeZone = found.schedule.kind === 'cron' ? found.schedule.timeZone : 'UTC';
-  const logicalTime = options.date === undefined ? null : instantOf(options.date, timeZone, '--date');
+  const logicalTime = options.date === undefined ? null : instantOf(options.date, timeZoneOf(found.schedule), '--date');
   const key = `request:${randomUUID()}`;
   const common = { cause: 'request', window: null, onTime: true, state: 'waiting', because: null } as const;
   await store.offer(pipeline, [{ ...common, key, logicalTime, params: options.param }]);

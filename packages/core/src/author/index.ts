@@ -18,7 +18,9 @@ export {
   onNotify,
   onSuccess,
   type Schedule,
+  type SuccessSchedule,
   type TimeOfDay,
+  timeZoneOf,
   type Weekday,
   weekly,
 } from './schedule.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseCron } from './cron-expression.ts';
-import { cron, daily, hourly, monthly, onFiles, onNotify, type Schedule, weekly } from './schedule.ts';
+import { cron, daily, hourly, monthly, onFiles, onNotify, onSuccess, type Schedule, timeZoneOf, weekly } from './schedule.ts';
 
 test.each<[Schedule, expression: string]>([
   [daily('02:00'), '0 2 * * *'],
@@ -24,6 +24,9 @@ test('options stand in the schedule where they are given', () => {
     overlap: 'skip',
   });
   expect(onFiles('s3://lake/in/*.csv', { quiet: '1m' })).toEqual({ kind: 'files', pattern: 's3://lake/in/*.csv', quietMs: 60_000 });
+  expect(onSuccess({ name: 'nightly' })).toEqual({ kind: 'success', of: 'nightly' });
+  const nightly = { name: 'nightly', runs: daily('02:00', 'Europe/Paris') };
+  expect(timeZoneOf(onSuccess({ name: 'then', runs: onSuccess(nightly) }))).toBe('Europe/Paris');
   expect(onNotify('orders')).toEqual({ kind: 'notify', channel: 'orders' });
 });
 

@@ -11,7 +11,7 @@ export type Schedule =
   | { readonly kind: 'continuous' }
   | FilesSchedule
   | NotifySchedule
-  | { readonly kind: 'success'; readonly of: string };
+  | SuccessSchedule;
 
 export interface CronSchedule extends CronOptions {
   readonly kind: 'cron';
@@ -42,6 +42,13 @@ export interface FilesSchedule {
   readonly pattern: string;
   /** Milliseconds for which a file must not have changed. 30,000 where it is left out. */
   readonly quietMs?: number;
+}
+
+export interface SuccessSchedule {
+  readonly kind: 'success';
+  readonly of: string;
+  /** Of the other pipeline's schedule, where it has one: days are the same for both. */
+  readonly timeZone?: string;
 }
 
 export interface NotifySchedule {
@@ -140,7 +147,15 @@ export function onNotify(channel: string, { database }: { readonly database?: Se
 }
 
 /** After each successful run of another pipeline, for the time and the window which that one was for. */
-export const onSuccess = (of: { readonly name: string }): Schedule => Object.freeze({ kind: 'success', of: of.name });
+export function onSuccess(of: { readonly name: string; readonly runs?: Schedule }): Schedule {
+  const timeZone = of.runs ? timeZoneOf(of.runs) : 'UTC';
+  return Object.freeze({ kind: 'success', of: of.name, ...(timeZone !== 'UTC' && { timeZone }) });
+}
+
+/** The time zone by whose days a pipeline goes. */
+export function timeZoneOf(schedule: Schedule): string {
+  return (schedule.kind === 'cron' || schedule.kind === 'success' ? schedule.timeZone : undefined) ?? 'UTC';
+}
 
 const list = <T>(one: T | readonly T[]): readonly T[] => (Array.isArray(one) ? one : [one as T]);
 

@@ -53,7 +53,9 @@ export interface BackfillItem extends BackfillSlice {
 }
 
 export interface BackfillStep {
-  readonly backfill: StoredBackfill;
+  readonly pipeline: string;
+  readonly params: Readonly<Record<string, string>>;
+  readonly fullRefresh: boolean;
   readonly launch: readonly BackfillItem[];
   readonly cancel: readonly RunId[];
 }

@@ -39,11 +39,16 @@ export interface ScheduleStore extends AsyncDisposable {
   ticks(pipeline: string, limit: number): Promise<Tick[]>;
   launching(pipeline: string): Promise<Tick[]>;
   settle(pipeline: string, key: string, outcome: { readonly run: RunId } | { readonly refused: StoredError }): Promise<void>;
+  /** Forgets ticks that were settled more than `days` ago; those of files stay, since a file may be there for longer. */
+  forgetTicks(days: number): Promise<void>;
   /** One tick for each run of `upstream` that has succeeded since the trigger was there. Answers how many were new. */
   offerSuccesses(pipeline: string, upstream: string): Promise<number>;
 
   createBackfill(backfill: NewBackfill): Promise<StoredBackfill>;
-  backfills(filter: { readonly pipelines?: readonly string[]; readonly open?: boolean; readonly limit: number }): Promise<StoredBackfill[]>;
+  /** Newest first. */
+  backfills(filter: { readonly pipelines?: readonly string[]; readonly limit: number }): Promise<StoredBackfill[]>;
+  /** Ids of those of these pipelines that are not done, oldest first. */
+  openBackfills(pipelines: readonly string[]): Promise<string[]>;
   /** Null where there is none. */
   backfill(id: string): Promise<StoredBackfill | null>;
   backfillItems(id: string): Promise<BackfillItem[]>;

@@ -4,9 +4,9 @@ import {
   type Plan,
   type RunRequest,
   type RunStore,
-  type Schedule,
   type StageOutput,
   type StartRequest,
+  timeZoneOf,
 } from '@millrace/core/runtime';
 
 /** What a run is asked to do, with every default filled in. @throws CONFIG_INVALID */
@@ -36,8 +36,6 @@ function isoTime(text: string, what: string): string {
     remedy: 'Write it as ISO 8601: 2026-03-29 or 2026-03-29T02:00:00Z.',
   });
 }
-
-const timeZoneOf = (schedule: Schedule): string => (schedule.kind === 'cron' ? schedule.timeZone : 'UTC');
 
 /** `2026-03-29`: sv-SE writes dates as ISO does. */
 function dayIn(timeZone: string, time: string): string {

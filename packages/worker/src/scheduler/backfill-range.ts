@@ -1,5 +1,5 @@
 import type { BackfillSlice, BackfillUnit, Schedule } from '@millrace/core/runtime';
-import { MillraceError } from '@millrace/core/runtime';
+import { MillraceError, timeZoneOf } from '@millrace/core/runtime';
 import { type CronTimes, nextTime, nextTimes, previousTime } from './calendar.ts';
 
 export interface BackfillRange {
@@ -28,10 +28,9 @@ const boundaries: Readonly<Record<Exclude<BackfillUnit, 'schedule'>, string>> = 
  */
 export function sliceRange({ start, end, by }: BackfillRange, schedule: Schedule): BackfillSlice[] {
   const [from, until] = [new Date(start), new Date(end)];
-  const timeZone = schedule.kind === 'cron' ? schedule.timeZone : 'UTC';
   if (by === 'schedule' && schedule.kind !== 'cron')
     throw refused('The pipeline has no times of its own to go by.', 'Say what the range is cut into: hour, day, week or month.');
-  const times: CronTimes = by === 'schedule' ? (schedule as CronTimes) : { expression: boundaries[by], timeZone };
+  const times: CronTimes = by === 'schedule' ? (schedule as CronTimes) : { expression: boundaries[by], timeZone: timeZoneOf(schedule) };
   // A boundary that is the start itself counts, one that is the end does not.
   const found = nextTimes(times, new Date(from.getTime() - 1), new Date(until.getTime() - 1));
   if (found.length > mostItems)

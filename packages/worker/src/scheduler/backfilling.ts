@@ -1,7 +1,7 @@
 import { type BackfillItem, type ScheduleStore, storeError } from '@millrace/core/runtime';
 import { passing } from './failpoints.ts';
 import type { Deployed, Launch } from './launch.ts';
-import { isRefusal } from './refusal.ts';
+import { eachAlone, isRefusal } from './refusal.ts';
 
 export interface BackfillingOptions {
   readonly store: ScheduleStore;
@@ -9,15 +9,21 @@ export interface BackfillingOptions {
   readonly pipelines: ReadonlyMap<string, Deployed>;
 }
 
-/** One look at every open backfill of our pipelines. */
+/** One look at every open backfill of those of our pipelines of which no other version is deployed. */
 export async function backfillOnce({ store, launch, pipelines }: BackfillingOptions): Promise<void> {
-  for (const { id } of await store.backfills({ pipelines: [...pipelines.keys()], open: true, limit: 100 })) {
+  const open = await store.openBackfills([...pipelines.keys()]);
+  if (open.length === 0) return;
+  const deployed = new Map((await store.schedules()).map(({ pipeline, fingerprint }) => [pipeline, fingerprint]));
+  const ours = [...pipelines]
+    .filter(([name, { plan }]) => (deployed.get(name) ?? plan.fingerprint) === plan.fingerprint)
+    .map(([name]) => name);
+  await eachAlone(await store.openBackfills(ours), async (id) => {
     const step = await store.stepBackfill(id);
-    if (!step) continue;
+    if (!step) return;
     if (step.launch.length > 0) passing('scheduler.item.reserved');
-    for (const item of step.launch) await launchItem(store, launch, step.backfill, item);
-    for (const run of step.cancel) await launch.cancel(run);
-  }
+    await eachAlone(step.launch, (item) => launchItem(store, launch, { id, ...step }, item));
+    await eachAlone(step.cancel, (run) => launch.cancel(run));
+  });
 }
 
 async function launchItem(

@@ -21,6 +21,10 @@ export interface SchedulerOptions {
 /** Between two words that we are there. */
 const serveMs = 30_000;
 
+/** Ticks are kept for as long as somebody may ask what has become of them. */
+const keptDays = 90;
+const forgetMs = 3_600_000;
+
 /**
  * Makes runs when their time has come. Any number of them may work on one state database: what each does is reserved in rows first,
  * so that two do nothing twice and one that dies leaves nothing half done. The database's clock is the only one.
@@ -48,6 +52,7 @@ export class Scheduler implements AsyncDisposable {
       this.#loop('schedules', everyMs, async () => Math.min((await tickOnce(this.#options)) ?? everyMs, everyMs)),
       this.#loop('backfills', everyMs, () => backfillOnce(this.#options).then(() => null)),
       this.#loop('deployments', serveMs, () => serve(this.#options).then(() => null)),
+      this.#loop('old ticks', forgetMs, () => this.#options.store.forgetTicks(keptDays).then(() => null)),
       ...sources.map(({ name, everyMs: pause, look }) => this.#loop(name, pause, () => look(this.#stop.signal))),
     );
   }

@@ -230,3 +230,55 @@ it('eight schedulers at once make one run of each time', { timeout: 120_000 }, a
   expect(new Set(times).size).toBe(times.length);
   expect(await states()).toEqual(times.map(() => 'started'));
 });
+
+it('a run that cannot be made now is made at a later look, and keeps no other pipeline from its turn', async () => {
+  const pipelines = new Map([scheduled('nightly', everyMinute()), scheduled('broken', everyMinute())]);
+  const launch = world.launch(pipelines);
+  let broken = true;
+  const one = {
+    store: world.store,
+    pipelines,
+    launch: {
+      ...launch,
+      launch: (request: Parameters<typeof launch.launch>[0]) => {
+        if (broken && request.pipeline === 'broken') return Promise.reject(new Error('something of ours'));
+        return launch.launch(request);
+      },
+    },
+  };
+  await deploy(one);
+  await world.asleep('nightly', '1 minute');
+  await world.asleep('broken', '1 minute');
+  await expect(tickOnce(one)).rejects.toThrow('something of ours');
+  expect(await runs()).toHaveLength(1);
+  expect(await world.store.launching('broken')).toHaveLength(1);
+  broken = false;
+  await tickOnce(one);
+  expect(await world.runsOf('broken')).toHaveLength(1);
+});
+
+it('ticks that were settled long ago are forgotten, and not met again', async () => {
+  const { look } = await scheduler(everyMinute({ catchUp: 'all', overlap: 'allow' }));
+  await world.asleep('nightly', '5 minutes');
+  await look();
+  const made = (await runs()).length;
+  await world.database.sql(`update millrace.tick set made_at = made_at - interval '91 days' where ordinal > 1`);
+  await world.store.forgetTicks(90);
+  expect(await states()).toEqual(['started']);
+  await look();
+  expect(await runs()).toHaveLength(made);
+});
+
+it('a scheduler that stops while it holds a schedule holds it for a quarter of a minute at most', { timeout: 120_000 }, async () => {
+  const { look } = await scheduler(hourly(0));
+  await world.asleep('nightly', '1 hour');
+  const held = await world.open();
+  const stopped = held.change('nightly', () => {
+    // The event loop stands still, as that of a process which is stopped.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 17_000);
+    return {};
+  });
+  await expect(stopped).rejects.toThrow();
+  await look();
+  expect(await runs()).toHaveLength(1);
+});

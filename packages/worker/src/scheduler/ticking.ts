@@ -2,7 +2,7 @@ import { type MillraceError, type ScheduleStore, storeError, type Tick } from '@
 import { decideDeployment, decideTicks } from './decide-ticks.ts';
 import { passing } from './failpoints.ts';
 import type { Deployed, Launch } from './launch.ts';
-import { isRefusal } from './refusal.ts';
+import { eachAlone, isRefusal } from './refusal.ts';
 
 /** Milliseconds without a word after which a version counts as not served any more, so that another may take its place. */
 export const servedMs = 120_000;
@@ -39,7 +39,7 @@ export async function serve(options: Pick<TickingOptions, 'store' | 'pipelines'>
 export async function tickOnce(options: TickingOptions): Promise<number | null> {
   const { store, pipelines } = options;
   const { pipelines: due, nextMs } = await store.due([...pipelines.keys()]);
-  for (const pipeline of due) await tickPipeline(options, pipeline);
+  await eachAlone(due, (pipeline) => tickPipeline(options, pipeline));
   return nextMs;
 }
 
@@ -56,7 +56,10 @@ async function tickPipeline({ store, launch, pipelines }: TickingOptions, pipeli
   if (view === null || view.schedule.fingerprint !== fingerprint) return;
   passing('scheduler.tick.reserved');
   for (const run of cancel) await launch.cancel(run);
-  for (const tick of view.open) if (tick.state === 'launching') await launchTick(store, launch, tick);
+  await eachAlone(
+    view.open.filter(({ state }) => state === 'launching'),
+    (tick) => launchTick(store, launch, tick),
+  );
 }
 
 async function launchTick(

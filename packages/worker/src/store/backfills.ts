@@ -10,6 +10,7 @@ import type {
 import { type Kysely, type Selectable, sql } from 'kysely';
 import { json } from './json.ts';
 import type { BackfillItemTable, BackfillTable } from './schedule-schema.ts';
+import { reserving } from './schedules.ts';
 import type { StateDatabase } from './schema.ts';
 
 type Db = Kysely<StateDatabase>;
@@ -39,13 +40,24 @@ export async function createBackfill(db: Db, backfill: NewBackfill): Promise<Sto
   return (await backfill_(db, id)) as StoredBackfill;
 }
 
+/** Ids of those of these pipelines that are not done. */
+export async function openBackfills(db: Db, pipelines: readonly string[]): Promise<string[]> {
+  const rows = await db
+    .selectFrom('backfill')
+    .select('id')
+    .where('state', 'in', ['running', 'cancelling'])
+    .where('pipeline', '=', sql<string>`any(${[...pipelines]})`)
+    .orderBy('created_at')
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
 export async function backfills(
   db: Db,
-  { pipelines, open, limit }: { readonly pipelines?: readonly string[]; readonly open?: boolean; readonly limit: number },
+  { pipelines, limit }: { readonly pipelines?: readonly string[]; readonly limit: number },
 ): Promise<StoredBackfill[]> {
   let query = db.selectFrom('backfill').selectAll().orderBy('created_at', 'desc').limit(limit);
   if (pipelines) query = query.where('pipeline', 'in', pipelines.length > 0 ? pipelines : ['']);
-  if (open) query = query.where('state', 'in', ['running', 'cancelling']);
   return withCounts(db, await query.execute());
 }
 
@@ -99,7 +111,7 @@ export async function resumeBackfill(db: Db, id: string, { onlyFailed }: { reado
 
 /** Notes which runs have ended, and reserves the next items: their rows say `launching` before anybody asks for their runs. */
 export async function stepBackfill(db: Db, id: string): Promise<BackfillStep | null> {
-  return db.transaction().execute(async (trx) => {
+  return reserving(db, async (trx) => {
     const locked = await trx
       .selectFrom('backfill')
       .select(['state', 'max_parallel'])
@@ -127,11 +139,17 @@ export async function stepBackfill(db: Db, id: string): Promise<BackfillStep | n
       .orderBy('ordinal')
       .execute();
     await endWhereDone(trx, id, locked.state);
-    const backfill = (await backfill_(trx, id)) as StoredBackfill;
+    const { state, pipeline, params, full_refresh } = await trx
+      .selectFrom('backfill')
+      .selectAll()
+      .where('id', '=', id)
+      .executeTakeFirstOrThrow();
     return {
-      backfill,
+      pipeline,
+      params,
+      fullRefresh: full_refresh,
       launch: open.filter(({ state }) => state === 'launching').map(itemOf),
-      cancel: backfill.state === 'cancelling' ? open.flatMap(({ state, run }) => (state === 'running' && run !== null ? [run] : [])) : [],
+      cancel: state === 'cancelling' ? open.flatMap(({ state, run }) => (state === 'running' && run !== null ? [run] : [])) : [],
     };
   });
 }

@@ -28,10 +28,12 @@ export async function postgresScheduleStore(url: string): Promise<ScheduleStore>
     ticks: (pipeline, limit) => guard((db) => ticks.ticks(db, pipeline, limit)),
     launching: (pipeline) => guard((db) => ticks.openTicks(db, pipeline, ['launching'])),
     settle: (pipeline, key, outcome) => guard((db) => ticks.settle(db, pipeline, key, outcome)),
+    forgetTicks: (days) => guard((db) => ticks.forgetTicks(db, days)),
     offerSuccesses: (pipeline, upstream) => guard((db) => ticks.offerSuccesses(db, pipeline, upstream)),
 
     createBackfill: (backfill) => guard((db) => backfills.createBackfill(db, backfill)),
     backfills: (filter) => guard((db) => backfills.backfills(db, filter)),
+    openBackfills: (pipelines) => guard((db) => backfills.openBackfills(db, pipelines)),
     backfill: (id) => guard((db) => backfills.backfill(db, id)),
     backfillItems: (id) => guard((db) => backfills.backfillItems(db, id)),
     cancelBackfill: (id) => guard((db) => backfills.cancelBackfill(db, id)),

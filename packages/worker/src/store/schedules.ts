@@ -17,7 +17,7 @@ export async function change(
   await sql`insert into millrace.schedule (pipeline, definition, evaluated_at, since, served_at)
     values (${pipeline}, '{"kind":"manual"}', clock_timestamp(), clock_timestamp(), clock_timestamp())
     on conflict do nothing`.execute(db);
-  return db.transaction().execute(async (trx) => {
+  return reserving(db, async (trx) => {
     const row = await trx.selectFrom('schedule').selectAll().where('pipeline', '=', pipeline).forUpdate().skipLocked().executeTakeFirst();
     if (!row) return null;
     const view = { schedule: scheduleOf(row), open: await openTicks(trx, pipeline), active: await activeRuns(trx, pipeline) };
@@ -26,6 +26,17 @@ export async function change(
     await store(trx, pipeline, decided);
     const after = await trx.selectFrom('schedule').selectAll().where('pipeline', '=', pipeline).executeTakeFirstOrThrow();
     return { schedule: scheduleOf(after), open: await openTicks(trx, pipeline), active: view.active };
+  });
+}
+
+/**
+ * A transaction that holds a row while nobody else may. Where the process is stopped in the middle of it, the server ends its session,
+ * so that the row is free again.
+ */
+export function reserving<T>(db: Db, work: (trx: Db) => Promise<T>): Promise<T> {
+  return db.transaction().execute(async (trx) => {
+    await sql`set local idle_in_transaction_session_timeout = '15s'`.execute(trx);
+    return work(trx);
   });
 }
 

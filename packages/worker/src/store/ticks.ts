@@ -83,6 +83,11 @@ export async function settle(
     .execute();
 }
 
+export async function forgetTicks(db: Db, days: number): Promise<void> {
+  await sql`delete from millrace.tick where made_at < clock_timestamp() - ${days} * interval '1 day'
+    and cause <> 'file' and state not in ('waiting', 'launching')`.execute(db);
+}
+
 /**
  * The time of a success is taken before its transaction ends, so that a later one may be seen first: each look goes back some way
  * behind the newest it knows, and the key keeps each run from counting twice.
