@@ -73,8 +73,9 @@ export function program(): Command {
   does(
     verb(millrace, 'scheduler', 'make runs when their time or their event has come, until SIGTERM or Ctrl-C; any number may do it')
       .option('--listen <port>', 'also start runs by HTTP, for callers that know the secret MILLRACE_TRIGGER_TOKEN', whole)
-      .option('--host <address>', 'where to listen; 127.0.0.1 where it is left out'),
-    async (session, _: [], options: { listen?: number; host?: string }) =>
+      .option('--host <address>', 'where to listen; 127.0.0.1 where it is left out')
+      .option('--s3-events <url>', 'a queue of SQS that tells of new objects, so that onFiles() need not wait for a listing'),
+    async (session, _: [], options: { listen?: number; host?: string; s3Events?: string }) =>
       (await import('./commands/scheduler.ts')).scheduler(session, options),
     { drains: true },
   );

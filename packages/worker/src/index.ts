@@ -18,6 +18,7 @@ export type { FileStore, FoundFile } from './scheduler/found-file.ts';
 export { type Deployed, executorLaunch, type Launch, type LaunchRequest } from './scheduler/launch.ts';
 export { type NotifySourceOptions, notifySource, triggerTableSql } from './scheduler/notify-source.ts';
 export { Scheduler, type SchedulerOptions } from './scheduler/scheduler.ts';
+export { type SqsQueue, sqsQueue } from './scheduler/sqs-queue.ts';
 export { successSource } from './scheduler/success-source.ts';
 export { type TriggerServer, type TriggerServerOptions, triggerServer } from './scheduler/trigger-server.ts';
 export type { TriggerSource } from './scheduler/trigger-source.ts';

@@ -17,6 +17,8 @@ import { counted } from '../text/amount.ts';
 export interface SchedulerCommandOptions {
   readonly listen?: number;
   readonly host?: string;
+  /** URL of a queue of SQS. */
+  readonly s3Events?: string;
 }
 
 /** Makes runs when their time has come, until a signal comes. */
@@ -30,7 +32,7 @@ export async function scheduler(session: Session, options: SchedulerCommandOptio
     options.listen === undefined
       ? null
       : session.keep(await listen(session, { ...options, port: options.listen }, { launch, pipelines, store }));
-  const sources = await triggerSources(session, pipelines, store, onError);
+  const sources = await triggerSources(session, pipelines, store, { s3Events: options.s3Events, onError });
   const working = session.keep(await Scheduler.start({ store, launch, pipelines, sources, onError }));
   const timed = [...pipelines.values()].filter(({ plan }) => plan.schedule.kind !== 'manual' && plan.schedule.kind !== 'continuous').length;
   terminal.say(`Scheduler of ${counted(pipelines.size, 'pipeline')}, ${timed} with a schedule or a trigger. (Ctrl-C ends it.)`);

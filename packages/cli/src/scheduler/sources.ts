@@ -1,6 +1,15 @@
 import { filesMatching, matchesUrl } from '@millrace/connectors/s3';
 import type { Context, ScheduleStore, SecretRef } from '@millrace/core/runtime';
-import { type Deployed, type FileStore, filesSource, notifySource, successSource, type TriggerSource } from '@millrace/worker';
+import {
+  type Deployed,
+  type FileStore,
+  fileEvents,
+  filesSource,
+  notifySource,
+  sqsQueue,
+  successSource,
+  type TriggerSource,
+} from '@millrace/worker';
 import type { Session } from '../session.ts';
 
 /** What starts the runs of pipelines that do not go by the clock. */
@@ -8,7 +17,7 @@ export async function triggerSources(
   session: Session,
   pipelines: ReadonlyMap<string, Deployed>,
   store: ScheduleStore,
-  onError: (error: unknown, what: string) => void,
+  { s3Events, onError }: { readonly s3Events: string | undefined; readonly onError: (error: unknown, what: string) => void },
 ): Promise<TriggerSource[]> {
   const sources: TriggerSource[] = [];
   const channels = new Map<string, { readonly channel: string; readonly database: string; readonly pipelines: string[] }>();
@@ -26,7 +35,35 @@ export async function triggerSources(
   }
   for (const one of channels.values())
     sources.push(notifySource({ store, ...one, onError: (error) => onError(error, `the table _millrace.trigger for ${one.channel}`) }));
+  if (s3Events !== undefined) sources.push(await eventsOf(session, s3Events, pipelines, store, onError));
   return sources;
+}
+
+async function eventsOf(
+  session: Session,
+  url: string,
+  pipelines: ReadonlyMap<string, Deployed>,
+  store: ScheduleStore,
+  onError: (error: unknown, what: string) => void,
+): Promise<TriggerSource> {
+  await session.secrets(); // .env may hold the region and the keys
+  const queue = await sqsQueue(url);
+  const patterns = [...pipelines].flatMap(
+    ([
+      pipeline,
+      {
+        plan: { schedule },
+      },
+    ]) => (schedule.kind === 'files' ? [{ pipeline, pattern: schedule.pattern }] : []),
+  );
+  const source = fileEvents({
+    store,
+    queue,
+    files: { matches: matchesUrl },
+    patterns,
+    onError: (error) => onError(error, 'a message of the queue'),
+  });
+  return { ...source, close: () => queue.close() };
 }
 
 async function databaseOf(session: Session, named: SecretRef | undefined): Promise<string> {
