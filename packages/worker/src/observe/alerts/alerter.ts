@@ -19,6 +19,8 @@ export interface AlerterOptions {
   readonly everyMs?: number;
   /** How long a target may take to answer, 10 s by default. */
   readonly answerMs?: number;
+  /** How long an alert is ours to send: longer than an answer may take, so that who has it is the only one. 40 s by default. */
+  readonly claimMs?: number;
   /** First pause after a failure, 2 s by default; it doubles up to a quarter of an hour. */
   readonly pauseMs?: number;
 }
@@ -84,9 +86,8 @@ export class Alerter implements AsyncDisposable {
 
   /** Answers whether there may be more to send. */
   async #sendOne(target: Target): Promise<boolean> {
-    const { connection, redact, told, answerMs = 10_000, pauseMs = 2_000 } = this.#options;
-    // Longer than an answer may take: who has a claim knows that he is the only one.
-    const claim = await connection.guard((db) => rows.claimAlert(db, target.target, 3 * answerMs + 10_000));
+    const { connection, redact, told, answerMs = 10_000, claimMs = 40_000, pauseMs = 2_000 } = this.#options;
+    const claim = await connection.guard((db) => rows.claimAlert(db, target.target, claimMs));
     if (!claim) return false;
     const { kind, title, text } = claim.alert;
     try {
