@@ -1,6 +1,6 @@
 // A Redis for tests: Debian's. Found on PATH, or unpacked under .millrace/redis, so that nothing on the machine changes.
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -35,7 +35,8 @@ export function provideRedis() {
   if (!ran('apt-get', ['--version']) || !ran('dpkg-deb', ['--version']))
     return { missing: 'no Redis: neither redis-server nor apt is on PATH' };
   console.error('Unpacking redis-server, which the tests use, under .millrace/redis');
-  const packages = join(folder, 'packages');
+  const making = `${folder}.${process.pid}`; // whole or not at all: other runs look for it meanwhile
+  const packages = join(making, 'packages');
   mkdirSync(packages, { recursive: true });
   try {
     // The lists of packages may be missing, or so old that what they name is gone.
@@ -45,16 +46,18 @@ export function provideRedis() {
       if (why) return { missing: `no Redis: ${why}` };
     }
     for (const name of readdirSync(packages)) {
-      if (!ran('dpkg-deb', ['-x', join(packages, name), folder])) return { missing: `no Redis: dpkg-deb cannot unpack ${name}` };
+      if (!ran('dpkg-deb', ['-x', join(packages, name), making])) return { missing: `no Redis: dpkg-deb cannot unpack ${name}` };
     }
+    rmSync(packages, { recursive: true });
+    const { command, libraries } = unpackedRedis(making) ?? { command: '', libraries: '' };
+    const started = spawnSync(command, ['--version'], { env: { ...process.env, LD_LIBRARY_PATH: libraries }, encoding: 'utf8' });
+    if (started.status !== 0)
+      return { missing: `no Redis: Debian's does not start here: ${started.error?.message ?? started.stderr.trim()}` };
+    if (!existsSync(folder)) renameSync(making, folder);
   } finally {
-    rmSync(packages, { recursive: true, force: true });
+    rmSync(making, { recursive: true, force: true });
   }
-  const { command, libraries } = unpackedRedis() ?? { command: '', libraries: '' };
-  const started = spawnSync(command, ['--version'], { env: { ...process.env, LD_LIBRARY_PATH: libraries }, encoding: 'utf8' });
-  if (started.status === 0) return { command, libraries };
-  rmSync(folder, { recursive: true, force: true });
-  return { missing: `no Redis: Debian's does not start here: ${started.error?.message ?? started.stderr.trim()}` };
+  return findRedis();
 }
 
 /**
@@ -69,11 +72,14 @@ function download(to) {
   return spawnSync('apt-get', ['download', '-qq', ...wanted], { cwd: to, stdio: 'ignore', timeout: 300_000 }).status === 0;
 }
 
-/** @returns {Redis | undefined} */
-function unpackedRedis() {
-  const command = join(folder, 'usr', 'bin', 'redis-server');
+/**
+ * @param {string} at
+ * @returns {Redis | undefined}
+ */
+function unpackedRedis(at = folder) {
+  const command = join(at, 'usr', 'bin', 'redis-server');
   if (!executable(command)) return undefined;
-  const places = ['usr/lib', 'lib'].map((path) => join(folder, path)).flatMap((path) => [path, ...architectures(path)]);
+  const places = ['usr/lib', 'lib'].map((path) => join(at, path)).flatMap((path) => [path, ...architectures(path)]);
   return { command, libraries: [...places, ...(process.env.LD_LIBRARY_PATH ? [process.env.LD_LIBRARY_PATH] : [])].join(delimiter) };
 }
 

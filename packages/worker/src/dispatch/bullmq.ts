@@ -42,15 +42,21 @@ export async function bullmqDispatch({ url, queue: name, fleet = 'default', pref
   const { cluster } = await checkRedis(url, { prefix: keys });
   const client = await openRedis(address, cluster);
   const health = new Health(watch ?? (() => {}));
-  client.on('close', () => health.bad(new Error('the connection was closed')));
+  let released = false;
+  client.on('close', () => released || health.bad(new Error('the connection was closed')));
   client.on('error', (error) => health.bad(error));
   const own = { connection: client, prefix: keys };
   const queueName = encodeURIComponent(name);
   const queue = new Queue(queueName, { ...own, streams: { events } });
   queue.on('error', () => {}); // whoever asked is told
-  const release = async () => void client.disconnect();
+  const release = async () => {
+    released = true;
+    client.disconnect();
+  };
 
   const open = async () => {
+    // Else BullMQ waits for it, with a worker of its own each time.
+    if (!/^(ready|connect)$/.test(client.status)) throw new Error(health.now.at === 'away' ? health.now.why : 'not connected');
     const worker: BullmqWorker = new Worker(queueName, null, { ...own, ...reading });
     worker.on('error', (error) => health.bad(error));
     try {

@@ -52,9 +52,17 @@ export class Carrier implements Dispatch {
     this.#underway += jobs.length;
     try {
       await this.#asked('sending wake-ups', () => this.#add(jobs));
+    } catch (error) {
+      if (!this.#handledHere(hints)) throw error;
     } finally {
       this.#underway -= jobs.length;
     }
+  }
+
+  /** So that a worker goes on with what it finds in the store while the queue is away. True where that was everything. */
+  #handledHere(hints: readonly Hint[]): boolean {
+    const distinct = new Map(hints.map(({ run, stage }) => [keyOf({ run, stage }), { run, stage }]));
+    return [...distinct.values()].filter((wakeUp) => !this.#reader?.offer(wakeUp)).length === 0;
   }
 
   receive(places: number, handle: (wakeUp: WakeUp) => Promise<void>): void {

@@ -9,7 +9,7 @@ export interface Hint extends WakeUp {
 /** The largest that BullMQ can order; what is above counts as this. */
 export const lastPriority = 2 ** 21 - 1;
 
-/** Whether wake-ups travel at this moment. Where they do not, the relay's slow poll finds what is ready. */
+/** Whether wake-ups travel at this moment. Where they do not, a worker is told what its own looks at the store find. */
 export type DispatchHealth = { readonly at: 'connected' } | { readonly at: 'away'; readonly since: Date; readonly why: string };
 
 /**
@@ -21,8 +21,9 @@ export type DispatchHealth = { readonly at: 'connected' } | { readonly at: 'away
  */
 export interface Dispatch extends AsyncDisposable {
   /**
-   * Afterwards somebody will hear of it, unless something is lost. Settles within seconds, whatever the other side does.
-   * @throws DISPATCH_UNAVAILABLE where the queue is away: nothing is kept for later, the next look at the store sends it again
+   * Afterwards somebody will hear of it, unless something is lost. Settles within seconds, whatever the other side does. Where the queue
+   * is away, whoever receives here hears of as many as there are free places.
+   * @throws DISPATCH_UNAVAILABLE where that were not all: nothing is kept for later, the next look at the store sends it again
    */
   send(hints: readonly Hint[]): Promise<void>;
   /**

@@ -29,6 +29,8 @@ export class Reader {
   readonly #options: ReaderOptions;
   readonly #ended: Promise<void>;
   #active = 0;
+  /** A place is kept for what is being read. */
+  #reading = false;
   #stopped = false;
   #intake: Intake | undefined;
   /** Wakes the loop where it waits for a place, or before it tries again. */
@@ -39,6 +41,14 @@ export class Reader {
   constructor(options: ReaderOptions) {
     this.#options = options;
     this.#ended = this.#loop();
+  }
+
+  /** Handles one that did not come from the queue, where there is a place for it. */
+  offer(wakeUp: WakeUp): boolean {
+    if (this.#stopped || this.#active + (this.#reading ? 1 : 0) >= this.#options.places) return false;
+    this.#active++;
+    void this.#handle(wakeUp);
+    return true;
   }
 
   /** Resolves when nothing is delivered any more. */
@@ -62,17 +72,22 @@ export class Reader {
       try {
         this.#intake ??= await openedBy(open, this.#halt.signal);
         if (this.#stopped) break;
-        const taken: Taken | undefined = next ?? (await within(readMs, 'reading the queue', this.#intake.take(), this.#halt.signal));
+        if (this.#active >= places) continue; // meanwhile somebody was offered the last one
+        this.#reading = true;
+        const taken: Taken | undefined =
+          next ?? (await orBack(this.#intake.take(), (taking) => within(readMs, 'reading the queue', taking, this.#halt.signal)));
         next = undefined;
         if (this.#stopped) {
           if (taken) await within(writeMs, 'giving back a wake-up', taken.putBack());
           break;
         }
         if (taken) next = await this.#deliver(taken);
+        this.#reading = next !== undefined;
         health.good();
         pauseMs = firstPauseMs;
       } catch (error) {
         next = undefined;
+        this.#reading = false;
         if (this.#stopped) break;
         health.bad(error);
         const broken = this.#intake;
@@ -92,8 +107,10 @@ export class Reader {
    */
   async #deliver(taken: Taken): Promise<Taken | undefined> {
     this.#active++;
+    const more = this.#active < this.#options.places;
+    this.#reading = more;
     try {
-      return await within(writeMs, 'taking a wake-up out of the queue', taken.done(this.#active < this.#options.places));
+      return await orBack(taken.done(more), (next) => within(writeMs, 'taking a wake-up out of the queue', next));
     } finally {
       if (this.#stopped) this.#active--;
       else void this.#handle(taken.wakeUp);
@@ -125,6 +142,16 @@ export class Reader {
         resolve();
       };
     });
+  }
+}
+
+/** One that comes when nobody waits for it any more is given back. */
+async function orBack(coming: Promise<Taken | undefined>, wait: (coming: Promise<Taken | undefined>) => Promise<Taken | undefined>) {
+  try {
+    return await wait(coming);
+  } catch (error) {
+    coming.then((late) => late?.putBack()).catch(() => {});
+    throw error;
   }
 }
 
