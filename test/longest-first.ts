@@ -8,6 +8,7 @@ const long = [
   'packages/connectors/src/redshift/mirror/conformance.pg.test.ts',
   'test/crash/crash.s3.test.ts',
   'packages/worker/src/worker/crash.pg.test.ts',
+  'packages/worker/src/dispatch/bullmq-faults.redis.test.ts',
   'packages/connectors/test/follow-crash.pg.test.ts',
   'packages/cli/test/run.pg.test.ts',
   'packages/worker/src/local/local-executor.pg.test.ts',

@@ -124,6 +124,21 @@ it('tells its own handler while Redis is away, as far as there are places', asyn
   expect(begun).toHaveLength(3);
 });
 
+it('works on after its Redis was a read-only replica for a while, as at a failover', async () => {
+  await using other = await redisServer();
+  await using redis = await redisServer();
+  await using sender = await bullmqDispatch({ url: redis.url, queue: 'q' });
+  await using dispatch = await bullmqDispatch({ url: redis.url, queue: 'q' });
+  const seen = listening(dispatch);
+  await redis.command('REPLICAOF', '127.0.0.1', String(other.port));
+  await vi.waitFor(async () => {
+    await expect(sender.send([wake('lost')])).rejects.toMatchObject({ code: 'DISPATCH_UNAVAILABLE' });
+  }, patient);
+  await redis.command('REPLICAOF', 'NO', 'ONE');
+  await sendUntilSeen(sender, seen, 'after');
+  expect(seen).not.toContain('lost');
+});
+
 it('gives up a line on which nothing answers any more, and works on as soon as one does', async () => {
   await using redis = await redisServer();
   await using proxy = await startTcpProxy({ host: '127.0.0.1', port: redis.port });

@@ -1,8 +1,10 @@
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { expect, it, vi } from 'vitest';
 import { freePort } from '../../../../test/free-port.ts';
 import { type RedisServerOptions, redisServer } from '../../../../test/redis-server.ts';
@@ -34,6 +36,21 @@ const refused = async (options: RedisServerOptions, more: { prefix?: string } = 
   await using redis = await redisServer(options);
   return await refusal(checkRedis(redis.url, more));
 };
+
+/** What a process says that sends to itself. It ends by itself as soon as it has closed its dispatch. */
+async function deliveredByProcess(url: string, environment: Record<string, string>): Promise<string> {
+  const script = `
+    const { bullmqDispatch } = await import(${JSON.stringify(new URL('./bullmq.ts', import.meta.url).href)});
+    const dispatch = await bullmqDispatch({ url: ${JSON.stringify(url)}, queue: 'q' });
+    const seen = new Promise((resolve) => dispatch.receive(1, async ({ stage }) => resolve(stage)));
+    await dispatch.send([{ run: 'r', stage: 'a' }]);
+    console.log(await seen, 'delivered');
+    await dispatch[Symbol.asyncDispose]();`;
+  const args = ['--conditions=millrace-source', '--import', 'tsx', '--input-type=module', '-e', script];
+  const cwd = fileURLToPath(new URL('../..', import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd, timeout: 60_000, env: { ...process.env, ...environment } });
+  return stdout;
+}
 
 /** Something that says it is a Redis. */
 async function saying(info: string) {
@@ -161,6 +178,8 @@ it('tells TLS from no TLS, and a certificate that nobody trusts', async (context
       '2',
       '-subj',
       '/CN=127.0.0.1',
+      '-addext',
+      'subjectAltName=IP:127.0.0.1',
       '-keyout',
       key,
       '-out',
@@ -176,7 +195,9 @@ it('tells TLS from no TLS, and a certificate that nobody trusts', async (context
       code: 'CONFIG_INVALID',
       text: expect.stringContaining('Write rediss://'),
     });
+    expect(await deliveredByProcess(redis.url, { NODE_EXTRA_CA_CERTS: certificate })).toBe('a delivered\n');
     await using plain = await redisServer();
+    expect(await deliveredByProcess(plain.url, {})).toBe('a delivered\n');
     expect(await refusal(checkRedis(plain.url.replace('redis://', `rediss://:${secret}@`)))).toMatchObject({
       code: 'CONFIG_INVALID',
       text: expect.stringContaining('Write redis://'),

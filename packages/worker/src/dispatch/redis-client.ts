@@ -63,7 +63,7 @@ export function connection(url: URL) {
     maxRetriesPerRequest: 0,
     retryStrategy: again,
     // After a failover the name leads to the new primary, but this line still to the old one.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    reconnectOnError: (error) => error.message.includes('READONLY'),
   } satisfies RedisOptions;
 }
 
