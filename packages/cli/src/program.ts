@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { does } from './command.ts';
 import type { BackfillCreateOptions } from './commands/backfill-create.ts';
+import type { WorkerCommandOptions } from './commands/worker.ts';
 import { exitCodeMeanings, exitCodes } from './exit-code.ts';
 import { version } from './version.ts';
 
@@ -61,12 +62,11 @@ export function program(): Command {
   );
 
   does(
-    verb(millrace, 'worker', "work for the environment's fleet until SIGTERM or Ctrl-C, which drain it").option(
-      '--concurrency <n>',
-      'stages side by side; the environment says it where it is left out',
-      whole,
-    ),
-    async (session, _: [], options: { concurrency?: number }) => (await import('./commands/worker.ts')).worker(session, options),
+    verb(millrace, 'worker', "work for the environment's fleet until SIGTERM or Ctrl-C, which drain it")
+      .option('--concurrency <n>', 'stages side by side; the environment says it where it is left out', whole)
+      .option('--http <port>', 'serve /health, /ready and /metrics there', whole)
+      .option('--host <host>', 'where to listen; 127.0.0.1 where it is left out'),
+    async (session, _: [], options: WorkerCommandOptions) => (await import('./commands/worker.ts')).worker(session, options),
     { drains: true },
   );
 

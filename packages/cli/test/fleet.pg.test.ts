@@ -42,7 +42,7 @@ afterEach(async () => {
 });
 
 async function startWorker(): Promise<RunningCommand> {
-  const worker = startMillrace(['worker', '--json'], options());
+  const worker = startMillrace(['worker', '--json', '--http', '0'], options());
   workers.push(worker);
   await worker.said('"type":"working"');
   return worker;
@@ -66,7 +66,9 @@ test('a run that is handed to a fleet is done by a worker of it, and shown here'
   expect(await loaded()).toEqual(all);
 
   process.kill(one.process.pid as number, 'SIGTERM');
-  expect(await one.ended).toMatchObject({ code: 143, stdout: expect.stringContaining('"type":"drained"') });
+  const drained = await one.ended;
+  expect(drained).toMatchObject({ code: 143, stdout: expect.stringContaining('"type":"drained"') });
+  expect(drained.json<{ type?: string; url?: string }>()[0]?.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
   expect(await run('run', 'copy-orders')).toMatchObject({ code: 0 });
   process.kill(other.process.pid as number, 'SIGTERM');
   await other.ended;

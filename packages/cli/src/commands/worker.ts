@@ -4,26 +4,54 @@ import {
   bullmqPostgresDispatch,
   type Dispatch,
   type FleetPipeline,
+  fleetQueue,
   postgresStore,
   startFleetWorker,
+  workerId,
 } from '@millrace/worker';
+import { observe } from '@millrace/worker/observe';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import { listPipelines } from '../project/pipelines.ts';
 import type { Session } from '../session.ts';
 import { counted } from '../text/amount.ts';
 import { failureBlock } from '../text/failure.ts';
 
-/** Works for the environment's fleet until a signal comes, then drains. */
-export async function worker(session: Session, options: { readonly concurrency?: number }): Promise<ExitCode> {
+export interface WorkerCommandOptions {
+  readonly concurrency?: number;
+  /** Port of `/health`, `/ready` and `/metrics`. */
+  readonly http?: number;
+  readonly host?: string;
+}
+
+/** Works for the environment's fleet until a signal comes, then drains. Its log goes to standard output, unless a person looks on. */
+export async function worker(session: Session, options: WorkerCommandOptions): Promise<ExitCode> {
   const { terminal } = session;
   const project = await session.project();
   const pipelines = await ownPipelines(session);
-  const store = session.keep(await postgresStore(await session.stateUrl()));
+  const state = await session.stateUrl();
+  const store = session.keep(await postgresStore(state));
   const environment = { ...(await session.workingEnvironment()), ...(options.concurrency && { concurrency: options.concurrency }) };
   const { name: fleet = 'default', lease = '60s' } = project.environment.fleet ?? {};
   const dispatch = await fleetDispatch(session, fleet);
+  const id = workerId();
+  const secrets = await session.secrets();
+  const observed = session.keep(
+    await observe({
+      role: 'worker',
+      id,
+      state,
+      secrets,
+      queue: fleetQueue(fleet),
+      ...(terminal.live && !terminal.json && { sink: silent }),
+      ...(options.http !== undefined && { http: { port: options.http, ...(options.host !== undefined && { host: options.host }) } }),
+      ...(dispatch && { ready: { dispatch: () => dispatch.health.at === 'connected' } }),
+      ...(project.environment.alerts && { alerts: project.environment.alerts }),
+    }),
+  );
   const working = await startFleetWorker({
-    store,
+    store: observed.watch(store),
+    id,
+    redactor: secrets,
     ...(dispatch && { dispatch }),
     pipelines,
     fleet,
@@ -32,14 +60,24 @@ export async function worker(session: Session, options: { readonly concurrency?:
     environment,
   });
   terminal.say(`Worker ${working.id} works for the fleet "${fleet}" with ${counted(pipelines.length, 'pipeline')}. (Ctrl-C drains it.)`);
-  terminal.emit({ type: 'working', worker: working.id, fleet, pipelines: pipelines.map(({ plan }) => [plan.pipeline, plan.fingerprint]) });
+  if (observed.url) terminal.say(`${observed.url} has /health, /ready and /metrics.`);
+  terminal.emit({
+    type: 'working',
+    worker: working.id,
+    fleet,
+    url: observed.url,
+    pipelines: pipelines.map(({ plan }) => [plan.pipeline, plan.fingerprint]),
+  });
   working.takeUp();
   await asked(session.signal);
+  observed.draining();
   terminal.say('Draining: nothing is claimed any more, and what runs is finished or handed over. (Press again to stop at once.)');
   await working.drain();
   terminal.emit({ type: 'drained', worker: working.id });
   return session.signal.reason === 'SIGTERM' ? exitCodes.terminated : exitCodes.interrupted;
 }
+
+const silent = { write: () => true };
 
 /** Whatever loads and compiles; a file that does not is told, and left to a worker that has it whole. */
 async function ownPipelines(session: Session): Promise<FleetPipeline[]> {
