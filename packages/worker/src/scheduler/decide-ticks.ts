@@ -38,7 +38,8 @@ export function decideDeployment(
   const before = view.schedule;
   const since = new Date(before.since);
   if (before.fingerprint !== null && sameSchedule(before.schedule, deployed.schedule)) return { deployed: { ...deployed, since } };
-  const { ticks = [] } = before.schedule.kind === 'cron' && !before.paused ? passedTimes(view, before.schedule, now) : {};
+  // Also while it is paused: they wait for it to go on.
+  const { ticks = [] } = before.schedule.kind === 'cron' ? passedTimes(view, before.schedule, now) : {};
   // A file that was there before is told by these two being one.
   const at = before.fingerprint === null ? now : laterOf(new Date(before.evaluatedAt), now);
   return {
