@@ -162,3 +162,29 @@ test('SIGTERM ends a scheduler with 143', async () => {
   });
   expect(weak).toMatchObject({ code: 2, stderr: expect.stringContaining('can be guessed') });
 });
+
+test('without a fleet the scheduler runs what it makes, and drains', async () => {
+  await using own = await testDatabase();
+  using alone = testProject({
+    'millrace.config.ts': `import { defineConfig } from '@millrace/core';
+export default defineConfig({ pipelines: 'pipelines/*.ts', environments: { local: {} } });
+`,
+    'pipelines/nightly.ts': pipelineOf('nightly', "daily('02:00')"),
+    'pipelines/after.ts': pipelineOf('after', "onSuccess({ name: 'nightly' })"),
+  });
+  const options = { cwd: alone.root, env: { MILLRACE_STATE_URL: own.url } };
+  const scheduler = startMillrace(['scheduler', '--json'], options);
+  try {
+    await scheduler.said('"scheduling"');
+    expect((await millrace(['schedule', 'trigger', 'nightly'], options)).code).toBe(0);
+    await vi.waitFor(async () => {
+      const { runs = [] } =
+        (await millrace(['runs', 'list', '--json'], options)).json<{ runs?: { pipeline: string; state: { at: string } }[] }>()[0] ?? {};
+      expect(runs.map(({ pipeline, state }) => `${pipeline} ${state.at}`)).toEqual(['after succeeded', 'nightly succeeded']);
+    }, patient);
+    scheduler.process.kill('SIGTERM');
+    expect(await scheduler.ended).toMatchObject({ code: 143 });
+  } finally {
+    scheduler.process.kill('SIGKILL');
+  }
+});
