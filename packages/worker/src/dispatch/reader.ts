@@ -29,8 +29,6 @@ export class Reader {
   readonly #options: ReaderOptions;
   readonly #ended: Promise<void>;
   #active = 0;
-  /** A place is kept for what is being read. */
-  #reading = false;
   #stopped = false;
   #intake: Intake | undefined;
   /** Wakes the loop where it waits for a place, or before it tries again. */
@@ -43,9 +41,9 @@ export class Reader {
     this.#ended = this.#loop();
   }
 
-  /** Handles one that did not come from the queue, where there is a place for it. */
+  /** Handles one that did not come from the queue, where there is a place for it. One that is being read meanwhile may find none. */
   offer(wakeUp: WakeUp): boolean {
-    if (this.#stopped || this.#active + (this.#reading ? 1 : 0) >= this.#options.places) return false;
+    if (this.#stopped || this.#active >= this.#options.places) return false;
     this.#active++;
     void this.#handle(wakeUp);
     return true;
@@ -66,28 +64,23 @@ export class Reader {
     let next: Taken | undefined;
     while (!this.#stopped) {
       if (this.#active >= places) {
-        await this.#place();
+        if (next) await givenBack(next).catch(() => {});
+        next = undefined;
+        if (this.#active >= places && !this.#stopped) await this.#place();
         continue;
       }
       try {
         this.#intake ??= await openedBy(open, this.#halt.signal);
         if (this.#stopped) break;
-        if (this.#active >= places) continue; // meanwhile somebody was offered the last one
-        this.#reading = true;
         const taken: Taken | undefined =
           next ?? (await orBack(this.#intake.take(), (taking) => within(readMs, 'reading the queue', taking, this.#halt.signal)));
         next = undefined;
-        if (this.#stopped) {
-          if (taken) await within(writeMs, 'giving back a wake-up', taken.putBack());
-          break;
-        }
-        if (taken) next = await this.#deliver(taken);
-        this.#reading = next !== undefined;
+        if (taken && (this.#stopped || this.#active >= places)) await givenBack(taken);
+        else if (taken) next = await this.#deliver(taken);
         health.good();
         pauseMs = firstPauseMs;
       } catch (error) {
         next = undefined;
-        this.#reading = false;
         if (this.#stopped) break;
         health.bad(error);
         const broken = this.#intake;
@@ -97,7 +90,7 @@ export class Reader {
         pauseMs = Math.min(pauseMs * 2, lastPauseMs);
       }
     }
-    if (next) await within(writeMs, 'giving back a wake-up', next.putBack()).catch(() => {});
+    if (next) await givenBack(next).catch(() => {});
     await this.#intake?.close();
   }
 
@@ -108,7 +101,6 @@ export class Reader {
   async #deliver(taken: Taken): Promise<Taken | undefined> {
     this.#active++;
     const more = this.#active < this.#options.places;
-    this.#reading = more;
     try {
       return await orBack(taken.done(more), (next) => within(writeMs, 'taking a wake-up out of the queue', next));
     } finally {
@@ -144,6 +136,8 @@ export class Reader {
     });
   }
 }
+
+const givenBack = (taken: Taken): Promise<void> => within(writeMs, 'giving back a wake-up', taken.putBack());
 
 /** One that comes when nobody waits for it any more is given back. */
 async function orBack(coming: Promise<Taken | undefined>, wait: (coming: Promise<Taken | undefined>) => Promise<Taken | undefined>) {
