@@ -5,7 +5,6 @@ export type { Dispatch, DispatchHealth, Hint } from './dispatch/dispatch.ts';
 export { inlineDispatch } from './dispatch/inline.ts';
 export { type FleetExecutor, type FleetOptions, fleetExecutor } from './fleet/fleet-executor.ts';
 export { type FleetWorkerOptions, startFleetWorker, workerId } from './fleet/fleet-worker.ts';
-export type { FleetPipeline } from './fleet/pipelines.ts';
 export { fleetQueue } from './fleet/queue.ts';
 export { importFile } from './load/import-file.ts';
 export { type LoadedPipeline, loadPipeline } from './load/load.ts';

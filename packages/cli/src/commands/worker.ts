@@ -1,9 +1,8 @@
-import { compile, milliseconds } from '@millrace/core/runtime';
+import { milliseconds } from '@millrace/core/runtime';
 import {
   bullmqDispatch,
   bullmqPostgresDispatch,
   type Dispatch,
-  type FleetPipeline,
   fleetQueue,
   postgresStore,
   startFleetWorker,
@@ -11,10 +10,9 @@ import {
 } from '@millrace/worker';
 import { observe } from '@millrace/worker/observe';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
-import { listPipelines } from '../project/pipelines.ts';
+import { deployedPipelines } from '../project/deployed.ts';
 import type { Session } from '../session.ts';
 import { counted } from '../text/amount.ts';
-import { failureBlock } from '../text/failure.ts';
 
 export interface WorkerCommandOptions {
   readonly concurrency?: number;
@@ -27,7 +25,7 @@ export interface WorkerCommandOptions {
 export async function worker(session: Session, options: WorkerCommandOptions): Promise<ExitCode> {
   const { terminal } = session;
   const project = await session.project();
-  const pipelines = await ownPipelines(session);
+  const pipelines = [...(await deployedPipelines(session)).values()];
   const state = await session.stateUrl();
   const store = session.keep(await postgresStore(state));
   const environment = { ...(await session.workingEnvironment()), ...(options.concurrency && { concurrency: options.concurrency }) };
@@ -78,21 +76,6 @@ export async function worker(session: Session, options: WorkerCommandOptions): P
 }
 
 const silent = { write: () => true };
-
-/** Whatever loads and compiles; a file that does not is told, and left to a worker that has it whole. */
-async function ownPipelines(session: Session): Promise<FleetPipeline[]> {
-  const { terminal } = session;
-  const own: FleetPipeline[] = [];
-  for (const { file, loaded, error } of await listPipelines(await session.project())) {
-    try {
-      if (!loaded) throw error;
-      own.push({ file: loaded.file, plan: compile(loaded.pipeline) });
-    } catch (reason) {
-      terminal.say(`${terminal.err.yellow('left out')} ${file}\n${await session.redact(failureBlock(reason, terminal.err))}`);
-    }
-  }
-  return own;
-}
 
 /** Undefined where the state database's notifications are enough. */
 async function fleetDispatch(session: Session, fleet: string): Promise<Dispatch | undefined> {

@@ -4,9 +4,10 @@ import { resolve } from 'node:path';
 import type { Environment, RunStore } from '@millrace/core/runtime';
 import type { Dispatch } from '../dispatch/dispatch.ts';
 import { inlineDispatch } from '../dispatch/inline.ts';
+import type { Deployed } from '../scheduler/launch.ts';
 import { type Redactor, redactor } from '../secrets/redact.ts';
 import { Worker } from '../worker/worker.ts';
-import { catalogOf, type FleetPipeline } from './pipelines.ts';
+import { catalogOf } from './pipelines.ts';
 import { defaultFleet, fleetQueue } from './queue.ts';
 
 export interface FleetWorkerOptions {
@@ -14,7 +15,7 @@ export interface FleetWorkerOptions {
   /** Brings wake-ups; it belongs to the caller. Where it is left out, the state database's notifications do. */
   readonly dispatch?: Dispatch;
   /** What it can run. Runs of other pipelines and of other versions are left to workers that have them. */
-  readonly pipelines: readonly FleetPipeline[];
+  readonly pipelines: readonly Deployed[];
   /** Whose runs it works on, `default` by default. */
   readonly fleet?: string;
   /** The project's directory: `.env` and relative paths start there. The working directory by default. */

@@ -1,16 +1,10 @@
-import { type Environment, MillraceError, type Plan } from '@millrace/core/runtime';
+import { type Environment, MillraceError } from '@millrace/core/runtime';
+import type { Deployed } from '../scheduler/launch.ts';
 import type { Catalog } from '../worker/catalog.ts';
-
-/** A pipeline as this machine has it. */
-export interface FleetPipeline {
-  /** Absolute. */
-  readonly file: string;
-  readonly plan: Plan;
-}
 
 /** The pipelines of a project, each in one version: other versions are left to the workers that have them. @throws PIPELINE_INVALID */
 export function catalogOf(
-  pipelines: readonly FleetPipeline[],
+  pipelines: readonly Deployed[],
   { directory, sources }: { readonly directory: string; readonly sources: NonNullable<Environment['secrets']> },
 ): Catalog {
   const files = new Map<string, string>();
