@@ -3,6 +3,7 @@ import {
   bullmqDispatch,
   bullmqPostgresDispatch,
   type Dispatch,
+  type DispatchHealth,
   fleetQueue,
   postgresStore,
   startFleetWorker,
@@ -42,7 +43,6 @@ export async function worker(session: Session, options: WorkerCommandOptions): P
       queue: fleetQueue(fleet),
       ...(terminal.live && !terminal.json && { sink: silent }),
       ...(options.http !== undefined && { http: { port: options.http, ...(options.host !== undefined && { host: options.host }) } }),
-      ...(dispatch && { ready: { dispatch: () => dispatch.health.at === 'connected' } }),
       ...(project.environment.alerts && { alerts: project.environment.alerts }),
     }),
   );
@@ -81,11 +81,18 @@ const silent = { write: () => true };
 async function fleetDispatch(session: Session, fleet: string): Promise<Dispatch | undefined> {
   const { dispatch = 'notify' } = (await session.project()).environment.fleet ?? {};
   if (dispatch === 'notify') return undefined;
-  if (dispatch === 'bullmq-postgres')
-    return session.keep(await bullmqPostgresDispatch({ url: await session.stateUrl(), queue: stages, fleet }));
+  const { terminal } = session;
+  const watch = (health: DispatchHealth): void =>
+    terminal.say(
+      health.at === 'connected'
+        ? 'Wake-ups travel again.'
+        : `${terminal.err.yellow('warning')} wake-ups do not travel (${health.why}): work is found by looking, every few seconds.`,
+    );
+  const options = { queue: stages, fleet, watch };
+  if (dispatch === 'bullmq-postgres') return session.keep(await bullmqPostgresDispatch({ url: await session.stateUrl(), ...options }));
   const { redis } = dispatch;
   const url = typeof redis === 'string' ? redis : await (await session.secrets()).get(redis);
-  return session.keep(await bullmqDispatch({ url, queue: stages, fleet }));
+  return session.keep(await bullmqDispatch({ url, ...options }));
 }
 
 /** Of BullMQ. */
