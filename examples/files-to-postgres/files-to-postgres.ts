@@ -21,6 +21,6 @@ const listed = load(sensors, warehouse.table(sensorsTable, { mode: 'replace', sc
 
 export default pipeline({
   name: 'files-to-postgres',
-  runs: onFiles('readings/*'),
+  runs: onFiles('file:./inbox/readings/*'), // in production: onFiles('s3://bucket/inbox/readings/*')
   steps: { csv, jsonl, parquet, fromCsv, fromJsonl, fromParquet, sensors, listed },
 });

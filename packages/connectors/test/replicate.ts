@@ -51,6 +51,6 @@ export async function recordStream(
     stream,
     heard,
     keepalives,
-    commits: (count) => expect.poll(committed, { timeout: 10_000, interval: 5 }).toBeGreaterThanOrEqual(count),
+    commits: (count) => expect.poll(committed, { timeout: 60_000, interval: 5 }).toBeGreaterThanOrEqual(count),
   };
 }
