@@ -103,8 +103,9 @@ async function join(
     clearTimeout(timer);
     signal?.removeEventListener('abort', hangUp);
   }
-  if (status?.at === 'ready') return attach(directory, line, status.port);
+  if (status?.at === 'ready' && !signal?.aborted) return attach(directory, line, status.port);
   hangUp();
+  signal?.throwIfAborted();
   if (status?.at === 'failed') throw refused(status.why);
   return undefined;
 }
