@@ -76,8 +76,12 @@ export function say(socket: Socket, message: Hello | Status): void {
 
 /** The lines of a socket, until it closes or says something that is not ours. */
 export async function* heard<Message>(socket: Socket): AsyncGenerator<Message, void, undefined> {
+  const lines = createInterface({ input: socket });
+  // One that we destroy ourselves has no end that the lines would hear of.
+  if (socket.destroyed) lines.close();
+  else socket.once('close', () => lines.close());
   try {
-    for await (const line of createInterface({ input: socket })) {
+    for await (const line of lines) {
       const message = parse(line);
       if (message === undefined) return;
       yield message as Message;

@@ -179,12 +179,16 @@ test('a server that does not start shows what it said', async () => {
   expect(await ask(one.url, 'select 1 as n')).toEqual([{ n: 1 }]);
 });
 
-test('a caller that gives up waiting leaves at once', async () => {
+test.for([100, 300, 450])('a caller that gives up waiting leaves at once: after %i ms', async (milliseconds) => {
   const giveUp = new Error('enough');
   await expect(embeddedPostgres({ directory, signal: AbortSignal.abort(giveUp) })).rejects.toBe(giveUp);
   const soon = new AbortController();
-  setTimeout(() => soon.abort(giveUp), 100);
-  await expect(embeddedPostgres({ directory, signal: soon.signal })).rejects.toBe(giveUp);
+  setTimeout(() => soon.abort(giveUp), milliseconds);
+  // On a quick machine it may be there before.
+  const answer = await embeddedPostgres({ directory, signal: soon.signal }).catch((error: unknown) => error);
+  if (answer === giveUp) return;
+  expect(answer).not.toBeInstanceOf(Error);
+  await (answer as AsyncDisposable)[Symbol.asyncDispose]();
 });
 
 test('an ordinary user runs it, and a directory of somebody else is refused with a remedy', async () => {

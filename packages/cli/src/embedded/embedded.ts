@@ -89,6 +89,7 @@ async function join(
   const line = await dial(holder, 'client', since).catch(() => undefined);
   if (line === undefined) return undefined;
   const hangUp = () => void line.socket.destroy();
+  if (signal?.aborted) hangUp();
   signal?.addEventListener('abort', hangUp, { once: true });
   let timer = setTimeout(hangUp, 3_000); // for a first word: another program may have the port by now
   let status: Status | undefined;
