@@ -102,9 +102,9 @@ test('a worker that is killed in the middle of a stage costs its attempt, and an
   const first = await startWorker();
   const running = startMillrace(['run', 'copy-orders', '--json'], options());
   await running.said('"phase":"moving"');
-  const second = await startWorker();
   process.kill(-(first.process.pid as number), 'SIGKILL');
   await first.ended;
+  const second = await startWorker();
   expect(await running.ended).toMatchObject({ code: 0 });
   expect(await loaded()).toEqual(all);
   const [shown] = (await run('runs', 'show', '--json')).json<Attempts>();
