@@ -68,7 +68,8 @@ test('a run that is handed to a fleet is done by a worker of it, and shown here'
   process.kill(one.process.pid as number, 'SIGTERM');
   const drained = await one.ended;
   expect(drained).toMatchObject({ code: 143, stdout: expect.stringContaining('"type":"drained"') });
-  expect(drained.json<{ type?: string; url?: string }>()[0]?.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+  const working = drained.json<{ type?: string; url?: string }>().find(({ type }) => type === 'working');
+  expect(working?.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
   expect(await run('run', 'copy-orders')).toMatchObject({ code: 0 });
   process.kill(other.process.pid as number, 'SIGTERM');
   await other.ended;
