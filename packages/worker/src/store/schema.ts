@@ -205,4 +205,6 @@ interface TraceTable {
 interface MigrationTable {
   name: string;
   applied_at: Generated<Date>;
+  /** See `Migration`. */
+  breaks: boolean;
 }
