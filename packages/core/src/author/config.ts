@@ -53,6 +53,11 @@ export interface FleetSettings {
   readonly dispatch?: 'notify' | 'bullmq-postgres' | { readonly redis: Setting };
   /** How long a worker may be silent before others take over what it does, `'60s'` by default. One whose process ends is noticed at once. */
   readonly lease?: Duration;
+  /**
+   * How long a worker that is asked to end lets stages come to their own end before they are stopped and handed over, `'60s'` by default.
+   * They then have 20 seconds to stop: with those it must fit into what the platform gives (`stopTimeout` of ECS, at most 120 s).
+   */
+  readonly drain?: Duration;
 }
 
 export function defineConfig(config: Config): Config {

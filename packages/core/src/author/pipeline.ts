@@ -17,6 +17,8 @@ export interface Pipeline<Steps extends Readonly<Record<string, Step>> = Readonl
 /** Whose stages a fleet takes first, where there is more to do than places. */
 export type Priority = 'high' | 'normal' | 'low';
 
+const priorities: readonly unknown[] = ['high', 'normal', 'low'] satisfies readonly Priority[];
+
 export interface PipelineOptions<Steps extends Readonly<Record<string, Step>>> {
   /** Lower-case letters, digits, `-` and `_`: it names runs, checkpoints and files. */
   readonly name: string;
@@ -30,7 +32,7 @@ export interface PipelineOptions<Steps extends Readonly<Record<string, Step>>> {
   readonly priority?: Priority;
 }
 
-/** @throws PIPELINE_INVALID for a name that cannot stand in a file name or a URL, or no steps */
+/** @throws PIPELINE_INVALID for a name that cannot stand in a file name or a URL, and for a concurrency or a priority that is none */
 export function pipeline<const Steps extends Readonly<Record<string, Step>>>(options: PipelineOptions<Steps>): Pipeline<Steps> {
   if (!/^[a-z0-9][a-z0-9_-]{0,62}$/.test(options.name)) {
     throw new MillraceError('PIPELINE_INVALID', {
@@ -43,6 +45,12 @@ export function pipeline<const Steps extends Readonly<Record<string, Step>>>(opt
     throw new MillraceError('PIPELINE_INVALID', {
       message: `The concurrency ${JSON.stringify(concurrency)} of pipeline "${options.name}" is not a number of runs.`,
       remedy: 'Write a whole number from 1 on, or leave it out.',
+    });
+  }
+  if (priority !== undefined && !priorities.includes(priority)) {
+    throw new MillraceError('PIPELINE_INVALID', {
+      message: `The priority ${JSON.stringify(priority)} of pipeline "${options.name}" is not known.`,
+      remedy: "Write 'high', 'normal' or 'low', or leave it out.",
     });
   }
   return Object.freeze({

@@ -16,12 +16,13 @@ test.each<[Schedule, expression: string]>([
 });
 
 test('options stand in the schedule where they are given', () => {
-  expect(daily('02:00', 'Europe/Paris', { catchUp: 'all', overlap: 'skip' })).toEqual({
+  expect(daily('02:00', 'Europe/Paris', { catchUp: 'all', overlap: 'skip', within: '2h' })).toEqual({
     kind: 'cron',
     expression: '0 2 * * *',
     timeZone: 'Europe/Paris',
     catchUp: 'all',
     overlap: 'skip',
+    within: '2h',
   });
   expect(onFiles('s3://lake/in/*.csv', { quiet: '1m' })).toEqual({ kind: 'files', pattern: 's3://lake/in/*.csv', quietMs: 60_000 });
   expect(onSuccess({ name: 'nightly' })).toEqual({ kind: 'success', of: 'nightly' });
@@ -31,6 +32,7 @@ test('options stand in the schedule where they are given', () => {
 });
 
 test.each<[what: string, make: () => Schedule, message: string]>([
+  ['a deadline that is none', () => daily('02:00', 'UTC', { within: '0h' }), 'within: "0h" is over at once'],
   ['four fields', () => cron('* * * *'), 'it has 4 fields, not five'],
   ['six fields', () => cron('0 * * * * *'), 'it has 6 fields'],
   ['nothing', () => cron(''), 'it has 0 fields'],

@@ -34,6 +34,11 @@ export interface CronOptions {
    * pipeline's `concurrency` lets it.
    */
   readonly overlap?: 'skip' | 'queue' | 'cancel' | 'allow';
+  /**
+   * How long after its time a run should have succeeded; whoever is told of `late` runs is told then. Until the next time comes where it
+   * is left out, and an hour at least.
+   */
+  readonly within?: Duration;
 }
 
 export interface FilesSchedule {
@@ -79,8 +84,15 @@ export function cron(expression: string, timeZone = 'UTC', options: CronOptions 
   parseCron(expression);
   checkTimeZone(timeZone);
   checkOptions(options);
-  const { catchUp, overlap } = options;
-  return Object.freeze({ kind: 'cron', expression, timeZone, ...(catchUp && { catchUp }), ...(overlap && { overlap }) });
+  const { catchUp, overlap, within } = options;
+  return Object.freeze({
+    kind: 'cron',
+    expression,
+    timeZone,
+    ...(catchUp && { catchUp }),
+    ...(overlap && { overlap }),
+    ...(within && { within }),
+  });
 }
 
 /** `daily('02:00', 'Europe/Paris')`, or several times a day: `daily(['06:00', '18:30'], 'Europe/Paris')`. @throws PIPELINE_INVALID */
@@ -183,10 +195,12 @@ function checkTimeZone(timeZone: string): void {
 
 const choices = { catchUp: ['none', 'latest', 'all'], overlap: ['skip', 'queue', 'cancel', 'allow'] } as const;
 
-function checkOptions(options: CronOptions): void {
+function checkOptions({ within, ...options }: CronOptions): void {
+  if (within !== undefined && !(milliseconds(within) > 0))
+    throw invalid(`within: ${JSON.stringify(within)} is over at once`, "Write how long a run may take: { within: '2h' }.");
   for (const [name, value] of Object.entries(options)) {
-    const known: readonly unknown[] | undefined = choices[name as keyof CronOptions];
-    if (!known) throw invalid(`A schedule has no option "${name}"`, 'There are catchUp and overlap.');
+    const known: readonly unknown[] | undefined = choices[name as keyof typeof choices];
+    if (!known) throw invalid(`A schedule has no option "${name}"`, 'There are catchUp, overlap and within.');
     if (value !== undefined && !known.includes(value))
       throw invalid(`${name}: ${JSON.stringify(value)} is not known`, `Write one of ${known.join(', ')}.`);
   }

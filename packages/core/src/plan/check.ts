@@ -54,6 +54,7 @@ function stepProblems(name: string, step: Step): Problem[] {
       remedy: isMillraceError(error) ? error.remedy : 'Correct the option.',
     });
   }
+  problems.push(...optionProblems(name, step));
   const { work } = step;
   if (work.kind === 'extract' && work.since) {
     const column = work.selection.schema.columns.find((candidate) => candidate.name === work.since?.column);
@@ -70,6 +71,26 @@ function stepProblems(name: string, step: Step): Problem[] {
         remedy: 'Use a column that is NOT NULL, or read without "since".',
       });
     }
+  }
+  return problems;
+}
+
+/** What a type checker would have said of them: in JavaScript nobody has. */
+function optionProblems(name: string, { options: { pool, onFailure } }: Step): Problem[] {
+  const problems: Problem[] = [];
+  if (pool !== undefined && (typeof pool !== 'string' || pool === '')) {
+    problems.push({
+      step: name,
+      message: `"${name}" names the pool ${JSON.stringify(pool)}, which is no name.`,
+      remedy: "Write the name of a pool of the environment: { pool: 'reporting' }.",
+    });
+  }
+  if (onFailure !== undefined && onFailure !== 'stop' && onFailure !== 'continue') {
+    problems.push({
+      step: name,
+      message: `"${name}": onFailure ${JSON.stringify(onFailure)} is not known.`,
+      remedy: "Write 'stop' or 'continue', or leave it out.",
+    });
   }
   return problems;
 }

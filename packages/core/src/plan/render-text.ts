@@ -83,6 +83,6 @@ export function scheduleText(schedule: Schedule): string {
   }
 }
 
-function policies({ catchUp, overlap }: CronOptions): string[] {
-  return [...(catchUp ? [`catchUp ${catchUp}`] : []), ...(overlap ? [`overlap ${overlap}`] : [])];
+function policies({ catchUp, overlap, within }: CronOptions): string[] {
+  return [...(catchUp ? [`catchUp ${catchUp}`] : []), ...(overlap ? [`overlap ${overlap}`] : []), ...(within ? [`within ${within}`] : [])];
 }
