@@ -31,6 +31,11 @@ export interface ScheduleStore extends AsyncDisposable {
   schedules(): Promise<StoredSchedule[]>;
   /** Null where there is no such schedule. */
   pause(pipeline: string, paused: boolean): Promise<StoredSchedule | null>;
+  /**
+   * Forgets a schedule with its ticks; its runs and backfills stay. Not one that a scheduler has served in the last `servedMs`: it would
+   * be there again, as a new one.
+   */
+  forget(pipeline: string, servedMs: number): Promise<'forgotten' | 'served' | 'unknown'>;
 
   /** Adds ticks of triggers. Those whose key is there already change nothing; answers how many were new. */
   offer(pipeline: string, ticks: readonly NewTick[]): Promise<number>;

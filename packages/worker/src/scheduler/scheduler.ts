@@ -16,6 +16,8 @@ export interface SchedulerOptions {
   readonly everyMs?: number;
   /** Hears of looks that failed; the next one comes anyway. */
   readonly onError?: (error: unknown, what: string) => void;
+  /** Is called before each look at the schedules: the main loop turns. */
+  readonly turned?: () => void;
 }
 
 /** Between two words that we are there. */
@@ -47,9 +49,12 @@ export class Scheduler implements AsyncDisposable {
   }
 
   #begin(): void {
-    const { everyMs = 1_000, sources = [] } = this.#options;
+    const { everyMs = 1_000, sources = [], turned } = this.#options;
     this.#loops.push(
-      this.#loop('schedules', everyMs, async () => Math.min((await tickOnce(this.#options)) ?? everyMs, everyMs)),
+      this.#loop('schedules', everyMs, async () => {
+        turned?.();
+        return Math.min((await tickOnce(this.#options)) ?? everyMs, everyMs);
+      }),
       this.#loop('backfills', everyMs, () => backfillOnce(this.#options).then(() => null)),
       this.#loop('deployments', serveMs, () => serve(this.#options).then(() => null)),
       this.#loop('old ticks', forgetMs, () => this.#options.store.forgetTicks(keptDays).then(() => null)),

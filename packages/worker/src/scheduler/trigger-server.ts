@@ -1,7 +1,7 @@
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { isMillraceError, storeError } from '@millrace/core/runtime';
+import { isMillraceError, MillraceError, storeError } from '@millrace/core/runtime';
 import type { Deployed, Launch } from './launch.ts';
 import { parseTrigger, TriggerRefused, type TriggerRequest } from './trigger-request.ts';
 
@@ -43,6 +43,13 @@ export async function triggerServer(options: TriggerServerOptions): Promise<Trig
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, resolve);
+  }).catch((cause: NodeJS.ErrnoException) => {
+    throw new MillraceError('CONFIG_INVALID', {
+      message: `Requests cannot be taken on ${host}:${port}: ${cause.code ?? cause.message}.`,
+      remedy: 'Choose another host or port for them.',
+      facts: { host, port },
+      cause,
+    });
   });
   const { port: bound } = server.address() as AddressInfo;
   return {

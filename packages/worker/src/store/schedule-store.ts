@@ -22,6 +22,7 @@ export async function postgresScheduleStore(url: string): Promise<ScheduleStore>
     due: (pipelines) => guard((db) => schedules.due(db, pipelines)),
     schedules: () => guard((db) => schedules.schedules(db)),
     pause: (pipeline, paused) => guard((db) => schedules.pause(db, pipeline, paused)),
+    forget: (pipeline, servedMs) => guard((db) => schedules.forget(db, pipeline, servedMs)),
 
     offer: (pipeline, added) => guard((db) => ticks.addTicks(db, pipeline, added)),
     tick: (pipeline, key) => guard((db) => ticks.tick(db, pipeline, key)),

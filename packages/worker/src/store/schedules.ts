@@ -103,6 +103,21 @@ export async function pause(db: Db, pipeline: string, paused: boolean): Promise<
   return row ? scheduleOf(row) : null;
 }
 
+export async function forget(db: Db, pipeline: string, servedMs: number): Promise<'forgotten' | 'served' | 'unknown'> {
+  return db.transaction().execute(async (trx) => {
+    // Whoever is at it this instant is waited for, and what it has written goes with the rest.
+    const { rows } = await sql<{ served: boolean }>`
+      select served_at > clock_timestamp() - ${servedMs} * interval '1 ms' as served from millrace.schedule
+      where pipeline = ${pipeline} for update`.execute(trx);
+    const [found] = rows;
+    if (!found) return 'unknown';
+    if (found.served) return 'served';
+    await trx.deleteFrom('tick').where('pipeline', '=', pipeline).execute();
+    await trx.deleteFrom('schedule').where('pipeline', '=', pipeline).execute();
+    return 'forgotten';
+  });
+}
+
 function scheduleOf(row: Selectable<ScheduleTable>): StoredSchedule {
   return {
     pipeline: row.pipeline,
