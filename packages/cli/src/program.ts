@@ -1,6 +1,8 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { does } from './command.ts';
 import type { BackfillCreateOptions } from './commands/backfill-create.ts';
+import type { DevOptions } from './commands/dev.ts';
+import type { SchedulerCommandOptions } from './commands/scheduler.ts';
 import type { WorkerCommandOptions } from './commands/worker.ts';
 import { exitCodeMeanings, exitCodes } from './exit-code.ts';
 import { version } from './version.ts';
@@ -62,6 +64,15 @@ export function program(): Command {
   );
 
   does(
+    verb(millrace, 'dev', 'schedules, triggers and runs of the project on this machine, reloading what changes; Ctrl-C drains')
+      .option('--listen <port>', 'also start runs by HTTP, for callers that know the secret MILLRACE_TRIGGER_TOKEN', whole)
+      .option('--http <port>', 'serve /health, /ready and /metrics there', whole)
+      .option('--host <address>', 'where to listen; 127.0.0.1 where it is left out'),
+    async (session, _: [], options: DevOptions) => (await import('./commands/dev.ts')).dev(session, options),
+    { drains: true },
+  );
+
+  does(
     verb(millrace, 'worker', "work for the environment's fleet until SIGTERM or Ctrl-C, which drain it")
       .option('--concurrency <n>', 'stages side by side; the environment says it where it is left out', whole)
       .option('--http <port>', 'serve /health, /ready and /metrics there', whole)
@@ -73,10 +84,10 @@ export function program(): Command {
   does(
     verb(millrace, 'scheduler', 'make runs when their time or their event has come, until SIGTERM or Ctrl-C; any number may do it')
       .option('--listen <port>', 'also start runs by HTTP, for callers that know the secret MILLRACE_TRIGGER_TOKEN', whole)
+      .option('--http <port>', 'serve /health, /ready and /metrics there', whole)
       .option('--host <address>', 'where to listen; 127.0.0.1 where it is left out')
       .option('--s3-events <url>', 'a queue of SQS that tells of new objects, so that onFiles() need not wait for a listing'),
-    async (session, _: [], options: { listen?: number; host?: string; s3Events?: string }) =>
-      (await import('./commands/scheduler.ts')).scheduler(session, options),
+    async (session, _: [], options: SchedulerCommandOptions) => (await import('./commands/scheduler.ts')).scheduler(session, options),
     { drains: true },
   );
 
@@ -98,6 +109,11 @@ export function program(): Command {
       .option('--param <k=v>', 'a parameter; may be given several times', collectParam, {}),
     async (session, [pipeline]: [string], options: { date?: string; param: Record<string, string> }) =>
       (await import('./commands/schedule-trigger.ts')).scheduleTrigger(session, pipeline, options),
+  );
+
+  does(
+    verb(schedule, 'forget <pipeline>', 'of a pipeline that is gone: its times and events; what has run stays in the history'),
+    async (session, [pipeline]: [string]) => (await import('./commands/schedule-forget.ts')).scheduleForget(session, pipeline),
   );
 
   const backfill = verb(millrace, 'backfill', 'run a pipeline for each part of a range');
@@ -188,7 +204,7 @@ export function program(): Command {
     verb(
       millrace,
       'status [pipeline]',
-      'pipelines that follow changes: tables, lag, slot, throughput, warnings; also of those that do not run',
+      'workers, what runs and waits, schedules, and pipelines that follow changes with lag, slot and warnings',
     ).option('--watch', 'again and again, until Ctrl-C'),
     async (session, [pipeline]: [string?], options: { watch?: true }) =>
       (await import('./commands/status.ts')).status(session, pipeline, options),

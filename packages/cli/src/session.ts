@@ -6,6 +6,7 @@ import {
   type FleetExecutor,
   fleetExecutor,
   type LocalExecutor,
+  type LocalOptions,
   localExecutor,
   outsideContext,
   type Secrets,
@@ -129,14 +130,15 @@ export class Session implements AsyncDisposable {
     };
   }
 
-  executor(): Promise<ProjectExecutor> {
+  /** The one of this command; what is given with the first call counts. */
+  executor(how: Pick<LocalOptions, 'watch' | 'fileOf'> = {}): Promise<ProjectExecutor> {
     this.#executor ??= this.stateUrl().then(async (state) => {
       const project = await this.project();
       const { executor: kind, fleet } = project.environment;
       const executor =
         kind === 'fleet'
-          ? await fleetExecutor({ state, ...(fleet?.name !== undefined && { fleet: fleet.name }) })
-          : await localExecutor({ state, directory: project.root, environment: await this.workingEnvironment() });
+          ? await fleetExecutor({ state, ...(fleet?.name !== undefined && { fleet: fleet.name }), ...(how.watch && { watch: how.watch }) })
+          : await localExecutor({ state, directory: project.root, environment: await this.workingEnvironment(), ...how });
       this.#closing.push(() => executor[Symbol.asyncDispose]());
       return executor;
     });

@@ -8,10 +8,12 @@ export { type FleetWorkerOptions, startFleetWorker, workerId } from './fleet/fle
 export { fleetQueue } from './fleet/queue.ts';
 export { importFile } from './load/import-file.ts';
 export { type LoadedPipeline, loadPipeline } from './load/load.ts';
+export { type Snapshot, snapshotOf } from './load/snapshot.ts';
 export { localExecutor } from './local/local-executor.ts';
 export type { LocalExecutor, LocalOptions } from './local/options.ts';
 export { sliceRange } from './scheduler/backfill-range.ts';
 export { lastTimes, nextTime, nextTimes } from './scheduler/calendar.ts';
+export { expectedRuns } from './scheduler/expected.ts';
 export { type EventQueue, type FileEventsOptions, fileEvents, type QueueMessage } from './scheduler/file-events.ts';
 export { type FilesSourceOptions, filesSource } from './scheduler/files-source.ts';
 export type { FileStore, FoundFile } from './scheduler/found-file.ts';

@@ -3,6 +3,7 @@ import type { LoadedPipeline } from '@millrace/worker';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import { planDiff } from '../plan/diff.ts';
 import { previewReads, type ReadPreview } from '../plan/preview.ts';
+import { environmentWarnings, warn } from '../project/environment-warnings.ts';
 import { findPipeline, listPipelines } from '../project/pipelines.ts';
 import type { Session } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
@@ -16,11 +17,13 @@ export async function plan(session: Session, wanted: string | undefined, options
   const loaded = await findPipeline(await session.project(), wanted, session.calledFrom);
   const compiled = compile(loaded.pipeline);
   warnUnlisted(terminal, loaded);
+  const warnings = await environmentWarnings(session, compiled);
+  warn(terminal, warnings);
   if (options.diff) return showDiff(session, compiled);
   const reads = options.connect ? await previewReads(loaded.pipeline, compiled, await session.context()) : null;
   terminal.print(renderPlan(compiled, { style: (style, text) => terminal.out[style](text) }).trimEnd());
   if (reads) terminal.print(`\n${readLines(reads).join('\n')}`);
-  terminal.emit({ plan: compiled, unlisted: loaded.unlisted, ...(reads && { reads }) });
+  terminal.emit({ plan: compiled, unlisted: loaded.unlisted, warnings, ...(reads && { reads }) });
   return exitCodes.ok;
 }
 

@@ -11,6 +11,7 @@ import {
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import type { RunOptions } from '../program.ts';
 import { follow } from '../progress/follow.ts';
+import { environmentWarnings, warn } from '../project/environment-warnings.ts';
 import { findPipeline } from '../project/pipelines.ts';
 import { runOutcome, showOutcome } from '../run-outcome.ts';
 import { instantOf, windowOf } from '../run-request.ts';
@@ -23,7 +24,7 @@ export async function run(session: Session, wanted: string, options: RunOptions)
   const loaded = await findPipeline(await session.project(), wanted, session.calledFrom);
   const plan = compile(loaded.pipeline);
   warnUnlisted(terminal, loaded);
-  for (const { message, remedy } of plan.warnings) terminal.say(`${terminal.err.yellow('warning')} ${message} ${terminal.err.dim(remedy)}`);
+  warn(terminal, [...plan.warnings, ...(await environmentWarnings(session, plan))]);
   const timeZone = timeZoneOf(plan.schedule);
   const request: StartRequest = {
     file: loaded.file,

@@ -9,73 +9,63 @@ import {
   startFleetWorker,
   workerId,
 } from '@millrace/worker';
-import { observe } from '@millrace/worker/observe';
-import { type ExitCode, exitCodes } from '../exit-code.ts';
-import { deployedPipelines } from '../project/deployed.ts';
+import type { ExitCode } from '../exit-code.ts';
+import { deployment, tellDeployment } from '../project/deployed.ts';
+import { type EndpointOptions, observed } from '../project/observed.ts';
 import type { Session } from '../session.ts';
 import { counted } from '../text/amount.ts';
+import { askedExitCode, untilAsked } from '../until-asked.ts';
 
-export interface WorkerCommandOptions {
+export interface WorkerCommandOptions extends EndpointOptions {
   readonly concurrency?: number;
-  /** Port of `/health`, `/ready` and `/metrics`. */
-  readonly http?: number;
-  readonly host?: string;
 }
 
-/** Works for the environment's fleet until a signal comes, then drains. Its log goes to standard output, unless a person looks on. */
+/** Works for the environment's fleet until a signal comes, then drains. */
 export async function worker(session: Session, options: WorkerCommandOptions): Promise<ExitCode> {
   const { terminal } = session;
   const project = await session.project();
-  const pipelines = [...(await deployedPipelines(session)).values()];
-  const state = await session.stateUrl();
-  const store = session.keep(await postgresStore(state));
+  const deployed = await deployment(session);
+  const pipelines = [...deployed.pipelines.values()];
+  const store = session.keep(await postgresStore(await session.stateUrl()));
   const environment = { ...(await session.workingEnvironment()), ...(options.concurrency && { concurrency: options.concurrency }) };
-  const { name: fleet = 'default', lease = '60s' } = project.environment.fleet ?? {};
+  const { name: fleet = 'default', lease = '60s', drain = '60s' } = project.environment.fleet ?? {};
   const dispatch = await fleetDispatch(session, fleet);
   const id = workerId();
-  const secrets = await session.secrets();
-  const observed = session.keep(
-    await observe({
-      role: 'worker',
-      id,
-      state,
-      secrets,
-      queue: fleetQueue(fleet),
-      ...(terminal.live && !terminal.json && { sink: silent }),
-      ...(options.http !== undefined && { http: { port: options.http, ...(options.host !== undefined && { host: options.host }) } }),
-      ...(project.environment.alerts && { alerts: project.environment.alerts }),
-    }),
-  );
-  const working = await startFleetWorker({
-    store: observed.watch(store),
+  const observation = await observed(session, {
+    role: 'worker',
     id,
-    redactor: secrets,
+    queue: fleetQueue(fleet),
+    endpoints: options,
+    ...(dispatch && { ready: { 'wake-ups': () => dispatch.health.at === 'connected' } }),
+  });
+  await tellDeployment(session, deployed, observation.log);
+  const working = await startFleetWorker({
+    store: observation.watch(store),
+    id,
+    redactor: await session.secrets(),
     ...(dispatch && { dispatch }),
     pipelines,
     fleet,
     leaseMs: milliseconds(lease),
+    finishMs: milliseconds(drain),
     directory: project.root,
     environment,
   });
   terminal.say(`Worker ${working.id} works for the fleet "${fleet}" with ${counted(pipelines.length, 'pipeline')}. (Ctrl-C drains it.)`);
-  if (observed.url) terminal.say(`${observed.url} has /health, /ready and /metrics.`);
-  terminal.emit({
-    type: 'working',
-    worker: working.id,
-    fleet,
-    url: observed.url,
-    pipelines: pipelines.map(({ plan }) => [plan.pipeline, plan.fingerprint]),
-  });
+  if (observation.url) terminal.say(`${observation.url} has /health, /ready and /metrics.`);
+  const versions = pipelines.map(({ plan }) => [plan.pipeline, plan.fingerprint]);
+  observation.log.info({ fleet, pipelines: Object.fromEntries(versions) }, 'worker started');
+  terminal.emit({ type: 'working', worker: working.id, fleet, url: observation.url, pipelines: versions });
   working.takeUp();
-  await asked(session.signal);
-  observed.draining();
+  await untilAsked(session.signal);
+  observation.draining();
+  observation.log.info({ because: session.signal.reason }, 'worker drains');
   terminal.say('Draining: nothing is claimed any more, and what runs is finished or handed over. (Press again to stop at once.)');
   await working.drain();
+  observation.log.info('worker drained');
   terminal.emit({ type: 'drained', worker: working.id });
-  return session.signal.reason === 'SIGTERM' ? exitCodes.terminated : exitCodes.interrupted;
+  return askedExitCode(session.signal);
 }
-
-const silent = { write: () => true };
 
 /** Undefined where the state database's notifications are enough. */
 async function fleetDispatch(session: Session, fleet: string): Promise<Dispatch | undefined> {
@@ -97,10 +87,3 @@ async function fleetDispatch(session: Session, fleet: string): Promise<Dispatch 
 
 /** Of BullMQ. */
 const stages = 'stages';
-
-function asked(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}

@@ -107,13 +107,19 @@ function environmentProblem(environment: Record<string, unknown>): string | unde
   return alertsProblem(environment['alerts']);
 }
 
+const fleetFields = ['name', 'dispatch', 'lease', 'drain'];
+
 function fleetProblem(fleet: unknown): string | undefined {
   if (fleet === undefined) return undefined;
   if (!isObject(fleet)) return '"fleet" is not an object.';
-  const unknown = Object.keys(fleet).find((field) => !['name', 'dispatch', 'lease'].includes(field));
-  if (unknown !== undefined) return `"fleet.${unknown}" is not a setting; there are name, dispatch, lease.`;
-  const { dispatch = 'notify', lease = '60s' } = fleet;
-  if (typeof lease !== 'string' || !/^\d+(\.\d+)?(ms|s|m|h|d)$/.test(lease)) return '"fleet.lease" is not a duration like "60s".';
+  const unknown = Object.keys(fleet).find((field) => !fleetFields.includes(field));
+  if (unknown !== undefined) return `"fleet.${unknown}" is not a setting; there are ${fleetFields.join(', ')}.`;
+  const { dispatch = 'notify' } = fleet;
+  for (const field of ['lease', 'drain']) {
+    const { [field]: duration = '60s' } = fleet;
+    if (typeof duration !== 'string' || !/^\d+(\.\d+)?(ms|s|m|h|d)$/.test(duration))
+      return `"fleet.${field}" is not a duration like "60s".`;
+  }
   if (dispatch === 'notify' || dispatch === 'bullmq-postgres' || (isObject(dispatch) && 'redis' in dispatch)) return undefined;
   return '"fleet.dispatch" is none of "notify", "bullmq-postgres" and { redis: … }.';
 }

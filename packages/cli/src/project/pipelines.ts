@@ -17,11 +17,14 @@ export interface PipelineFile {
 export async function listPipelines(project: Project): Promise<PipelineFile[]> {
   const files: PipelineFile[] = [];
   for (const file of globFiles(project.root, project.config.pipelines)) {
-    if (/\.(test|spec)(-d)?\.[cm]?[jt]s$|\.d\.[cm]?ts$/.test(file)) continue;
+    if (!isPipelineFile(file)) continue;
     files.push(await load(project, file));
   }
   return files;
 }
+
+/** Tests and declarations stand beside pipelines. */
+export const isPipelineFile = (file: string): boolean => !/\.(test|spec)(-d)?\.[cm]?[jt]s$|\.d\.[cm]?ts$/.test(file);
 
 async function load(project: Project, file: string): Promise<PipelineFile> {
   try {
@@ -65,7 +68,7 @@ export async function findPipeline(project: Project, wanted: string, from: strin
   });
 }
 
-const namedTwice = (name: string, files: readonly string[]): MillraceError =>
+export const namedTwice = (name: string, files: readonly string[]): MillraceError =>
   new MillraceError('PIPELINE_INVALID', {
     message: `${files.join(' and ')} all call their pipeline "${name}".`,
     remedy: 'Rename all but one of them: runs and checkpoints are kept under the name.',

@@ -11,11 +11,18 @@ export interface ContinuousPipeline {
   readonly captures: readonly string[];
 }
 
-/** The one that is meant. @throws CONFIG_INVALID where it follows no changes, and what finding it throws */
-export async function continuousPipeline(session: Session, wanted: string): Promise<ContinuousPipeline> {
+/** The one that is meant; it may have no captures. @throws what finding or compiling it throws */
+export async function pipelineWithPlan(session: Session, wanted: string): Promise<ContinuousPipeline> {
   const { file, pipeline } = await findPipeline(await session.project(), wanted, session.calledFrom);
   const plan = compile(pipeline);
-  if (followsChanges(plan)) return { file, pipeline, plan, captures: capturesOf(plan) };
+  return { file, pipeline, plan, captures: capturesOf(plan) };
+}
+
+/** The one that is meant. @throws CONFIG_INVALID where it follows no changes, and what finding it throws */
+export async function continuousPipeline(session: Session, wanted: string): Promise<ContinuousPipeline> {
+  const found = await pipelineWithPlan(session, wanted);
+  const { pipeline, plan } = found;
+  if (followsChanges(plan)) return found;
   throw new MillraceError('CONFIG_INVALID', {
     message: `"${pipeline.name}" follows no changes: it has no capture().`,
     remedy: `"millrace runs list --pipeline ${pipeline.name}" shows its runs.`,

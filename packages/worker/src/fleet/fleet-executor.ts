@@ -23,6 +23,8 @@ export interface FleetOptions {
   readonly state: string;
   /** `default` by default. */
   readonly fleet?: string;
+  /** What it works through: whoever observes what it does. */
+  readonly watch?: (store: RunStore) => RunStore;
 }
 
 /** Hands runs to a fleet and tells how they fare. It runs nothing itself: closing it leaves the runs to the workers. */
@@ -31,9 +33,9 @@ export interface FleetExecutor extends Executor, RunViews, AsyncDisposable {
 }
 
 /** @throws STATE_UNAVAILABLE, STATE_VERSION, CONFIG_INVALID */
-export async function fleetExecutor({ state, fleet = defaultFleet }: FleetOptions): Promise<FleetExecutor> {
+export async function fleetExecutor({ state, fleet = defaultFleet, watch = asItIs }: FleetOptions): Promise<FleetExecutor> {
   const queue = fleetQueue(fleet);
-  const store = await postgresStore(state);
+  const store = watch(await postgresStore(state));
   return {
     kind: 'fleet',
     ...runViews(store),
@@ -50,6 +52,8 @@ export async function fleetExecutor({ state, fleet = defaultFleet }: FleetOption
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };
 }
+
+const asItIs = (store: RunStore): RunStore => store;
 
 async function start(store: RunStore, queue: string, request: StartRequest): Promise<Started> {
   const plan = planOf(request);

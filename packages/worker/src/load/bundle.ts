@@ -5,6 +5,8 @@ export interface Bundle {
   readonly code: string;
   /** Source map, JSON. */
   readonly map: string;
+  /** The files in it, from the working directory. */
+  readonly inputs: readonly string[];
 }
 
 const importMetaUrl = '__millraceFileUrl';
@@ -28,6 +30,7 @@ export async function bundle(file: string, outfile: string): Promise<Bundle> {
     target: 'node20',
     packages: 'external',
     sourcemap: 'external',
+    metafile: true,
     sourcesContent: false,
     logLevel: 'silent',
     define: { 'import.meta.url': importMetaUrl },
@@ -40,7 +43,7 @@ export async function bundle(file: string, outfile: string): Promise<Bundle> {
     );
   });
   const [map, code] = [...result.outputFiles].sort((a) => (a.path.endsWith('.map') ? -1 : 1));
-  return { code: code?.text ?? '', map: map?.text ?? '{}' };
+  return { code: code?.text ?? '', map: map?.text ?? '{}', inputs: Object.keys(result.metafile.inputs) };
 }
 
 interface Location {

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { bundle } from './bundle.ts';
 import { placeFor } from './place-for.ts';
 import { remember } from './places.ts';
+import { mapOfSnapshot } from './snapshot.ts';
 
 /** From our own sources (tests, bench) a loader of TypeScript is at work already, and it knows our packages by their sources. */
 const fromSource = import.meta.url.endsWith('.ts');
@@ -12,6 +13,8 @@ let imported = 0;
 
 /** Imports a file of the user's project as it is now, TypeScript or JavaScript. @throws what the file throws, or an Error that says why it does not parse */
 export async function importFile(file: string): Promise<Readonly<Record<string, unknown>>> {
+  const ready = await mapOfSnapshot(file);
+  if (ready !== null) remember(file, ready);
   if (fromSource || !/\.[cm]?tsx?$/.test(file)) return import(`${pathToFileURL(file).href}${await version(file)}`);
   const place = await placeFor(file);
   const module = join(place, `pipeline-${process.pid}-${++imported}.mjs`);

@@ -12,8 +12,12 @@ export interface LoadedPipeline {
   readonly unlisted: readonly string[];
 }
 
-/** Imports a pipeline file, TypeScript or JavaScript. @throws PIPELINE_NOT_FOUND, PIPELINE_INVALID and what the file throws itself */
-export async function loadPipeline(path: string): Promise<LoadedPipeline> {
+/**
+ * Imports a pipeline file, TypeScript or JavaScript; its code from a snapshot of it where one is given.
+ *
+ * @throws PIPELINE_NOT_FOUND, PIPELINE_INVALID and what the file throws itself
+ */
+export async function loadPipeline(path: string, { snapshot = path }: { readonly snapshot?: string } = {}): Promise<LoadedPipeline> {
   const file = resolve(path);
   if (!existsSync(file)) {
     throw new MillraceError('PIPELINE_NOT_FOUND', {
@@ -23,18 +27,18 @@ export async function loadPipeline(path: string): Promise<LoadedPipeline> {
     });
   }
   const before = new Set(stepsMade());
-  const pipeline = pipelineOf(await imported(file), file);
+  const pipeline = pipelineOf(await imported(resolve(snapshot), file), file);
   const listed = new Set(Object.values(pipeline.steps));
   const unlisted = stepsMade().filter((step) => !before.has(step) && !listed.has(step));
   return { file, pipeline, unlisted: unlisted.map(describe) };
 }
 
-async function imported(file: string): Promise<unknown> {
+async function imported(code: string, file: string): Promise<unknown> {
   try {
-    return await importFile(file);
+    return await importFile(code);
   } catch (error) {
     if (isMillraceError(error)) throw error;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = (error instanceof Error ? error.message : String(error)).replaceAll(code, file);
     throw new MillraceError('PIPELINE_INVALID', {
       message: `${file} cannot be loaded: ${message}${placeOf(error, file)}`,
       remedy: 'Mend the file; "npx tsc --noEmit" shows what TypeScript thinks of it.',

@@ -29,7 +29,8 @@ import type { LocalExecutor, LocalOptions } from './options.ts';
 
 /** @throws STATE_UNAVAILABLE, STATE_VERSION */
 export async function localExecutor(options: LocalOptions): Promise<LocalExecutor> {
-  const store = await postgresStore(options.state);
+  const opened = await postgresStore(options.state);
+  const store = options.watch?.(opened) ?? opened;
   const live = new Live();
   const local = new Local(store, options, live);
   return {
@@ -71,7 +72,7 @@ class Local implements Work {
     const file = resolve(request.file);
     const worker = await this.#working();
     const plan = request.plan ?? (await worker.processes.plan(this.#spec(file)));
-    worker.processes.warm(this.#spec(file), plan.fingerprint);
+    if (!this.#options.fileOf) worker.processes.warm(this.#spec(file), plan.fingerprint);
     if (followsChanges(plan) && request.idempotencyKey === undefined)
       return { run: await this.#startStream({ ...request, file }, plan), continued: false };
     if (request.unfinished !== 'queue' && request.idempotencyKey === undefined) {
@@ -180,8 +181,9 @@ class Local implements Work {
   async #goOn(id: RunId, from: readonly string[]): Promise<RunRecord> {
     const run = await this.#store.read(id);
     const worker = await this.#working();
-    if (run.request.file !== null) {
-      const { fingerprint } = await worker.processes.plan(this.#spec(run.request.file));
+    const file = this.#fileOf(run);
+    if (file !== null) {
+      const { fingerprint } = await worker.processes.plan(this.#spec(file));
       if (fingerprint !== run.plan.fingerprint) throw planChanged(run);
     }
     if (!isEnded(run.state) && run.cancelRequestedAt !== null && (await this.#store.abandoned(id))) await this.#endCancelled(id);
@@ -246,11 +248,15 @@ class Local implements Work {
       places: this.#places,
       memory: (environment.memory ?? defaultMemory) * mebibyte,
       redactor: redactor(),
-      catalog: { specOf: ({ request }) => this.#spec(request.file ?? '') },
+      catalog: { specOf: (run) => this.#spec(this.#fileOf(run) ?? '') },
       directory: this.#directory,
       progress: (progress) => this.#live.tell(progress),
     });
     return this.#worker;
+  }
+
+  #fileOf(run: RunRecord): string | null {
+    return this.#options.fileOf?.(run) ?? run.request.file;
   }
 
   #spec(file: string) {

@@ -1,4 +1,4 @@
-import type { Environment, Executor } from '@millrace/core/runtime';
+import type { Environment, Executor, RunRecord, RunStore } from '@millrace/core/runtime';
 import type { RunViews } from '../executor/views.ts';
 
 export interface LocalOptions {
@@ -12,6 +12,10 @@ export interface LocalOptions {
   readonly leaseMs?: number;
   /** Milliseconds that a stage has to stop by itself on cancel, timeout and shutdown before its process is killed; 10,000 by default. */
   readonly graceMs?: number;
+  /** What it works through: whoever observes what it does. */
+  readonly watch?: (store: RunStore) => RunStore;
+  /** The file that has the code of a run: another one than the run was made from where that has changed since. */
+  readonly fileOf?: (run: RunRecord) => string | null;
 }
 
 /**

@@ -24,7 +24,12 @@
  * A scheduler does the same with `role: 'scheduler'`, calls `observed.turned()` in its loop, and hands over `expected`, from which
  * lateness follows.
  */
+
+export type { QueueGauges } from '../store/gauges.ts';
+export type { FleetOverview, RunningStage, WorkerOverview } from '../store/overview.ts';
 export type { ExpectedRun } from './alerts/alert.ts';
-export type { Logger } from './log/logger.ts';
+export type { Happening } from './happenings.ts';
+export type { LineSink, Logger } from './log/logger.ts';
 export { type Observation, observe } from './observe.ts';
-export type { ObserveOptions } from './options.ts';
+export type { ObserveListener, ObserveOptions } from './options.ts';
+export { type Overview, overviewOf } from './overview.ts';

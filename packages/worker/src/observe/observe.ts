@@ -139,6 +139,7 @@ export async function observe(options: ObserveOptions): Promise<Observation> {
     held.happened(one);
     counted.happened(one);
     logHappening(log, one);
+    options.listener?.happened(one);
     if (one.type === 'attempt.started') spans.started(one);
     if (one.type === 'attempt.ended') spans.ended(one);
     if (one.type !== 'run.ended') return;
@@ -160,7 +161,10 @@ export async function observe(options: ObserveOptions): Promise<Observation> {
           for (const attempt of attempts) if (attempt.lost) spans.lost(attempt);
           protection?.want(held.long(attempts, longMs));
         },
-        logged: (lines) => logLines(log, lines, held.pipelineOf),
+        logged(lines) {
+          logLines(log, lines, held.pipelineOf);
+          options.listener?.logged(lines);
+        },
         failed: (error) => log.error({ err: error }, 'something could not be observed'),
       }),
     turned: health.turned,

@@ -1,8 +1,14 @@
-import type { Environment } from '@millrace/core/runtime';
+import type { Environment, LogLine } from '@millrace/core/runtime';
 import type { Level } from 'pino';
 import type { Secrets } from '../secrets/secrets.ts';
 import type { ExpectedRun } from './alerts/alert.ts';
+import type { Happening } from './happenings.ts';
 import type { LineSink } from './log/logger.ts';
+
+export interface ObserveListener {
+  happened(one: Happening): void;
+  logged(lines: readonly LogLine[]): void;
+}
 
 export interface ObserveOptions {
   readonly role: 'worker' | 'scheduler' | 'dev';
@@ -17,6 +23,8 @@ export interface ObserveOptions {
   readonly level?: Level;
   /** Where lines of the log and of CloudWatch's metrics go, standard output by default. */
   readonly sink?: LineSink;
+  /** Hears of what this process does, when it is committed, and of what the code of its stages says: to show it to people. */
+  readonly listener?: ObserveListener;
   /** `/health`, `/ready` and `/metrics`; none where left out. The host is 127.0.0.1 by default. */
   readonly http?: { readonly host?: string; readonly port: number };
   /** What must hold, beside the state store, before this process is ready: `{ dispatch: () => dispatch.connected }`. */
