@@ -38,19 +38,23 @@ export default defineConfig({
           name: 'unit',
           include: beside('test'),
           exclude: [...beside('pg.test'), ...beside('s3.test'), ...beside('redis.test'), ...never],
-          globalSetup: ['test/bundled-packages.ts'],
+          globalSetup: ['test/run-folder.ts', 'test/bundled-packages.ts'],
         },
       },
       {
         extends: true,
-        test: { name: 'pg', include: beside('pg.test'), globalSetup: ['test/bundled-packages.ts', 'test/postgres-server.ts'] },
+        test: {
+          name: 'pg',
+          include: beside('pg.test'),
+          globalSetup: ['test/run-folder.ts', 'test/bundled-packages.ts', 'test/postgres-server.ts'],
+        },
       },
       {
         extends: true,
         test: {
           name: 's3',
           include: 'missing' in moto ? [] : beside('s3.test'),
-          globalSetup: ['test/bundled-packages.ts', 'test/postgres-server.ts', 'test/s3-server.ts'],
+          globalSetup: ['test/run-folder.ts', 'test/bundled-packages.ts', 'test/postgres-server.ts', 'test/s3-server.ts'],
         },
       },
       {
@@ -58,7 +62,7 @@ export default defineConfig({
         test: {
           name: 'redis',
           include: 'missing' in redis ? [] : beside('redis.test'),
-          globalSetup: ['test/bundled-packages.ts', 'test/postgres-server.ts'],
+          globalSetup: ['test/run-folder.ts', 'test/bundled-packages.ts', 'test/postgres-server.ts'],
         },
       },
       {

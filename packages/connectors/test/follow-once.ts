@@ -3,6 +3,8 @@
  * time; what a sink does not have yet is copied, and what it does not hold for durable is applied.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { int4, int8, table, text } from '@millrace/core';
 import type { ChangeTarget, Position } from '@millrace/core/runtime';
 import fc from 'fast-check';
@@ -37,7 +39,7 @@ export function targetOf({ sink, lake, database, schema }: FollowErrand): Change
 }
 
 export async function follow(errand: FollowErrand): Promise<void> {
-  const spool = mkdtempSync(`/tmp/millrace-follow-`);
+  const spool = mkdtempSync(path.join(tmpdir(), 'millrace-follow-'));
   try {
     await using sink = await targetOf(errand).open(testContext(undefined, { spool, memoryBudget: 256 * 1024 * 1024 }));
     const owner = { pipeline: 'shop', step: errand.schema };
