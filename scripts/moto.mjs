@@ -1,8 +1,8 @@
 // An S3 server for tests: moto, which is a Python program. Found on PATH, or installed under .millrace/moto.
-import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { installPython } from './python.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const environment = join(root, '.millrace', 'moto');
@@ -26,19 +26,9 @@ export function findMoto() {
 export function provideMoto() {
   const found = findMoto();
   if ('command' in found || process.env.MILLRACE_TEST_MOTO === 'off') return found;
-  if (spawnSync('python3', ['--version']).status !== 0) return { missing: 'no S3 server: neither moto_server nor python3 is on PATH' };
   console.error('Installing moto, the S3 server that the tests use, under .millrace/moto');
-  for (const [command, args] of /** @type {[string, string[]][]} */ ([
-    ['python3', ['-m', 'venv', environment]],
-    [join(environment, 'bin', 'python3'), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...packages]],
-  ])) {
-    const step = spawnSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8', timeout: 300_000 });
-    if (step.status !== 0) {
-      const why = step.error?.message ?? step.stderr.trim().split('\n').at(-1);
-      return { missing: `no S3 server: "${[command, ...args].join(' ')}" failed: ${why}` };
-    }
-  }
-  return findMoto();
+  const why = installPython(environment, packages);
+  return why === null ? findMoto() : { missing: `no S3 server: ${why}` };
 }
 
 /** @param {string} path */

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { checks, passes } from './checks.mjs';
+import { provideDeployLint } from './deploy-lint.mjs';
 import { provideMoto } from './moto.mjs';
 import { newestLts } from './node-lts.mjs';
 import { provideRedis } from './redis.mjs';
@@ -19,6 +20,7 @@ section('setup', () => {
 });
 const moto = section('S3 server', provideMoto);
 const redis = section('Redis', provideRedis);
+section('linters of a deployment', provideDeployLint);
 for (const check of checks) {
   if (!section(check.name, () => passes(check))) total.failed++;
 }
