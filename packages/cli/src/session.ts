@@ -134,10 +134,15 @@ export class Session implements AsyncDisposable {
   executor(how: Pick<LocalOptions, 'watch' | 'fileOf'> = {}): Promise<ProjectExecutor> {
     this.#executor ??= this.stateUrl().then(async (state) => {
       const project = await this.project();
-      const { executor: kind, fleet } = project.environment;
+      const { executor: kind, fleet, pools } = project.environment;
       const executor =
         kind === 'fleet'
-          ? await fleetExecutor({ state, ...(fleet?.name !== undefined && { fleet: fleet.name }), ...(how.watch && { watch: how.watch }) })
+          ? await fleetExecutor({
+              state,
+              ...(fleet?.name !== undefined && { fleet: fleet.name }),
+              ...(pools && { pools }),
+              ...(how.watch && { watch: how.watch }),
+            })
           : await localExecutor({ state, directory: project.root, environment: await this.workingEnvironment(), ...how });
       this.#closing.push(() => executor[Symbol.asyncDispose]());
       return executor;

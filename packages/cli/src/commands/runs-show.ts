@@ -6,6 +6,7 @@ import { streamLines } from '../stream/stream-lines.ts';
 import type { Terminal } from '../terminal.ts';
 import { bytes, counted, duration, moment } from '../text/amount.ts';
 import { failureBlock } from '../text/failure.ts';
+import { madeBy } from '../text/made-by.ts';
 import { onOneLine } from '../text/width.ts';
 import { chosenRun } from './latest-run.ts';
 
@@ -28,9 +29,10 @@ export async function runsShow(session: Session, wanted: string | undefined): Pr
 function headLines({ run, waits }: RunDetail, { out }: Terminal): string[] {
   const { request, state } = run;
   const params = Object.entries(request.params).map(([name, value]) => `${name}=${value}`);
+  const by = madeBy(request.idempotencyKey);
   return [
     `${out.bold(run.id)}  ${request.pipeline}  ${state.at}${run.cancelRequestedAt !== null && state.at === 'running' ? ', stopping' : ''}`,
-    `  made ${moment(run.createdAt)} UTC for ${request.date} · plan ${run.plan.fingerprint.slice(0, 12)}${request.fullRefresh ? ' · full refresh' : ''}`,
+    `  made ${moment(run.createdAt)} UTC${by === null ? '' : ` ${by}`} for ${request.date} · plan ${run.plan.fingerprint.slice(0, 12)}${request.fullRefresh ? ' · full refresh' : ''}`,
     ...(request.window ? [`  window ${request.window.start} to ${request.window.end}`] : []),
     ...(params.length > 0 ? [`  ${params.join(' ')}`] : []),
     ...(waits !== null ? [`  ${out.yellow('waits')}: ${waits}`] : []),

@@ -12,17 +12,25 @@ import {
 } from '@millrace/core/runtime';
 
 /** Why a run does not go on at this moment. */
-export function whyRunWaits(run: RunRecord, abandoned: boolean): string | null {
+export function whyRunWaits(
+  run: RunRecord,
+  { abandoned, workers }: { abandoned: boolean } & Pick<Circumstances, 'workers'>,
+): string | null {
   if (isEnded(run.state)) return null;
   if (abandoned && followsChanges(run.plan))
     return `no process follows it; "millrace run ${run.request.pipeline}" goes on where the targets are`;
   if (abandoned) return `no process works on it; "millrace runs retry ${run.id}" goes on with it`;
   if (run.cancelRequestedAt !== null) return 'it is being cancelled: what runs is being stopped';
-  return run.state.at === 'queued' ? (run.state.because ?? 'waits to be admitted') : null;
+  if (run.state.at !== 'queued') return null;
+  if (workers !== null && !workers.some(({ gone }) => !gone)) return nobodyAlive;
+  return run.state.because ?? 'waits to be admitted';
 }
 
+const nobodyAlive = 'waits for a worker: none of its fleet is alive; "millrace worker" starts one';
+
 /** Why a stage does not run at this moment: which need, which limit, until when. */
-export function whyStageWaits(run: RunRecord, stage: StageRecord, { lease, workers, granted, now }: Circumstances): string | null {
+export function whyStageWaits(run: RunRecord, stage: StageRecord, circumstances: Circumstances): string | null {
+  const { lease, workers, now } = circumstances;
   const { state } = stage;
   const plan = stagesById(run.plan).get(stage.id) as PlanStage;
   switch (state.at) {
@@ -32,10 +40,11 @@ export function whyStageWaits(run: RunRecord, stage: StageRecord, { lease, worke
       return `waits for ${missing.map((need) => `${need} (${run.stages.get(need)?.state.at})`).join(', ')}`;
     }
     case 'ready':
-      return whyLimitHolds(plan, granted) ?? whyNobodyClaims(run, workers);
+      return whyNobodyCan(run, workers) ?? whyLimitHolds(plan, circumstances) ?? whyNobodyClaims(run, workers);
     case 'retrying': {
       const seconds = Math.max(0, (Date.parse(state.next) - now.getTime()) / 1000);
-      return `waits ${seconds.toFixed(1)} s more for attempt ${state.attempt + 1} of ${plan.retry.attempts}, after ${state.error.code}`;
+      const until = `${state.next.slice(11, 19)} UTC (${seconds.toFixed(1)} s more)`;
+      return `waits until ${until} for attempt ${state.attempt + 1} of ${plan.retry.attempts}, after ${state.error.code}`;
     }
     case 'running': {
       if (lease?.workerGone) return 'its worker has gone; whoever looks next gives it to another';
@@ -53,26 +62,61 @@ export interface Circumstances {
   readonly workers: readonly WorkerState[] | null;
   /** What running attempts have been granted, by limit. */
   readonly granted: ReadonlyMap<string, number>;
+  /** Who they are, by limit. */
+  readonly holders: ReadonlyMap<string, readonly Holder[]>;
+  /** Sizes of the environment's pools, where they are known here. */
+  readonly pools: Readonly<Record<string, number>>;
   readonly now: Date;
 }
 
-function whyLimitHolds({ limits = [] }: PlanStage, granted: ReadonlyMap<string, number>): string | null {
+/** A running attempt that has been granted a share of a limit. */
+export interface Holder {
+  readonly run: string;
+  readonly pipeline: string;
+  readonly stage: string;
+}
+
+function whyLimitHolds({ limits = [] }: PlanStage, { granted, holders, pools }: Circumstances): string | null {
   for (const limit of limits) {
-    const used = granted.get(limitKey(limit)) ?? 0;
-    if (limit.most === null) {
-      if (used > 0) return `waits for the pool "${limit.name}", of which ${used} ${used === 1 ? 'place is' : 'places are'} taken`;
-    } else if (limit.most - used < Math.min(2, limit.most)) {
-      return `waits for connections to ${limit.name}: ${used} of ${limit.most} are taken`;
+    const key = limitKey(limit);
+    const used = granted.get(key) ?? 0;
+    const by = byWhom(holders.get(key) ?? []);
+    if (limit.kind === 'pool') {
+      const size = Object.hasOwn(pools, limit.name) ? (pools[limit.name] as number) : null;
+      if (used > 0 && used >= (size ?? used)) return `waits for the pool "${limit.name}": ${taken(used, size, 'place')}${by}`;
+    } else if (limit.most !== null && limit.most - used < Math.min(2, limit.most)) {
+      return `waits for connections to ${limit.name}: ${taken(used, limit.most, 'connection')}${by}`;
     }
   }
   return null;
 }
 
-function whyNobodyClaims({ plan, request }: RunRecord, workers: readonly WorkerState[] | null): string {
-  if (workers === null) return 'waits for a free place in a worker';
+function taken(used: number, most: number | null, what: string): string {
+  const of = most === null ? `${used} ${what}${used === 1 ? '' : 's'}` : `${used} of ${most} ${what}${most === 1 ? '' : 's'}`;
+  return `${of} ${(most ?? used) === 1 ? 'is' : 'are'} taken`;
+}
+
+/** As many as a line has room for. */
+const named = 3;
+
+function byWhom(holders: readonly Holder[]): string {
+  if (holders.length === 0) return '';
+  const names = holders.slice(0, named).map(({ pipeline, stage, run }) => `${stage} of ${pipeline} (run ${run})`);
+  const more = holders.length > named ? ` and ${holders.length - named} more` : '';
+  return `, by ${names.join(', ')}${more}`;
+}
+
+/** No limit matters where nobody could claim it. */
+function whyNobodyCan({ plan, request }: RunRecord, workers: readonly WorkerState[] | null): string | null {
+  if (workers === null) return null;
   const alive = workers.filter(({ gone }) => !gone);
-  if (alive.length === 0) return 'waits for a worker: none of its fleet is alive; "millrace worker" starts one';
-  const able = alive.filter(({ plans }) => plans?.includes(plan.fingerprint) ?? true);
-  if (able.length > 0) return `waits for a free place in one of ${able.length} workers that have the pipeline`;
+  if (alive.length === 0) return nobodyAlive;
+  if (alive.some(({ plans }) => plans?.includes(plan.fingerprint) ?? true)) return null;
   return `waits for a worker that has this version of "${request.pipeline}" (${plan.fingerprint.slice(0, 12)}); the ${alive.length} that live have others`;
+}
+
+function whyNobodyClaims({ plan }: RunRecord, workers: readonly WorkerState[] | null): string {
+  if (workers === null) return 'waits for a free place in a worker';
+  const able = workers.filter(({ gone, plans }) => !gone && (plans?.includes(plan.fingerprint) ?? true));
+  return `waits for a free place in one of ${able.length} workers that have the pipeline`;
 }

@@ -14,7 +14,7 @@ import {
   type WorkerState,
 } from '@millrace/core/runtime';
 import { Changes } from './changes.ts';
-import { whyRunWaits, whyStageWaits } from './explain.ts';
+import { type Holder, whyRunWaits, whyStageWaits } from './explain.ts';
 import { patiently } from './patience.ts';
 import { type LiveProgress, logLines, watch } from './watch.ts';
 
@@ -29,12 +29,18 @@ export interface RunViews extends Pick<Executor, 'watch' | 'list' | 'show' | 'lo
   streamRequest(id: string): Promise<StoredStreamRequest | null>;
 }
 
-/** `live` is the progress of what this process runs itself. */
-export function runViews(store: RunStore, live: LiveProgress = noProgress): RunViews {
+export interface ViewOptions {
+  /** The progress of what this process runs itself. */
+  readonly live?: LiveProgress;
+  /** Sizes of the environment's pools. */
+  readonly pools?: Readonly<Record<string, number>> | undefined;
+}
+
+export function runViews(store: RunStore, { live = noProgress, pools = {} }: ViewOptions = {}): RunViews {
   return {
     watch: (run, { after = 0, signal } = {}) => watch(store, live, run, after, signal),
     list: (filter = {}) => store.list(filter),
-    show: (run) => show(store, live, run),
+    show: (run) => show(store, live, pools, run),
     logs: (run, options = {}) => logLines(store, live, run, options),
     finished: (run, { signal } = {}) => finished(store, run, signal),
     streams: (pipeline) => store.streams(pipeline),
@@ -45,7 +51,7 @@ export function runViews(store: RunStore, live: LiveProgress = noProgress): RunV
 
 const noProgress: LiveProgress = { of: () => undefined, subscribe: () => () => {} };
 
-async function show(store: RunStore, live: LiveProgress, id: RunId): Promise<RunDetail> {
+async function show(store: RunStore, live: LiveProgress, pools: Readonly<Record<string, number>>, id: RunId): Promise<RunDetail> {
   const [run, abandoned, attempts, leases, stored] = await Promise.all([
     store.read(id),
     store.abandoned(id),
@@ -56,16 +62,34 @@ async function show(store: RunStore, live: LiveProgress, id: RunId): Promise<Run
   const open = !isEnded(run.state);
   const workers = open ? await workersOf(store, id) : [];
   const granted = open && run.plan.stages.some(({ limits }) => limits) ? await store.granted() : new Map<string, number>();
+  const holders = granted.size > 0 ? await holdersOf(store) : new Map<string, Holder[]>();
+  const circumstances = { workers, granted, holders, pools, now: new Date() };
   const progress = [...stored, ...(live.of(id) ?? [])];
   const stages = [...run.stages.values()].map((stage) => ({
     id: stage.id,
     state: stage.state,
-    waits: isEnded(run.state) ? null : whyStageWaits(run, stage, { lease: leaseOf(leases, stage), workers, granted, now: new Date() }),
+    waits: open ? whyStageWaits(run, stage, { ...circumstances, lease: leaseOf(leases, stage) }) : null,
     progress:
       stage.state.at === 'running' ? (progress.findLast((one) => one.stage === stage.id && one.epoch === stage.epoch) ?? null) : null,
     attempts: attempts.filter((attempt) => attempt.stage === stage.id).map(({ stage: _, ...attempt }) => attempt),
   }));
-  return { run, abandoned, stages, waits: whyRunWaits(run, abandoned) };
+  return { run, abandoned, stages, waits: whyRunWaits(run, { abandoned, workers }) };
+}
+
+/** Runs that are looked through for those who hold a limit. */
+const mostRuns = 100;
+
+/** Running attempts that have been granted a share of a limit, by limit, those that began first before the others. */
+async function holdersOf(store: RunStore): Promise<ReadonlyMap<string, readonly Holder[]>> {
+  const holders = new Map<string, Holder[]>();
+  for (const { id } of (await store.list({ states: ['running'], limit: mostRuns })).reverse()) {
+    const { stages, request } = await store.read(id);
+    for (const { id: stage, state } of stages.values()) {
+      for (const key of state.at === 'running' ? Object.keys(state.grants ?? {}) : [])
+        holders.set(key, [...(holders.get(key) ?? []), { run: id, pipeline: request.pipeline, stage }]);
+    }
+  }
+  return holders;
 }
 
 /** Those who may work on it; null where it belongs to one process, or to nobody. */

@@ -23,6 +23,8 @@ export interface FleetOptions {
   readonly state: string;
   /** `default` by default. */
   readonly fleet?: string;
+  /** Sizes of the environment's pools: to say what a run waits for. */
+  readonly pools?: Readonly<Record<string, number>>;
   /** What it works through: whoever observes what it does. */
   readonly watch?: (store: RunStore) => RunStore;
 }
@@ -33,12 +35,12 @@ export interface FleetExecutor extends Executor, RunViews, AsyncDisposable {
 }
 
 /** @throws STATE_UNAVAILABLE, STATE_VERSION, CONFIG_INVALID */
-export async function fleetExecutor({ state, fleet = defaultFleet, watch = asItIs }: FleetOptions): Promise<FleetExecutor> {
+export async function fleetExecutor({ state, fleet = defaultFleet, pools, watch = asItIs }: FleetOptions): Promise<FleetExecutor> {
   const queue = fleetQueue(fleet);
   const store = watch(await postgresStore(state));
   return {
     kind: 'fleet',
-    ...runViews(store),
+    ...runViews(store, { pools }),
     start: (request) => start(store, queue, request),
     resume: (run) => goOn(store, queue, run, []),
     async retry(id, { from } = {}) {

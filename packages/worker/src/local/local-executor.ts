@@ -35,7 +35,7 @@ export async function localExecutor(options: LocalOptions): Promise<LocalExecuto
   const local = new Local(store, options, live);
   return {
     kind: 'local',
-    ...runViews(store, live),
+    ...runViews(store, { live, pools: options.environment?.pools }),
     start: (request) => local.start(request),
     resume: (run) => local.resume(run),
     retry: (run, from) => local.retry(run, from),
