@@ -35,9 +35,25 @@ test('where nothing can be written its packages are found from a place of its ow
   // For root nothing is forbidden: then somebody else tries.
   const other = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
   if (spawnSync(process.execPath, ['-e', ''], { ...other, cwd: '/' }).status !== 0) return context.skip('Only root can run this Node.');
-  rmSync(join(project, 'node_modules/.millrace'), { recursive: true, force: true });
+  const script = await importing();
   chmodSync(join(project, 'node_modules'), 0o555);
   chmodSync(home, 0o755);
+  isElsewhere(spawnSync(process.execPath, [script], { ...other, cwd: '/', encoding: 'utf8', env: { TMPDIR: tmpdir() } }));
+});
+
+test('on a read-only disk they are as well', async (context) => {
+  const script = await importing();
+  const mount = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"';
+  const onDisk = (...command: string[]) =>
+    spawnSync('unshare', ['--mount', 'sh', '-c', mount, 'sh', project, ...command], { encoding: 'utf8' });
+  if (onDisk('true').status !== 0) return context.skip('Nothing can be mounted here.');
+  isElsewhere(onDisk(process.execPath, script));
+});
+
+/** A script that finds a place for the bundle and imports it from there; the place beside the packages is not there yet. */
+async function importing(): Promise<string> {
+  chmodSync(join(project, 'node_modules'), 0o755);
+  rmSync(join(project, 'node_modules/.millrace'), { recursive: true, force: true });
   for (const [name, source] of [
     ['place-for.mjs', join(import.meta.dirname, 'place-for.ts')],
     ['a.mjs', file],
@@ -55,10 +71,13 @@ test('where nothing can be written its packages are found from a place of its ow
      console.log(place);
      await import(join(place, 'a.mjs'));`,
   );
-  const ran = spawnSync(process.execPath, [script], { ...other, cwd: '/', encoding: 'utf8', env: { TMPDIR: tmpdir() } });
+  return script;
+}
+
+function isElsewhere(ran: { readonly stdout: string; readonly stderr: string }): void {
   expect(ran.stderr).toBe('');
   const [place = '', output] = ran.stdout.trim().split('\n');
   expect(output).toBe('near far near');
   expect(place).toContain('millrace-bundle-');
   expect(existsSync(place)).toBe(false);
-});
+}

@@ -12,7 +12,10 @@ export async function placeFor(file: string): Promise<string> {
   const [nearest] = folders;
   const place = nearest === undefined ? dirname(file) : join(nearest, '.millrace');
   try {
-    await mkdir(place, { recursive: true });
+    // Not "recursive": with that Node says ENOENT of a read-only disk. What it is in is there.
+    await mkdir(place).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
     await access(place, constants.W_OK);
     return place;
   } catch (error) {
