@@ -57,7 +57,10 @@ export async function* readGroups(parts: ReadParts, { signal, until }: ReadChang
 }
 
 /** Something that came while the reader was at work on what came before it. */
-type Waiting = { readonly bytes: Buffer; readonly start: number; readonly end: number } | { readonly walEnd: bigint };
+type Waiting =
+  | { readonly bytes: Buffer; readonly start: number; readonly end: number }
+  | { readonly walEnd: bigint }
+  | { readonly broken: unknown };
 
 const letter = (text: string): number => text.charCodeAt(0);
 const [streamStart, streamStop] = [letter('S'), letter('E')];
@@ -131,7 +134,7 @@ export class ChangeReader implements AsyncDisposable {
       handler: this.#streamHandler(),
     });
     this.#flow();
-    this.#stream.done.catch((error: unknown) => this.queue.fail(error));
+    this.#stream.done.catch((error: unknown) => this.#broken(error));
   }
 
   /** No group is handed on any more, and the one that is coming in parts breaks off. */
@@ -179,6 +182,12 @@ export class ChangeReader implements AsyncDisposable {
     };
   }
 
+  /** The stream has ended with an error. What came before it counts: an error in that is the reason, and this one what comes of it. */
+  #broken(error: unknown): void {
+    if (this.#isWorking) this.#waiting.push({ broken: error });
+    else this.queue.fail(error);
+  }
+
   #take(bytes: Buffer, start: number, end: number): void {
     const tag = bytes[start];
     if (this.#streamed === null || tag === streamStart || tag === streamStop) return this.#parse(bytes, start, end);
@@ -202,6 +211,7 @@ export class ChangeReader implements AsyncDisposable {
       for (let at = 0; at < this.#waiting.length && !this.#isClosed; at++) {
         const next = this.#waiting[at] as Waiting;
         if ('walEnd' in next) this.#keepalive(next.walEnd);
+        else if ('broken' in next) throw next.broken;
         else this.#take(next.bytes, next.start, next.end);
         await this.#doWork();
       }
