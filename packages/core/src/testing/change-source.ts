@@ -3,34 +3,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isUnchanged } from '../batch/index.ts';
 import {
   beforeKinds,
-  type CaptureSource,
   type ChangeGroup,
-  type ChangeSink,
-  type ChangeSource,
-  type Context,
   changeKinds,
   type Position,
-  type ReadChanges,
   type SourceTransaction,
   type TableChanges,
-  type TableSnapshot,
 } from '../connector/index.ts';
-import type { Table } from '../schema/index.ts';
-import { testContext } from './context.ts';
-import { type LoggedTransaction, type MemoryDatabase, plainState, type Statement } from './memory-database.ts';
-import { type MemoryMirror, memoryApply, memoryMirror, mirrorState } from './memory-mirror.ts';
+import { type ChangeSourceFixture, ChangeSourceWorld, copyInto, forwarded } from './change-source-world.ts';
+import { plainState, type Statement } from './memory-database.ts';
+import { memoryMirror, mirrorState } from './memory-mirror.ts';
 import type { Test } from './suite.ts';
-import { Choices, seeded, workloadDatabase, workloadTables, workTransaction } from './workload.ts';
+import { Choices, seeded, workloadTables } from './workload.ts';
 
-export interface ChangeSourceFixture extends AsyncDisposable {
-  /** Captures the tables given, which are there and empty. `events` has its whole rows in the log (REPLICA IDENTITY FULL), the others their keys. */
-  source(tables: Readonly<Record<string, Table>>): CaptureSource;
-  /** One transaction, committed; it may be an empty one. */
-  commit(statements: readonly Statement[]): Promise<void>;
-  context?(options: Partial<Context>): Context;
-  /** True where it keeps nothing back: a large value that an update leaves as it was is not sent. */
-  readonly sendsUnchanged?: boolean;
-}
+export type { ChangeSourceFixture };
 
 export interface ChangeSourceSuiteOptions {
   /** Rows, of about 10 kB each, of a transaction that comes alone and in several parts; left out where there is none so large. */
@@ -52,10 +37,10 @@ export function changeSourceConformance(
   fresh: () => Promise<ChangeSourceFixture>,
   { giantRows, seeds = 3 }: ChangeSourceSuiteOptions = {},
 ): void {
-  const withSource = (name: string, body: (world: World) => Promise<void>): void =>
+  const withSource = (name: string, body: (world: ChangeSourceWorld) => Promise<void>): void =>
     test(name, async () => {
       await using fixture = await fresh();
-      await body(new World(fixture));
+      await body(new ChangeSourceWorld(fixture));
     });
 
   withSource('there is no stream before one is made, and then it is the same for each attempt', async (world) => {
@@ -378,144 +363,10 @@ function shown({ kinds, rows, old, before }: TableChanges): object[] {
   });
 }
 
-/** Applies a group, and hands its parts on. */
-async function* forwarded(group: ChangeGroup, sink: ChangeSink) {
-  const parts = [];
-  for await (const part of group.parts) {
-    parts.push(part);
-    yield part;
-  }
-  await sink.apply({
-    ...group,
-    position: () => group.position(),
-    parts: (async function* () {
-      yield* parts;
-    })(),
-  });
-}
-
-async function copyInto(sink: ChangeSink, snapshot: TableSnapshot, name: string): Promise<void> {
-  await using source = await snapshot.table(name);
-  const plan = await source.plan({ absorbed: [], since: null, splitBytes: 8 * 1024, earlier: null });
-  await using copy = await sink.copy(name, 'fresh', snapshot.position);
-  const offers = source.offers(plan);
-  for (const split of plan.splits) await copy.stage(split, await source.open(split, offers.includes('batches') ? 'batches' : 'csv'));
-  await copy.finish(snapshot.position);
-}
-
 async function eventually(condition: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 15_000;
   while (!(await condition())) {
     if (performance.now() > deadline) assert.fail('it took too long');
     await sleep(50);
-  }
-}
-
-/** A source, a database in memory that does the same, and a mirror in memory that follows the source. */
-class World {
-  readonly database: MemoryDatabase = workloadDatabase();
-  readonly mirror: MemoryMirror = memoryMirror();
-  readonly #fixture: ChangeSourceFixture;
-  #sink: ChangeSink | undefined;
-  #applied = 0;
-
-  constructor(fixture: ChangeSourceFixture) {
-    this.#fixture = fixture;
-  }
-
-  get sendsUnchanged(): boolean {
-    return this.#fixture.sendsUnchanged ?? false;
-  }
-
-  open(): Promise<ChangeSource> {
-    return this.#fixture
-      .source(workloadTables)
-      .open((this.#fixture.context ?? testContext)({}), { pipeline: 'conformance', step: 'changes' });
-  }
-
-  async commit(...statements: readonly Statement[]): Promise<void> {
-    this.database.commit(...statements);
-    await this.#fixture.commit(statements);
-  }
-
-  async work(seed: number, transactions: number): Promise<void> {
-    const choices = new Choices(seeded(seed));
-    for (let left = transactions; left > 0; left--) await this.#fixture.commit(workTransaction(this.database, choices));
-  }
-
-  /** A new stream, over empty tables. */
-  async begin(): Promise<{ readonly position: Position }> {
-    await using source = await this.open();
-    const { identity, snapshot } = await this.create(source);
-    await this.follow(identity, snapshot);
-    await snapshot[Symbol.asyncDispose]();
-    return { position: snapshot.position };
-  }
-
-  async create(source: ChangeSource): ReturnType<ChangeSource['create']> {
-    const made = await source.create();
-    this.#applied = this.#done.length; // what was there before is in the snapshot
-    return made;
-  }
-
-  async follow(identity: Parameters<ChangeSink['follow']>[0], snapshot: TableSnapshot): Promise<void> {
-    const sink = await this.sinkOf(this.mirror, Object.keys(workloadTables));
-    this.#sink = sink;
-    await sink.follow(identity, snapshot.position);
-    for (const name of Object.keys(workloadTables)) await copyInto(sink, snapshot, name);
-  }
-
-  async sinkOf(mirror: MemoryMirror, names: readonly string[]): Promise<ChangeSink> {
-    const sink = await memoryApply(mirror).open(testContext());
-    const tables = Object.fromEntries(Object.entries(workloadTables).filter(([name]) => names.includes(name)));
-    const policy = { add: 'apply', drop: 'apply', rename: 'apply', retype: 'apply' } as const;
-    await sink.begin({ owner: { pipeline: 'p', step: 's' }, pipelineRun: 'r', tables, policy }, { key: 'k', epoch: 1 });
-    return sink;
-  }
-
-  /** Groups up to where the source is now. */
-  async *groups(source: ChangeSource, from: Position): AsyncGenerator<ChangeGroup, void, undefined> {
-    const until = (await source.stream())?.end as Position;
-    const options: ReadChanges = { signal: AbortSignal.timeout(60_000), until };
-    let reached = from;
-    for await (const group of source.read(from, options)) {
-      yield group;
-      reached = group.position();
-    }
-    assert.ok(reached >= until, `the stream ended at ${reached}, before ${until}`);
-  }
-
-  /** Applies groups until one is the last; answers where that was. */
-  async apply(source: ChangeSource, from: Position, stop: AbortController, isLast: (group: ChangeGroup) => boolean): Promise<Position> {
-    const until = (await source.stream())?.end as Position;
-    let reached = from;
-    for await (const group of source.read(from, { signal: stop.signal, until })) {
-      await this.#take(group);
-      reached = group.position();
-      if (isLast(group)) stop.abort(new Error('enough'));
-    }
-    return reached;
-  }
-
-  async catchUp(source: ChangeSource): Promise<void> {
-    for await (const group of this.groups(source, this.mirror.durable.position as Position)) await this.#take(group);
-  }
-
-  /** Applies a group; the mirror is then as the source was after the last of its transactions. */
-  async #take(group: ChangeGroup): Promise<void> {
-    if (group.transactions.length === 0 && group.position() <= (this.mirror.durable.position as Position)) return;
-    await this.#sink?.apply(group);
-    this.#applied += group.transactions.length;
-    const last = this.#done[this.#applied - 1];
-    if (last) assert.deepEqual(plainState(mirrorState(this.mirror)), plainState(this.database.stateAt(last.end)));
-  }
-
-  get #done(): readonly LoggedTransaction[] {
-    return this.database.log.filter(({ changes }) => changes.length > 0);
-  }
-
-  compare(): void {
-    assert.equal(this.#applied, this.#done.length);
-    assert.deepEqual(plainState(mirrorState(this.mirror)), plainState(this.database.stateAt(this.database.end)));
   }
 }

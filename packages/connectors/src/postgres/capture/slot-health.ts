@@ -1,7 +1,7 @@
 import type { StreamHealth } from '@millrace/core/runtime';
 import type { Session } from '../client.ts';
-import { parseLsn } from '../replication/lsn.ts';
 import type { SlotState } from './slot-state.ts';
+import { endOfLog } from './system.ts';
 
 /** Growth is that of the last minute. */
 const windowMs = 60_000;
@@ -13,10 +13,7 @@ export class SlotWatch {
   readonly #looks: { readonly at: number; readonly end: bigint }[] = [];
 
   async look(session: Session, slot: SlotState, released: bigint, spooledBytes: number): Promise<StreamHealth> {
-    const [row] = await session.query(
-      `select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end as lsn`,
-    );
-    const end = parseLsn(row?.['lsn'] ?? '');
+    const end = await endOfLog(session);
     const now = performance.now();
     this.#looks.push({ at: now, end });
     while ((this.#looks[1]?.at ?? now) < now - windowMs) this.#looks.shift();
