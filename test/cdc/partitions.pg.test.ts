@@ -22,6 +22,9 @@ scenarios(
       'whole_2',
       'moving_1',
       'moving_2',
+      'older_1',
+      'older_2',
+      'older_3',
     ],
   },
   [
@@ -99,6 +102,28 @@ scenarios(
         await finds('select c, a, b from whole order by 1, 2', ['pub|1|xxx', 'pub|3|yyy', 'pub|5|zzz', 'xxx_c|6|aaa']);
         await does("update whole set b = 'quux' where a = 5; update whole set a = 2 where a = 6");
         await equal('whole');
+      },
+    },
+    {
+      from: '013_partition',
+      name: 'a column that comes to the root with a default: rows of before have it too, also where the target is cut in another way',
+      source: `create table older (a int primary key, b text) partition by range (a); create table older_1 partition of older for values from (0) to (10);
+      create table older_2 partition of older for values from (10) to (20) partition by hash (a); create table older_3 partition of older_2 for values with (modulus 1, remainder 0);
+      insert into older select g, 'before' from generate_series(1, 15) g`,
+      target:
+        'create table older (a int primary key, b text) partition by hash (a); create table older_x partition of older for values with (modulus 1, remainder 0)',
+      async run({ does, equal, finds }) {
+        await does('delete from older where a = 15');
+        await does(
+          'begin; insert into older values (16); alter table older add c int not null default 7, add d timestamptz default now(); update older set c = 8 where a = 3; commit',
+        );
+        await finds('select c, count(*), count(distinct d) from older group by c order by c', ['7|14|1', '8|1|1']);
+        await equal('older');
+        await does(
+          'alter table older alter c set default 9; insert into older (a) values (17)',
+          "update older set b = 'after' where a > 12",
+        );
+        await equal('older');
       },
     },
     {

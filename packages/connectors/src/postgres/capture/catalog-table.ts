@@ -47,11 +47,12 @@ export async function readCatalogTable(session: Session, name: string): Promise<
 
 export async function readCatalogColumns(session: Session, oid: number): Promise<CatalogTableColumn[]> {
   const rows = await session.query(
-    `select a.attnum as number, a.attname as name, a.atttypid::text as type, a.atttypmod as modifier,
+    `with recursive ${partitionsOf('$1::oid')}
+     select a.attnum as number, a.attname as name, a.atttypid::text as type, a.atttypmod as modifier,
        format_type(a.atttypid, a.atttypmod) as printed, a.attnotnull as not_null, t.typsend <> 0 as can_send, a.attgenerated <> '' as generated, a.attgenerated = 'v' as virtual,
-       a.atthasdef or a.attidentity <> '' as has_default, a.atthasmissing as has_fill, (a.attmissingval::text::text[])[1] as fill
-     from pg_attribute a join pg_type t on t.oid = a.atttypid
-     where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped order by a.attnum`,
+       a.atthasdef or a.attidentity <> '' as has_default, f.has_fill, f.fill
+     from pg_class c join pg_attribute a on a.attrelid = c.oid join pg_type t on t.oid = a.atttypid cross join ${fillOfColumn} f
+     where c.oid = $1::oid and a.attnum > 0 and not a.attisdropped order by a.attnum`,
     [oid],
   );
   const types = await readTypes(session, [...new Set(rows.map((row) => row['type'] ?? ''))]);
@@ -68,6 +69,23 @@ export async function readCatalogColumns(session: Session, oid: number): Promise
     virtual: row['virtual'] === 't',
   }));
 }
+
+/** Common tables for `fillOfColumn`: the partitions of a table that have rows of their own. Takes no locks, which `pg_partition_tree` would. */
+export const partitionsOf = (oid: string): string =>
+  `tree (relid) as (select ${oid} union all select i.inhrelid from pg_inherits i join tree on i.inhparent = tree.relid),
+   leaves as (select l.oid as relid, l.relkind from tree join pg_class l on l.oid = tree.relid where l.relkind <> 'p')`;
+
+/**
+ * What rows that were there before column `a` of table `c` have in it. A partitioned table has no rows of its own: its partitions have all to remember
+ * the same, as they do after an ALTER TABLE of the root; before it has partitions, there are no rows.
+ */
+export const fillOfColumn = `lateral (
+       select case when c.relkind <> 'p' then a.atthasmissing
+           else count(*) = 0 or bool_and(p.relkind = 'r' and b.atthasmissing) and count(distinct b.attmissingval::text) = 1 end as has_fill,
+         case when c.relkind = 'p' then min((b.attmissingval::text::text[])[1]) else (a.attmissingval::text::text[])[1] end as fill
+       from leaves p join pg_attribute b on b.attrelid = p.relid and b.attname = a.attname and not b.attisdropped
+       where c.relkind = 'p' and a.atthasdef
+     )`;
 
 /** The server remembers a constant for the rows that were there; where it has a default and no such constant, it has written each row. */
 export function fillOf({

@@ -1,7 +1,7 @@
 import { isMillraceError } from '@millrace/core/runtime';
 import type { Session } from '../client.ts';
 import { parseLsn } from '../replication/lsn.ts';
-import { fillOf } from './catalog-table.ts';
+import { fillOf, fillOfColumn, partitionsOf } from './catalog-table.ts';
 import { makeHome } from './column-memory.ts';
 import type { SourceTypes } from './source-types.ts';
 import type { SourceColumn } from './stream-columns.ts';
@@ -15,8 +15,7 @@ export const triggerName = 'millrace_announce_columns';
  * came since they were declared. Never stands in the way of the ALTER TABLE that it is called for: what it cannot say is found out from the
  * stream, less exactly. Runs as its owner, since whoever alters a table need not know of us.
  */
-const functionText = `CREATE OR REPLACE FUNCTION _millrace.announce_columns() RETURNS event_trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $millrace$
+const functionBody = `
 DECLARE
   relation record;
   now json;
@@ -27,10 +26,12 @@ BEGIN
     WHERE d.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
   LOOP
     now := (
+      WITH RECURSIVE ${partitionsOf('relation.oid')}
       SELECT json_agg(json_build_object('number', a.attnum, 'name', a.attname, 'type', a.atttypid::int8, 'modifier', a.atttypmod,
-        'notNull', a.attnotnull, 'hasDefault', a.atthasdef OR a.attidentity <> '', 'hasFill', a.atthasmissing,
-        'fill', (a.attmissingval::text::text[])[1], 'generated', a.attgenerated <> '') ORDER BY a.attnum)
-      FROM pg_attribute a WHERE a.attrelid = relation.oid AND a.attnum > 0 AND NOT a.attisdropped);
+        'notNull', a.attnotnull, 'hasDefault', a.atthasdef OR a.attidentity <> '', 'hasFill', f.has_fill,
+        'fill', f.fill, 'generated', a.attgenerated <> '') ORDER BY a.attnum)
+      FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid CROSS JOIN ${fillOfColumn} f
+      WHERE c.oid = relation.oid AND a.attnum > 0 AND NOT a.attisdropped);
     was := NULL;
     BEGIN
       SELECT t.columns INTO was FROM _millrace.announced_columns t WHERE t.oid = relation.oid ORDER BY t.lsn DESC LIMIT 1;
@@ -46,7 +47,10 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
   RAISE WARNING 'millrace could not announce the columns: %', SQLERRM;
 END
-$millrace$`;
+`;
+
+const functionText = `CREATE OR REPLACE FUNCTION _millrace.announce_columns() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $millrace$${functionBody}$millrace$`;
 
 export const triggerStatements: readonly string[] = [
   'CREATE TABLE IF NOT EXISTS _millrace.announced_columns (oid oid NOT NULL, lsn pg_lsn NOT NULL, columns json NOT NULL, PRIMARY KEY (oid, lsn))',
@@ -62,7 +66,10 @@ export async function hasTrigger(session: Session): Promise<boolean> {
 
 /** Installs the trigger where this user may; answers whether it is there. For the function to be there, the schema has to. */
 export async function installTrigger(session: Session): Promise<boolean> {
-  if (await hasTrigger(session)) return true;
+  if (await hasTrigger(session)) {
+    await renewFunction(session);
+    return true;
+  }
   if (!(await makeHome(session))) return false;
   try {
     for (const statement of triggerStatements) await session.execute(statement);
@@ -72,6 +79,17 @@ export async function installTrigger(session: Session): Promise<boolean> {
     if (state === '42501' || state === '25006' || state === '42710' || state === '23505') return hasTrigger(session);
     throw error;
   }
+}
+
+/** An earlier version may have installed it, and told less. Whoever may not change it goes on with it as it is. */
+async function renewFunction(session: Session): Promise<void> {
+  const [row] = await session.query(`select prosrc as body from pg_proc where oid = to_regproc('_millrace.announce_columns')`);
+  if (!row || row['body'] === functionBody) return;
+  await session.execute(functionText).catch((error: unknown) => {
+    const state = isMillraceError(error) ? String(error.facts['sqlstate']) : '';
+    // XX000: another stream of this database does the same at this moment.
+    if (!['42501', '25006', 'XX000'].includes(state)) throw error;
+  });
 }
 
 /** What the trigger has told of a table so far, oldest first. */
