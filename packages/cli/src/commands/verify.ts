@@ -9,7 +9,7 @@ import { alignedTable } from '../text/table.ts';
 import { fitTo, onOneLine } from '../text/width.ts';
 import type { RowDifference } from '../verify/difference.ts';
 import { targetChecks } from '../verify/load-check.ts';
-import { remarks } from '../verify/remarks.ts';
+import { isUncompared, remarks, uncompared } from '../verify/remarks.ts';
 import { type StreamCheck, streamChecks } from '../verify/stream-check.ts';
 import { streamClock } from '../verify/stream-clock.ts';
 import { verifyStreamTable } from '../verify/verify-stream.ts';
@@ -43,12 +43,12 @@ export async function verify(
     results.push({ ...result, reason: await session.redact(result.reason), differences: await session.redact(result.differences) });
   }
   results.push(...(await verifyStreams(session, pipeline.name, streams, context, options.rows)));
-  if (results.every(({ reason }) => reason?.startsWith('not compared'))) throw nothingCompared(pipeline.name);
+  if (results.every(isUncompared)) throw nothingCompared(pipeline.name);
   const equal = results.every((result) => result.equal);
   show(terminal, results);
   const moving = results.reduce((sum, { stream }) => sum + (stream?.moving ?? 0), 0);
   const but = moving > 0 ? ` ${counted(moving, 'row')} changed each time they were looked at, and could not be compared.` : '';
-  terminal.say(equal ? `${terminal.err.green('Equal.')}${but}` : terminal.err.red('Different.'));
+  terminal.say(`${equal ? `${terminal.err.green('Equal.')}${but}` : terminal.err.red('Different.')}${uncompared(results)}`);
   terminal.emit({ pipeline: pipeline.name, equal, targets: results });
   return equal ? exitCodes.ok : exitCodes.runFailed;
 }

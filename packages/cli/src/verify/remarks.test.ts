@@ -1,7 +1,7 @@
 import type { Window } from '@millrace/core/runtime';
 import { expect, test } from 'vitest';
 import type { Comparison } from './compare.ts';
-import { remarks } from './remarks.ts';
+import { remarks, uncompared, uncomparedReason } from './remarks.ts';
 import type { TargetResult } from './verify-target.ts';
 
 const result = (windows: (Window | null)[], onlyStored: number): TargetResult => ({
@@ -30,4 +30,10 @@ test('rows that only the target of an incremental load has were probably deleted
 test('where nothing is only at the target, or all rows are read, nothing is guessed', () => {
   expect(remarks(result([window], 0))).toEqual(['compared up to the checkpoint of its load, updated_at below 2026-03-29']);
   expect(remarks(result([null], 3))).toEqual([]);
+});
+
+test('what was not compared is named beside the outcome, once for all its tables', () => {
+  const log = { steps: ['archived'], reason: uncomparedReason('change log') };
+  expect(uncompared([{ steps: ['mirrored'], reason: null }, log, log])).toBe(' Not compared: archived (change log).');
+  expect(uncompared([{ steps: ['mirrored'], reason: 'nothing has been loaded yet' }])).toBe('');
 });

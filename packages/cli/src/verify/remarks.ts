@@ -17,6 +17,18 @@ export function remarks({ windows, comparison, unfit, stream, equal }: TargetRes
   ];
 }
 
+const unseen = 'not compared: ';
+
+/** Why a target is not compared, as the reason of its result. */
+export const uncomparedReason = (why: string): string => unseen + why;
+export const isUncompared = ({ reason }: Pick<TargetResult, 'reason'>): boolean => reason?.startsWith(unseen) === true;
+
+/** What nobody should take for equal: ` Not compared: archived (change log).` Empty where everything was. */
+export function uncompared(results: readonly Pick<TargetResult, 'steps' | 'reason'>[]): string {
+  const loads = new Set(results.filter(isUncompared).map(({ steps, reason }) => `${steps.join(', ')} (${reason?.slice(unseen.length)})`));
+  return loads.size === 0 ? '' : ` Not compared: ${[...loads].join(', ')}.`;
+}
+
 /** Who reads only what has changed never hears of what has gone. */
 function deletedRemark(windows: TargetResult['windows'], onlyStored: number): string[] {
   const column = windows.find((window) => window !== null)?.column;

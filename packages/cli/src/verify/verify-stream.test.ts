@@ -104,3 +104,16 @@ test('what the mirror has lost is found whatever moves about it, and nothing els
     { numRuns: 40 },
   );
 });
+
+test('a change log is not compared, and says so', async () => {
+  const { check, follow } = mirrored(1);
+  follow();
+  const log = { ...check, stored: null, target: { ...check.target, description: { ...check.target.description, mode: 'log' as const } } };
+  const result = await verifyStreamTable(
+    log,
+    clockThat(() => {}),
+    context,
+    10,
+  );
+  expect(result).toMatchObject({ reason: 'not compared: change log', comparison: null });
+});

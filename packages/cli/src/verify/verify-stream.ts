@@ -6,6 +6,7 @@ import { DigestSpool } from './digest-spool.ts';
 import { keyedRows, narrowed, type Wanted } from './keyed-rows.ts';
 import { differingRanges, rangeChecksums, type SideChecksums, withRanges } from './range-checksums.ts';
 import { type Reading, rowsOf } from './reading.ts';
+import { uncomparedReason } from './remarks.ts';
 import { type Look, settle, type Unsettled } from './settle.ts';
 import type { StreamCheck } from './stream-check.ts';
 import type { StreamClock } from './stream-clock.ts';
@@ -37,7 +38,7 @@ export async function verifyStreamTable(check: StreamCheck, clock: StreamClock, 
     differences: [],
     reason: null,
   };
-  if (!selection) return { ...base, reason: `not compared: ${target.description.connector} keeps every version`, stream: stream() };
+  if (!selection) return { ...base, reason: notCompared(target.description), stream: stream() };
   const stored: Reading = { selection, absorbed: [], transforms: [] };
   const between = () => clock.catchUp(step);
   const sums = await equalRanges(check, stored, clock, between, context);
@@ -68,6 +69,10 @@ export async function verifyStreamTable(check: StreamCheck, clock: StreamClock, 
   const differences = await shown(comparison.keys, found.keys, check, stored, context);
   return { ...base, equal: different.length === 0, rows, unfit, comparison, differences, stream: stream(found.moving + unseen) };
 }
+
+/** A log has every change and no current rows; what other targets hold may lie where nobody can read it. */
+const notCompared = ({ mode, connector }: StreamCheck['target']['description']): string =>
+  uncomparedReason(mode === 'log' ? 'change log' : `rows in ${connector} cannot be read from here`);
 
 interface Whole {
   readonly first: Comparison;
