@@ -6,7 +6,7 @@ import { type LogicalServer, logicalServer } from '../../logical-server.ts';
 import { type RedisServer, redisServer } from '../../redis-server.ts';
 import { type Random, random } from '../random.ts';
 import { Fleet } from './fleet.ts';
-import { effectsSql, type FleetDag, sequencesSql } from './pipelines.ts';
+import { effectsSql, type FleetDag, sequencesSql, sourceRows, tableOf } from './pipelines.ts';
 
 export interface FleetChaosResult {
   readonly seed: number;
@@ -151,7 +151,10 @@ async function whatIsWrong({ state, target }: FleetWorld, runs: readonly RunReco
   const wrong: string[] = [];
   for (const run of runs) {
     if (run.state.at !== 'succeeded') wrong.push(`Run ${run.id} of ${run.request.pipeline} ended ${JSON.stringify(run.state)}.`);
-    const effects = await target.sql<{ step: string; at: string }>('select step, at::text as at from effect where run = $1', [run.id]);
+    const effects = await target.sql<{ step: string; at: string }>(
+      'select step, at::text as at from effect where run = $1 union all select step, applied_at::text from _millrace.applied where run = $1 and step = any ($2)',
+      [run.id, loadsOf(run)],
+    );
     for (const { id, needs } of run.plan.stages) {
       const own = effects.filter(({ step }) => step === id);
       if (own.length !== 1) wrong.push(`Stage ${id} of run ${run.id} had its effect ${own.length} times.`);
@@ -166,12 +169,30 @@ async function whatIsWrong({ state, target }: FleetWorld, runs: readonly RunReco
     );
     if (new Set(events.map(({ stage }) => stage)).size !== events.length) wrong.push(`A stage of run ${run.id} has succeeded twice.`);
   }
+  for (const { name, pipeline, step } of loadTables(runs)) {
+    const [row] = await target.sql<{ rows: number; ids: number; loads: number }>(
+      `select count(*)::int as rows, count(distinct id)::int as ids, (select count(*)::int from _millrace.applied where pipeline = $1 and step = $2) as loads from ${name}`,
+      [pipeline, step],
+    );
+    if (row?.ids !== sourceRows || row.rows !== sourceRows * row.loads) wrong.push(`${name} holds ${JSON.stringify(row)}.`);
+  }
   const [held] = await state.sql<{ leases: number; attempts: number; open: number }>(`select
     (select count(*)::int from millrace.stage where at = 'running') as leases,
     (select count(*)::int from millrace.attempt where ended_at is null) as attempts,
+    (select count(*)::int from millrace.share h join millrace.stage s on s.run = h.run and s.id = h.stage and s.epoch = h.epoch and s.at = 'running') as shares,
     (select count(*)::int from millrace.run where at in ('queued', 'running')) as open`);
-  if (held && held.leases + held.attempts + held.open > 0) wrong.push(`Something is held still: ${JSON.stringify(held)}.`);
+  if (held && Object.values(held).some((count) => count > 0)) wrong.push(`Something is held still: ${JSON.stringify(held)}.`);
   return wrong;
+}
+
+const loadsOf = ({ plan }: RunRecord): string[] => plan.stages.flatMap(({ id, kind }) => (kind === 'rows' ? [id] : []));
+
+function loadTables(runs: readonly RunRecord[]): { readonly name: string; readonly pipeline: string; readonly step: string }[] {
+  const tables = runs.flatMap((run) => {
+    const { pipeline } = run.request;
+    return loadsOf(run).map((step) => ({ name: tableOf(pipeline, step), pipeline, step }));
+  });
+  return [...new Map(tables.map((one) => [one.name, one])).values()];
 }
 
 async function attemptsOf({ state }: FleetWorld, runs: readonly RunRecord[]): Promise<number> {

@@ -8,6 +8,8 @@ export interface FleetStep {
   /** Attempts that fail before one succeeds. */
   readonly failures: number;
   readonly pool: boolean;
+  /** Loads rows of many splits, which any worker may stage, where it is not a statement. */
+  readonly loads: boolean;
 }
 
 export interface FleetDag {
@@ -29,13 +31,23 @@ export function randomDag(pipeline: string, dice: Random): FleetDag {
       milliseconds: dice.pick([0, 0, 50, 300]),
       failures: dice.pick([0, 0, 0, 1, 2]),
       pool: dice.between(1, 3) === 1,
+      loads: dice.between(1, 4) === 1,
     });
   }
   return { pipeline, steps, concurrency: dice.between(1, 2) };
 }
 
-/** What every step leaves, once for each run; and what fails now and then: a sequence forgets nothing with a rollback. */
-export const effectsSql = `create table effect (run text, step text, at timestamptz not null default clock_timestamp());
+/** Rows of the source that loads read, in some twenty splits. */
+export const sourceRows = 600;
+
+/**
+ * What every step leaves, once for each run; and what fails now and then: a sequence forgets nothing with a rollback. A load leaves all
+ * rows of the source once for each run, in a table of its own.
+ */
+export const effectsSql = `create table source (id int8 primary key, filler text not null) with (autovacuum_enabled = off);
+insert into source select n, repeat('x', 300) from generate_series(1, ${sourceRows}) n;
+analyze source;
+create table effect (run text, step text, at timestamptz not null default clock_timestamp());
 create function failing(called text, times int) returns void language plpgsql as $$
 begin
   if nextval(called::regclass) % (times + 1) <> 0 then raise exception 'fails at first' using errcode = '40001'; end if;
@@ -43,36 +55,54 @@ end $$;`;
 
 const sequence = ({ pipeline }: FleetDag, { name }: FleetStep): string => `calls_${pipeline.replaceAll('-', '_')}_${name}`;
 
+export const tableOf = (pipeline: string, step: string): string => `rows_${pipeline.replaceAll('-', '_')}_${step}`;
+
 export const sequencesSql = (dag: FleetDag): string => dag.steps.map((step) => `create sequence ${sequence(dag, step)};`).join('\n');
 
 /** The pipeline file. */
 export function pipelineSource(dag: FleetDag): string {
   const { pipeline, steps, concurrency } = dag;
-  const lines = steps.map((step) => {
-    const { name, after, milliseconds, failures, pool } = step;
-    const options = [
-      ...(after.length > 0 ? [`after: [${after.join(', ')}]`] : []),
-      "retry: { attempts: 20, delay: '50ms', maxDelay: '500ms' }",
-      ...(pool ? ["pool: 'narrow'"] : []),
-    ];
-    const statements = [
-      ...(milliseconds > 0 ? [`'select pg_sleep(${milliseconds / 1000})'`] : []),
-      `{ text: 'insert into effect (run, step) values ($1, $2)', values: [run.id, '${name}'] }`,
-      // Last, so that what came before it must be undone.
-      ...(failures > 0 ? [`"select failing('${sequence(dag, step)}', ${failures})"`] : []),
-    ];
-    return `const ${name} = sql(target, [${statements.join(', ')}], { ${options.join(', ')} });`;
-  });
+  const lines = steps.map((step) => (step.loads ? loadLines(dag, step) : statementLine(dag, step)));
+  const names = steps.flatMap(({ name, loads }) => (loads ? [`${name}_rows`, `${name}_slow`, name] : [name]));
   return `import { postgres } from '@millrace/connectors/postgres';
-import { pipeline, run, secret } from '@millrace/core';
-import { sql } from '@millrace/transforms';
+import { extract, int8, load, pipeline, run, secret, table, text } from '@millrace/core';
+import { map, sql } from '@millrace/transforms';
 
 const target = postgres({ url: secret('TARGET_URL') });
+const source = table('source', { id: int8(), filler: text() }, { key: ['id'] });
+/** Blocks, as a function may that computes. */
+const slowly = (row) => (row.id % 30n === 0n && Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20), { id: row.id });
 ${lines.join('\n')}
 
 export default pipeline({
   name: '${pipeline}', concurrency: ${concurrency},
-  steps: { ${steps.map(({ name }) => name).join(', ')} },
+  steps: { ${names.join(', ')} },
 });
 `;
+}
+
+const optionsOf = ({ after, pool }: FleetStep): string =>
+  [
+    ...(after.length > 0 ? [`after: [${after.join(', ')}]`] : []),
+    "retry: { attempts: 20, delay: '50ms', maxDelay: '500ms' }",
+    ...(pool ? ["pool: 'narrow'"] : []),
+  ].join(', ');
+
+function statementLine(dag: FleetDag, step: FleetStep): string {
+  const { name, milliseconds, failures } = step;
+  const statements = [
+    ...(milliseconds > 0 ? [`'select pg_sleep(${milliseconds / 1000})'`] : []),
+    `{ text: 'insert into effect (run, step) values ($1, $2)', values: [run.id, '${name}'] }`,
+    // Last, so that what came before it must be undone.
+    ...(failures > 0 ? [`"select failing('${sequence(dag, step)}', ${failures})"`] : []),
+  ];
+  return `const ${name} = sql(target, [${statements.join(', ')}], { ${optionsOf(step)} });`;
+}
+
+function loadLines({ pipeline }: FleetDag, step: FleetStep): string {
+  const { name } = step;
+  return `const ${name}_table = table('${tableOf(pipeline, name)}', { id: int8() });
+const ${name}_rows = extract(target, source, { splitBytes: 8192 });
+const ${name}_slow = map(${name}_rows, { to: ${name}_table, row: slowly });
+const ${name} = load(${name}_slow, target.table(${name}_table, { mode: 'append', schema: 'create' }), { ${optionsOf(step)} });`;
 }

@@ -71,9 +71,9 @@ export class Snapshot implements AsyncDisposable {
     return this.#exporter;
   }
 
-  /** True where several readers can work at once. */
-  get shared(): boolean {
-    return this.#id !== null;
+  /** What others call it; null where it cannot be shared. */
+  get id(): string | null {
+    return this.#id;
   }
 
   /**

@@ -103,31 +103,41 @@ class PostgresSource implements RowSource {
   async plan(request: ReadRequest): Promise<ReadPlan> {
     if (this.#planned)
       throw new MillraceError('INTERNAL', { message: `${this.#object.name} is planned twice by one source.`, remedy: 'Please report it.' });
-    const session = this.#first;
     const before = this.#described ?? (await this.#find());
     // The bound first, the snapshot after it: then every row below the bound is in the snapshot, or will never come.
     const window = request.since ? (request.earlier?.window ?? (await this.#window(before, request.since))) : null;
-    const salts = await this.#salts(compileSelect(this.#expressions(before), request.absorbed));
+    const seen = await this.#look(before, { absorbed: request.absorbed, window }, this.#exported);
+    const plan = await this.#readPlan(request, { ...seen, window });
+    this.#planned = { ...seen, splits: plan.splits.length };
+    return plan;
+  }
+
+  async join({ absorbed, window, splits, shared }: ReadPlan): Promise<void> {
+    const before = this.#described ?? (await this.#find());
+    this.#planned = { ...(await this.#look(before, { absorbed, window }, String(shared?.['snapshot']))), splits: splits.length };
+  }
+
+  /** Takes a snapshot, or looks at the one that is `exported`; what is there is read as of it. */
+  async #look(before: Found, { absorbed, window }: Pick<ReadPlan, 'absorbed' | 'window'>, exported: string | null) {
+    const session = this.#first;
     const parts = {
       session,
       connect: this.#connect,
-      prepare: salts,
+      prepare: await this.#salts(compileSelect(this.#expressions(before), absorbed)),
       most: this.#settings.maxConnections ?? defaultConnections,
       log: this.#context.log,
     };
-    const snapshot = await (this.#exported === null ? Snapshot.take(parts) : Snapshot.join(parts, this.#exported));
+    const snapshot = await (exported === null ? Snapshot.take(parts) : Snapshot.join(parts, exported));
     this.#snapshot = snapshot;
     // Holds off ALTER TABLE, TRUNCATE and VACUUM FULL until the reading is over; what the catalog said before may be old by now.
     await session.query(`SELECT FROM ${before.from} LIMIT 0`, [], this.#object.name);
     const found = await this.#find();
-    if (this.#exported !== null && found.relation) await checkStorage(session, found.relation, this.#object.name);
-    const select = compileSelect(this.#expressions(found), request.absorbed);
+    if (exported !== null && found.relation) await checkStorage(session, found.relation, this.#object.name);
+    const select = compileSelect(this.#expressions(found), absorbed);
     const cursor = window && found.columns.find(({ name }) => name === window.column);
     const conditions =
       window && cursor ? windowConditions(window, { column: cursor.name, type: cursor.type, nullable: !cursor.notNull }) : [];
-    const plan = await this.#readPlan(request, { found, select, conditions, snapshot, window });
-    this.#planned = { found, select, conditions, snapshot, splits: plan.splits.length };
-    return plan;
+    return { found, select, conditions, snapshot };
   }
 
   offers(plan: ReadPlan): WireFormat[] {
@@ -218,7 +228,15 @@ class PostgresSource implements RowSource {
         : [{ id: 's00000', estimate: expected ?? { rows: null, bytes: null }, where: {} }];
     const sum = (of: 'rows' | 'bytes') =>
       splits.reduce<number | null>((total, { estimate }) => (total === null || estimate[of] === null ? null : total + estimate[of]), 0);
-    return { schema, absorbed, window, splits, estimate: { rows: sum('rows'), bytes: sum('bytes') }, continuesEarlier: continues };
+    return {
+      schema,
+      absorbed,
+      window,
+      splits,
+      estimate: { rows: sum('rows'), bytes: sum('bytes') },
+      continuesEarlier: continues,
+      ...(snapshot.id !== null && { shared: { snapshot: snapshot.id } }),
+    };
   }
 
   #schema(select: Select): RowSchema {

@@ -76,6 +76,7 @@ export function localStorage(directory: string): Storage {
 
   const storage: Storage = {
     url,
+    shared: false,
     async *list(prefix, { after } = {}) {
       const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
       for await (const key of walk(folder)) {

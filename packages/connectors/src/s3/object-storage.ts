@@ -38,6 +38,7 @@ export function objectStorage(
 
   const storage: Storage = {
     url,
+    shared: true,
     async *list(prefix, { after } = {}) {
       let token: string | undefined;
       do {

@@ -77,12 +77,15 @@ export class FileSink implements Sink {
 
 class FileSession implements LoadSession {
   readonly applied: Receipt | null;
+  /** Directories are each machine's own. */
+  readonly shared?: true;
   readonly #commit: Commit;
   readonly #context: Context;
 
   constructor(commit: Commit, applied: Receipt | null, context: Context) {
     this.#commit = commit;
     this.applied = applied;
+    if (commit.storage.shared) this.shared = true;
     this.#context = context;
   }
 

@@ -78,7 +78,12 @@ export class FileSource implements RowSource {
         bytes: files.reduce((sum, { size }) => sum + size, 0),
       },
       continuesEarlier: false,
+      ...(this.#storage.shared && { shared: {} }),
     };
+  }
+
+  async join({ absorbed }: ReadPlan): Promise<void> {
+    this.#absorbed = absorbed;
   }
 
   offers(): WireFormat[] {

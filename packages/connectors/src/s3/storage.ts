@@ -13,6 +13,8 @@ export interface Stored {
 export interface Storage extends AsyncDisposable {
   /** Ends in '/'. */
   readonly url: string;
+  /** True where other machines find the same under this URL. */
+  readonly shared: boolean;
   /** In the order of the keys' bytes. */
   list(prefix: string, options?: { readonly after?: string }): AsyncIterable<Stored>;
   head(key: string): Promise<Stored | null>;

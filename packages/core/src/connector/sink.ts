@@ -106,6 +106,8 @@ export interface Checkpoint {
 export interface LoadSession extends AsyncDisposable {
   /** The receipt of an earlier attempt that got as far as its commit: then nothing is staged. */
   readonly applied: Receipt | null;
+  /** Set where this session can commit what sessions on other machines have staged for the same load under the same fence. */
+  readonly shared?: true;
   /** Safe to repeat: same split, same name, same content. Visible to nobody yet. Several splits at once where `load.parallel`. */
   stage(split: Split, channel: Channel): Promise<StagedPart>;
   /**

@@ -42,6 +42,11 @@ export interface RowSource extends AsyncDisposable {
    * handed back as `request.earlier` when a later attempt plans the same stage again: the window must then stay as it was.
    */
   plan(request: ReadRequest): Promise<ReadPlan>;
+  /**
+   * Instead of `plan`: reads what another process has planned and still holds, as of the same moment. Only where the plan is `shared`.
+   * @throws SNAPSHOT_LOST where that process holds it no more
+   */
+  join?(plan: ReadPlan): Promise<void>;
   offers(plan: ReadPlan): WireFormat[];
   /** May be called for several splits at once. The channel ends early when the context's signal aborts. */
   open(split: Split, format: WireFormat): Promise<Channel>;
@@ -74,6 +79,8 @@ export interface ReadPlan {
   readonly estimate: { readonly rows: number | null; readonly bytes: number | null };
   /** True where parts that were staged under the earlier plan may be used: the same splits hold the same rows. */
   readonly continuesEarlier: boolean;
+  /** How other machines find what was planned while this attempt lives (`RowSource.join`). Left out where they cannot. */
+  readonly shared?: Readonly<Record<string, unknown>>;
 }
 
 /** A part of the input that can be read alone. `id` is a short stable name, safe in a file name. */

@@ -14,6 +14,8 @@ export interface Transform {
   readonly relational?: RelationalOp;
   /** True where rows of one split depend on rows of another: such a transform must be absorbed by the source. */
   readonly wholeInput?: boolean;
+  /** True where `finish` judges what all splits together have shown: then one process sees them all. */
+  readonly concludes?: boolean;
   /** The columns that come out. @throws PIPELINE_INVALID where it cannot work on such rows */
   output(input: RowSchema): RowSchema;
   /** Once for each attempt at a stage. */

@@ -6,6 +6,7 @@ export const engineFailpoints = [
   'engine.plan.made',
   'engine.plan.stored',
   'engine.load.begun',
+  'engine.splits.offered',
   'engine.split.staged',
   'engine.part.stored',
   'engine.splits.done',

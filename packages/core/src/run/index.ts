@@ -6,5 +6,5 @@ export { executeId, loadId } from './load-id.ts';
 export { rejectedSchema } from './reject-spool.ts';
 export { judge, type Verdict } from './retry.ts';
 export { batchesOf } from './route.ts';
-export { runStage, stageTimeout } from './run-stage.ts';
-export type { AttemptProgress, StageJob, StagePorts } from './stage-job.ts';
+export { helpStage, runStage, stageTimeout } from './run-stage.ts';
+export type { AttemptProgress, SharedSplits, StageJob, StagePorts } from './stage-job.ts';

@@ -11,6 +11,7 @@ export class Meter {
   readonly #counters: { rows: number; bytes: number }[] = [];
   #phase: StagePhase = 'planning';
   #splits = { done: 0, total: 0 };
+  #others = { rows: 0, bytes: 0, splits: 0 };
   #estimate: AttemptProgress['estimate'] = { rows: null, bytes: null };
   #stream: AttemptProgress['stream'];
 
@@ -44,6 +45,12 @@ export class Meter {
     this.#changed();
   }
 
+  /** Beside what is counted here: what others have done of it so far. */
+  others(done: { readonly rows: number; readonly bytes: number; readonly splits: number }): void {
+    this.#others = done;
+    this.#changed();
+  }
+
   /** Where a stream is. */
   follow(stream: NonNullable<AttemptProgress['stream']>): void {
     this.#stream = stream;
@@ -51,12 +58,13 @@ export class Meter {
   }
 
   get progress(): AttemptProgress {
-    const most = (of: 'rows' | 'bytes'): number => this.#counters.reduce((highest, counter) => Math.max(highest, counter[of]), 0);
+    const most = (of: 'rows' | 'bytes'): number =>
+      this.#counters.reduce((highest, counter) => Math.max(highest, counter[of]), 0) + this.#others[of];
     return {
       phase: this.#phase,
       rows: most('rows'),
       bytes: most('bytes'),
-      splits: this.#splits,
+      splits: { ...this.#splits, done: this.#splits.done + this.#others.splits },
       estimate: this.#estimate,
       ...(this.#stream && { stream: this.#stream }),
     };

@@ -1,58 +1,36 @@
 import type { Pipeline } from '../author/index.ts';
-import type { CheckResult, Context, LoadSession, LoadSpec, Receipt, RowSource, Split, StagedPart } from '../connector/index.ts';
+import type { CheckResult, Context, LoadSession, LoadSpec, Receipt, StagedPart } from '../connector/index.ts';
 import { MillraceError } from '../error/index.ts';
 import type { StageOutput } from '../state/index.ts';
-import { rowChain } from './chain.ts';
 import { gate } from './checks.ts';
 import { passing } from './failpoints.ts';
 import { letGo } from './let-go.ts';
-import { loadId } from './load-id.ts';
-import { manyListeners } from './many-listeners.ts';
 import type { Meter } from './meter.ts';
+import { fenceOf, mayBeShared, type OpenRows, withOpenRows } from './open-rows.ts';
 import { commitRejects } from './quarantine.ts';
 import { readPlan } from './read-plan.ts';
-import { RejectSpool } from './reject-spool.ts';
-import { batchesOf, channelOf, type OpenRoute, openRoute } from './route.ts';
-import { sideBySide, sideBySideWidth } from './splits.ts';
+import type { RejectSpool } from './reject-spool.ts';
+import { openRoute } from './route.ts';
 import type { StageJob, StagePorts } from './stage-job.ts';
-import { type RunningTransforms, startTransforms } from './transforms.ts';
+import { type Moving, stageAlone, stageWithOthers } from './stage-splits.ts';
 
 /**
  * Moves rows from a source through transforms into a target: opens both ends, fixes what will be read, stages the splits side by
- * side, checks, sets bad rows aside, commits. Until the commit nothing of it can be seen at the target; after it all of it.
+ * side, with others where they may help, checks, sets bad rows aside, commits. Until the commit nothing of it can be seen at the target;
+ * after it all of it.
  */
-export async function runRows(job: StageJob, pipeline: Pipeline, ports: StagePorts, context: Context, meter: Meter): Promise<StageOutput> {
-  const chain = rowChain(pipeline, job.stage);
-  const stop = new AbortController();
-  const inner: Context = { ...context, signal: manyListeners(AbortSignal.any([context.signal, stop.signal])) };
-  const sink = await chain.load.target.open({ ...inner, progress: meter.counter() });
-  await using _sink = letGo(sink, 'the target', context.log);
-  const source = await chain.extract.selection.open({ ...inner, progress: meter.counter() });
-  await using _source = letGo(source, 'the source', context.log);
-  const plan = await readPlan(job, chain, source, sink, ports);
-  const spools = new Map(
-    [...chain.left, chain.load].map(({ name, onBadRow }) => [
-      name,
-      new RejectSpool({ step: name, rule: onBadRow, pipeline: pipeline.name, directory: ports.spool, now: ports.now }),
-    ]),
+export function runRows(job: StageJob, pipeline: Pipeline, ports: StagePorts, context: Context, meter: Meter): Promise<StageOutput> {
+  return withOpenRows(
+    { job, pipeline, ports, context, meter },
+    ({ chain, source, sink }) => readPlan(job, chain, source, sink, ports),
+    (rows) => moveRows(job, context, rows),
   );
-  const transforms = await startTransforms(chain.left, plan.read.schema, { ...inner, progress: meter.counter() }, spools);
-  const width = job.stage.whole ? 1 : sideBySideWidth(plan.read.splits.length, job.concurrency, job.memoryBudget);
-  const rejecting = spools.get(chain.load.name) as RejectSpool;
-  const load: LoadSpec = {
-    id: loadId(job, chain.load.name, { schema: transforms.output, window: plan.read.window, files: [] }),
-    owner: plan.owner,
-    run: job.run.id,
-    runAt: job.runAt,
-    schema: transforms.output,
-    window: plan.read.window,
-    files: [],
-    plan: plan.read,
-    parallel: width > 1,
-    ...(job.fullRefresh && { fullRefresh: true }),
-    ...(rejecting.rule !== 'fail' && { reject: rejecting.reject }),
-  };
-  const session = await sink.begin(load, { key: `${job.run.id}/${job.stage.id}`, epoch: job.epoch });
+}
+
+async function moveRows(job: StageJob, outer: Context, rows: OpenRows): Promise<StageOutput> {
+  const { chain, source, sink, plan, spools, rejecting, transforms, load, context, meter, ports } = rows;
+  const { splits } = plan.read;
+  const session = await sink.begin(load, fenceOf(job));
   await using _session = letGo(session, 'the load', context.log);
   passing('engine.load.begun');
   const output = (receipt: Receipt, checks: readonly CheckResult[], alreadyApplied: boolean): StageOutput => ({
@@ -60,7 +38,7 @@ export async function runRows(job: StageJob, pipeline: Pipeline, ports: StagePor
     receipt,
     alreadyApplied,
     lane: job.stage.lane,
-    splits: plan.read.splits.length,
+    splits: splits.length,
     rejected: Object.fromEntries([...spools].flatMap(([step, { count }]) => (count > 0 ? [[step, count]] : []))),
     checks,
   });
@@ -70,29 +48,17 @@ export async function runRows(job: StageJob, pipeline: Pipeline, ports: StagePor
   }
 
   try {
-    const route = openRoute(
-      job.stage,
-      source.offers(plan.read),
-      chain.load.target.accepts,
-      chain.left.length > 0 || rejecting.rule !== 'fail',
-    );
+    const seeRows = chain.left.length > 0 || rejecting.rule !== 'fail';
+    const route = openRoute(job.stage, source.offers(plan.read), chain.load.target.accepts, seeRows);
     if (route.note) context.log.info(route.note);
     meter.enter('moving');
-    meter.expect(plan.read.splits.length, plan.read.estimate);
-    const moving: Moving = { source, session, route, transforms, inner, ports, meter };
-    const parts = await recoveredParts(
-      job,
-      plan.read.continuesEarlier && chain.left.length === 0 && rejecting.rule === 'fail',
-      session,
-      moving,
-    );
-    const missing = plan.read.splits.filter((split) => !parts.has(split.id));
-    await sideBySide(
-      missing,
-      width,
-      async (split) => void parts.set(split.id, await moveSplit(split, moving)),
-      (error) => stop.abort(error),
-    );
+    meter.expect(splits.length, plan.read.estimate);
+    const parts = await recoveredParts(job, plan.read.continuesEarlier && !seeRows, session, rows);
+    const missing = splits.filter((split) => !parts.has(split.id));
+    const moving: Moving = { rows, session, route };
+    const together = session.shared && missing.length > rows.width && mayBeShared(job, chain, plan) ? ports.splits : undefined;
+    const staged = together ? await stageWithOthers(missing, moving, together) : await stageAlone(missing, moving);
+    for (const part of staged) parts.set(part.split, part);
     passing('engine.splits.done');
 
     meter.enter('checking');
@@ -100,41 +66,19 @@ export async function runRows(job: StageJob, pipeline: Pipeline, ports: StagePor
     const checks = await transforms.finish();
     gate(job.stage.id, checks, context.log);
     for (const spool of spools.values()) spool.checkRate();
-    context.signal.throwIfAborted();
+    outer.signal.throwIfAborted();
     meter.enter('committing');
-    await commitRejects(job, [...spools.values()], load.id, context);
-    context.signal.throwIfAborted();
-    const inOrder = plan.read.splits.map((split) => parts.get(split.id) as StagedPart);
+    await commitRejects(job, [...spools.values()], load.id, outer);
+    outer.signal.throwIfAborted();
+    const inOrder = splits.map((split) => parts.get(split.id) as StagedPart);
     const receipt = await session.commit(inOrder, { window: plan.read.window ?? plan.keptWindow, loadId: load.id });
     passing('engine.load.committed');
     return output(receipt, checks, false);
   } catch (error) {
-    const reason = context.signal.aborted ? context.signal.reason : error;
-    await giveUp(job, { reason, spools: [...spools.values()], load, session, ports, context });
+    const reason = outer.signal.aborted ? outer.signal.reason : error;
+    await giveUp(job, { reason, spools: [...spools.values()], load, session, ports, context: outer });
     throw reason;
   }
-}
-
-interface Moving {
-  readonly source: RowSource;
-  readonly session: LoadSession;
-  readonly route: OpenRoute;
-  readonly transforms: RunningTransforms;
-  readonly inner: Context;
-  readonly ports: StagePorts;
-  readonly meter: Meter;
-}
-
-async function moveSplit(split: Split, { source, session, route, transforms, inner, ports, meter }: Moving): Promise<StagedPart> {
-  inner.signal.throwIfAborted();
-  const channel = await source.open(split, route.read);
-  const asIs = route.read === route.write && route.read !== 'batches';
-  const part = await session.stage(split, asIs ? channel : channelOf(transforms.through(split.id, batchesOf(channel)), route.write));
-  passing('engine.split.staged');
-  await ports.storePart(part);
-  passing('engine.part.stored');
-  meter.splitDone();
-  return part;
 }
 
 /** Parts that an earlier attempt has staged and that are still whole. Only where nothing here has to see every row. */
@@ -142,13 +86,13 @@ async function recoveredParts(
   job: StageJob,
   possible: boolean,
   session: LoadSession,
-  { meter, inner }: Moving,
+  { meter, context }: OpenRows,
 ): Promise<Map<string, StagedPart>> {
   if (!possible || !session.recover || job.earlier.parts.length === 0) return new Map();
   const parts = await session.recover(job.earlier.parts);
   for (const _ of parts) meter.splitDone();
   if (parts.length > 0)
-    inner.log.info(`${parts.length} of ${job.earlier.parts.length} splits were staged by an earlier attempt and are used`, {});
+    context.log.info(`${parts.length} of ${job.earlier.parts.length} splits were staged by an earlier attempt and are used`, {});
   return new Map(parts.map((part) => [part.split, part]));
 }
 

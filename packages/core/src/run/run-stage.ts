@@ -4,6 +4,7 @@ import { MillraceError } from '../error/index.ts';
 import type { StageOutput } from '../state/index.ts';
 import { runChanges } from './changes/run-changes.ts';
 import { passing } from './failpoints.ts';
+import { helpRows } from './help-rows.ts';
 import { manyListeners } from './many-listeners.ts';
 import { Meter } from './meter.ts';
 import { runExecute } from './run-execute.ts';
@@ -17,7 +18,24 @@ import type { StageJob, StagePorts } from './stage-job.ts';
  *
  * @throws STAGE_TIMEOUT, and the signal's reason where that aborts
  */
-export async function runStage(job: StageJob, pipeline: Pipeline, ports: StagePorts): Promise<StageOutput> {
+export function runStage(job: StageJob, pipeline: Pipeline, ports: StagePorts): Promise<StageOutput> {
+  return attempted(job, ports, async (context, meter) => {
+    passing('engine.stage.started');
+    return work(job, pipeline, ports, context, meter);
+  });
+}
+
+/**
+ * Helps an attempt at a rows stage that another worker makes: stages splits of it until nobody needs help any more. `job` is that
+ * attempt's, with what it has planned as `earlier`. Answers how many splits it were.
+ *
+ * @throws SNAPSHOT_LOST and ATTEMPT_FENCED where that attempt has ended
+ */
+export function helpStage(job: StageJob, pipeline: Pipeline, ports: StagePorts): Promise<number> {
+  return attempted(job, ports, (context, meter) => helpRows(job, pipeline, ports, context, meter));
+}
+
+async function attempted<T>(job: StageJob, ports: StagePorts, act: (context: Context, meter: Meter) => Promise<T>): Promise<T> {
   using timeout = timeoutOf(job);
   const meter = new Meter((progress) => ports.progress(progress));
   const signal = manyListeners(AbortSignal.any([ports.signal, timeout.signal]));
@@ -32,12 +50,11 @@ export async function runStage(job: StageJob, pipeline: Pipeline, ports: StagePo
     memoryBudget: job.memoryBudget,
   };
   signal.throwIfAborted();
-  passing('engine.stage.started');
   meter.enter('planning');
   try {
-    const output = await work(job, pipeline, ports, context, meter);
+    const done = await act(context, meter);
     meter.enter('done');
-    return output;
+    return done;
   } catch (error) {
     // A call that was broken off may reject with anything; the reason is why.
     if (signal.aborted) throw signal.reason;

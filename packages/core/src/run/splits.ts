@@ -6,12 +6,21 @@ export async function sideBySide<Item>(
   failed: (error: unknown) => void,
 ): Promise<void> {
   let next = 0;
+  const step = async (): Promise<boolean> => {
+    if (next >= items.length) return false;
+    await work(items[next++] as Item);
+    return true;
+  };
+  await lanes(Math.min(width, items.length), step, failed);
+}
+
+/** So many at a time, step after step until there is none left. After the first failure nothing new begins, and all that has begun is awaited. */
+export async function lanes(width: number, step: () => Promise<boolean>, failed: (error: unknown) => void): Promise<void> {
   let failure: { readonly error: unknown } | undefined;
   const lane = async (): Promise<void> => {
-    while (next < items.length && !failure) {
-      const item = items[next++] as Item;
+    while (!failure) {
       try {
-        await work(item);
+        if (!(await step())) return;
       } catch (error) {
         if (failure) return;
         failure = { error };
@@ -19,7 +28,7 @@ export async function sideBySide<Item>(
       }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(width, items.length) }, lane));
+  await Promise.all(Array.from({ length: width }, lane));
   if (failure) throw failure.error;
 }
 

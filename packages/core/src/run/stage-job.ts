@@ -1,7 +1,7 @@
 import type { Context, FilesRef, Log, ReadPlan, RunFacts, StagedPart } from '../connector/index.ts';
 import type { StoredError } from '../error/index.ts';
 import type { PlanStage } from '../plan/index.ts';
-import type { EarlierAttempt, StageProgress, StreamRequest } from '../state/index.ts';
+import type { EarlierAttempt, SplitClaim, SplitClaims, StageProgress, StreamRequest } from '../state/index.ts';
 
 /** One attempt at a stage, as plain data: it goes to the process that runs it. */
 export interface StageJob {
@@ -18,6 +18,8 @@ export interface StageJob {
   /** What the loads have left whose files this stage reads, by step. */
   readonly files: Readonly<Record<string, FilesRef>>;
   readonly earlier: EarlierAttempt;
+  /** Set where other workers may help with the splits (`StagePorts.splits`), and for those who do. */
+  readonly shared?: true;
   /** Splits that are staged side by side, where the memory allows it. */
   readonly concurrency: number;
   /** Bytes that they may use together. */
@@ -46,6 +48,20 @@ export interface StagePorts extends Pick<Context, 'secret' | 'now' | 'spool'> {
   streamRequests?(): Promise<readonly StreamRequest[]>;
   /** The request was done, or why not. */
   answerRequest?(id: string, error: StoredError | null): Promise<void>;
+  /** Where other workers may help with the splits, and for those who do. */
+  readonly splits?: SharedSplits;
+}
+
+/** Splits that several workers stage side by side: see `SplitStore`. */
+export interface SharedSplits {
+  /** @throws LEASE_LOST */
+  offer(splits: readonly string[]): Promise<void>;
+  /** @throws LEASE_LOST */
+  claim(most: number): Promise<SplitClaims>;
+  /** @throws LEASE_LOST */
+  store(claim: SplitClaim, part: StagedPart): Promise<void>;
+  /** What has been staged so far, by whomever. */
+  staged(): Promise<readonly StagedPart[]>;
 }
 
 export type AttemptProgress = Pick<StageProgress, 'phase' | 'rows' | 'bytes' | 'splits' | 'estimate' | 'stream'>;

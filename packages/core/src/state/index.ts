@@ -35,6 +35,7 @@ export type {
   Tick,
   TickCause,
 } from './schedule-store.ts';
+export type { Share, SplitClaim, SplitClaims, SplitHolder, SplitStore } from './split-store.ts';
 export {
   type Decision,
   type EarlierAttempt,

@@ -1,5 +1,6 @@
 import type { ReadPlan, StagedPart } from '../connector/index.ts';
 import { evolve, newRun } from './evolve.ts';
+import { memorySplits } from './memory-splits.ts';
 import type { LogLine, StageProgress } from './progress.ts';
 import type { RunEvent, StoredEvent } from './run-event.ts';
 import { isEnded, type RunId, type RunRecord } from './run-state.ts';
@@ -44,6 +45,24 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
     return run;
   };
 
+  const splits = memorySplits({
+    now,
+    run: (id) => kept(id).record,
+    holds: (lease) => holds(kept(lease.run), lease),
+    leaseMs: (worker) => workers.get(worker)?.leaseMs ?? 60_000,
+    gone,
+    granted: () => granted(),
+    wake: ({ run, stage }) => void kept(run).outbox.push({ run, stage }),
+    freed: (before) => wakeWaiting(before),
+    storePart,
+  });
+
+  function storePart(id: RunId, stage: string, part: StagedPart): void {
+    const { earlier } = kept(id);
+    const before = earlier.get(stage) ?? { plan: null, parts: [] };
+    earlier.set(stage, { ...before, parts: [...before.parts.filter(({ split }) => split !== part.split), part] });
+  }
+
   function transition(id: RunId, decide: (run: RunRecord, now: Date) => readonly RunEvent[]): Transition {
     const run = kept(id);
     const at = now();
@@ -77,6 +96,7 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
   }
 
   return {
+    splits,
     async create({ id, request, plan, queue }) {
       const same =
         request.idempotencyKey === null
@@ -114,7 +134,8 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
     queued: async (queue) => inQueue(queue).flatMap(({ record }) => (record.state.at === 'queued' ? [record.id] : [])),
     async ready(queue, limit, plans) {
       const found = [...priorities(queue).values()].filter(
-        ({ run, at }) => at === 'ready' && (plans?.includes(kept(run).record.plan.fingerprint) ?? true),
+        ({ run, stage, at }) =>
+          (at === 'ready' || splits.isOpen({ run, stage })) && (plans?.includes(kept(run).record.plan.fingerprint) ?? true),
       );
       const soonest = found.sort((a, b) => a.priority - b.priority).slice(0, limit);
       return soonest.map(({ run, stage, priority }) => ({ run, stage, priority }));
@@ -160,9 +181,8 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
       earlier.set(lease.stage, { plan, parts: plan.continuesEarlier ? (earlier.get(lease.stage)?.parts ?? []) : [] });
     },
     async storePart(lease, part) {
-      const { earlier } = held(lease);
-      const before = earlier.get(lease.stage) ?? { plan: null, parts: [] };
-      earlier.set(lease.stage, { ...before, parts: [...before.parts.filter(({ split }) => split !== part.split), part] });
+      held(lease);
+      storePart(lease.run, lease.stage, part);
     },
     async forgetParts(lease) {
       const { earlier } = held(lease);
@@ -268,6 +288,8 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
       for (const { state } of record.stages.values())
         for (const [key, count] of Object.entries(state.at === 'running' ? (state.grants ?? {}) : {}))
           sums.set(key, (sums.get(key) ?? 0) + count);
+    for (const { grants } of splits.shares())
+      for (const [key, count] of Object.entries(grants)) sums.set(key, (sums.get(key) ?? 0) + count);
     return sums;
   }
 

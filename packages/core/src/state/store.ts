@@ -5,6 +5,7 @@ import type { Plan } from '../plan/index.ts';
 import type { LogLine, StageProgress } from './progress.ts';
 import type { RunEvent, StoredEvent } from './run-event.ts';
 import type { RunId, RunRecord, RunRequest, StageOutput } from './run-state.ts';
+import type { SplitStore } from './split-store.ts';
 import type { StoredStream, StoredStreamRequest, StreamKey, StreamRequest } from './stream-request.ts';
 import type { AttemptDetail, RunFilter, RunSummary } from './summary.ts';
 
@@ -18,6 +19,7 @@ import type { AttemptDetail, RunFilter, RunSummary } from './summary.ts';
  * repeated finds what it did.
  */
 export interface RunStore extends AsyncDisposable {
+  readonly splits: SplitStore;
   /**
    * Stores a new run, queued, with its plan. Where a run of this pipeline has the same idempotency key, that one is answered and
    * nothing is stored.
@@ -36,7 +38,7 @@ export interface RunStore extends AsyncDisposable {
    * this stage, by key. Of claims that share a limit one looks at a time.
    */
   claim(ref: StageRef, decide: (run: RunRecord, now: Date, used: ReadonlyMap<string, number>) => readonly RunEvent[]): Promise<Transition>;
-  /** What running attempts have been granted, by limit. */
+  /** What running attempts and those who help them have been granted, by limit. */
   granted(): Promise<ReadonlyMap<string, number>>;
   /** As `transition`, one at a time for a pipeline: `decide` is also told which other runs of the pipeline are running. */
   admission(run: RunId, decide: (run: RunRecord, now: Date, rivals: readonly Rival[]) => readonly RunEvent[]): Promise<Transition>;
@@ -53,7 +55,7 @@ export interface RunStore extends AsyncDisposable {
 
   /** Runs that wait for admission, oldest first. */
   queued(queue: string): Promise<RunId[]>;
-  /** Stages that can be claimed, by their `priority`; of runs of these plans (fingerprints) where they are given. */
+  /** Stages that can be claimed or joined, by their `priority`; of runs of these plans (fingerprints) where they are given. */
   ready(queue: string, limit: number, plans?: readonly string[]): Promise<WakeUp[]>;
   /** Runs with a stage whose retry is due, and when the next one after those is. */
   due(queue: string): Promise<{ readonly runs: readonly RunId[]; readonly nextMs: number | null }>;

@@ -77,6 +77,24 @@ export function rowSourceConformance(test: Test, fresh: () => Promise<SourceFixt
     assert.deepEqual(await readAll(source, plan, decodable(source.offers(plan))), sorted(rows));
   });
 
+  withSource(
+    'whoever joins a shared plan reads the same rows, also those that have gone since',
+    async ({ open, request, rows, since, readAll }) => {
+      await using source = await open();
+      const reading = since ? { since: { column: since.column, low: null, lagMs: 0 } } : {};
+      const plan = stored(await source.plan(request(reading)));
+      if (!plan.shared) return;
+      await since?.more();
+      await using helper = await open();
+      assert.ok(helper.join, 'a source that shares its plans can join them');
+      await helper.describe();
+      await helper.join(plan);
+      const format = decodable(helper.offers(plan));
+      assert.deepEqual(await readAll(helper, plan, format), sorted(rows));
+      assert.deepEqual(await readAll(source, plan, format), sorted(rows));
+    },
+  );
+
   withSource('a window holds what is there, and the next one what has come since', async ({ open, request, rows, since, readAll }) => {
     if (!since) return;
     let high: string;

@@ -5,6 +5,7 @@ import type { StoredError } from '../error/index.ts';
 import { isMillraceError } from '../error/index.ts';
 import { evolve, newRun, type RunId, type RunRecord, type StageOutput, type StageProgress } from '../state/index.ts';
 import { stageOf } from './plans.ts';
+import { splitConformance } from './run-store-splits.ts';
 import { workConformance } from './run-store-work.ts';
 import { type FreshState, storeTests } from './run-store-world.ts';
 import type { Test } from './suite.ts';
@@ -21,6 +22,7 @@ const away: StoredError = { code: 'CONNECTION_FAILED', message: 'away \u0000 \ud
 export function runStoreConformance(test: Test, fresh: FreshState): void {
   const withStore = storeTests(test, fresh);
   workConformance(withStore);
+  splitConformance(withStore);
 
   withStore('a run is stored with its plan and read back as it was', async ({ store, create }) => {
     const made = await create();

@@ -70,6 +70,7 @@ function checkTransform(input: RowSchema, expectations: readonly Expectation[]):
     name: 'check',
     description: { expectations: expectations.map(({ name, severity, rule }) => ({ name, severity, ...rule })) },
     lane: 'columns',
+    concludes: true,
     output: (rows) => rows,
     async start(schema, context) {
       const running = expectations.map((expectation, number) => startCheck(expectation, schema, context, number));

@@ -1,11 +1,14 @@
 import {
   compile,
+  helpStage,
   MillraceError,
   plainJson,
   restoreError,
   runStage,
+  type SplitClaims,
+  type StagedPart,
   type StageJob,
-  type StageOutput,
+  type StagePorts,
   type StoredError,
   type StreamRequest,
   storeFailure,
@@ -68,7 +71,7 @@ async function tellPlan(): Promise<void> {
   }
 }
 
-async function run({ job, fingerprint, spool }: Extract<ToProcess, { type: 'run' }>): Promise<void> {
+async function run({ job, fingerprint, spool, help }: Extract<ToProcess, { type: 'run' }>): Promise<void> {
   const { pipeline, secrets } = loading as NonNullable<typeof loading>;
   const started = performance.now();
   const own = new Running(job);
@@ -81,28 +84,10 @@ async function run({ job, fingerprint, spool }: Extract<ToProcess, { type: 'run'
     const loaded = await pipeline;
     const plan = compile(loaded.pipeline);
     if (plan.fingerprint !== fingerprint) throw planChanged(loaded, fingerprint);
-    const output: StageOutput = await runStage(job, loaded.pipeline, {
-      signal: own.signal,
-      ending: own.ending,
-      secret: async (ref) => {
-        const value = await secrets.get(ref);
-        send({ type: 'secret', value });
-        return value;
-      },
-      now: () => new Date(),
-      spool,
-      log: {
-        info: (message, facts) => log(secrets, 'info', message, facts),
-        warn: (message, facts) => log(secrets, 'warn', message, facts),
-      },
-      progress: progress.tell,
-      storePlan: async (read) => void (await ask({ type: 'plan', plan: plain(read) })),
-      storePart: async (part) => void (await ask({ type: 'part', part: plain(part) })),
-      forgetParts: async () => void (await ask({ type: 'forget-parts' })),
-      streamRequests: async () => (await ask({ type: 'stream-requests' })) as readonly StreamRequest[],
-      answerRequest: async (id, error) => void (await ask({ type: 'answer-request', id, error: error && redactError(error, secrets) })),
-    });
-    outcome = { type: 'succeeded', output: plain(output) };
+    const ports = portsOf(own, secrets, spool, progress.tell);
+    outcome = help
+      ? { type: 'helped', splits: await helpStage(job, loaded.pipeline, ports) }
+      : { type: 'succeeded', output: plain(await runStage(job, loaded.pipeline, ports)) };
   } catch (error) {
     outcome = { type: 'failed', error: failure(error) };
   }
@@ -110,6 +95,36 @@ async function run({ job, fingerprint, spool }: Extract<ToProcess, { type: 'run'
   running = undefined;
   progress.flush();
   send(outcome);
+}
+
+function portsOf(own: Running, secrets: Secrets, spool: string, progress: StagePorts['progress']): StagePorts {
+  return {
+    signal: own.signal,
+    ending: own.ending,
+    secret: async (ref) => {
+      const value = await secrets.get(ref);
+      send({ type: 'secret', value });
+      return value;
+    },
+    now: () => new Date(),
+    spool,
+    log: {
+      info: (message, facts) => log(secrets, 'info', message, facts),
+      warn: (message, facts) => log(secrets, 'warn', message, facts),
+    },
+    progress,
+    storePlan: async (read) => void (await ask({ type: 'plan', plan: plain(read) })),
+    storePart: async (part) => void (await ask({ type: 'part', part: plain(part) })),
+    forgetParts: async () => void (await ask({ type: 'forget-parts' })),
+    streamRequests: async () => (await ask({ type: 'stream-requests' })) as readonly StreamRequest[],
+    answerRequest: async (id, error) => void (await ask({ type: 'answer-request', id, error: error && redactError(error, secrets) })),
+    splits: {
+      offer: async (splits) => void (await ask({ type: 'offer-splits', splits })),
+      claim: async (most) => (await ask({ type: 'claim-splits', most })) as SplitClaims,
+      store: async (claim, part) => void (await ask({ type: 'store-split', claim, part: plain(part) })),
+      staged: async () => (await ask({ type: 'staged' })) as readonly StagedPart[],
+    },
+  };
 }
 
 /** Of the grace period, what a stage has for a good end before it is broken off, and can still close its connections. */

@@ -4,6 +4,7 @@ import type {
   LogLine,
   Plan,
   ReadPlan,
+  SplitClaim,
   StagedPart,
   StageJob,
   StageOutput,
@@ -15,11 +16,11 @@ import type {
  *
  *   worker ──load──▶ process      once: the pipeline file, so that it is there when the first stage comes
  *   worker ──plan──▶ process ──plan | failed──▶ worker     what the file compiles to
- *   worker ──run───▶ process      one stage at a time
+ *   worker ──run───▶ process      one stage at a time, or (`help`) splits of one that another worker runs
  *   worker ──stop──▶ process      end the stage; whoever does not within the grace period is killed
  *   process ──store──▶ worker ──stored──▶ process     the state store is the worker's; it answers with a value where one was asked for
  *   process ──progress, log, secret──▶ worker
- *   process ──succeeded | failed──▶ worker            the outcome of `run`
+ *   process ──succeeded | helped | failed──▶ worker   the outcome of `run`
  *
  * When the worker dies the channel closes, and the process ends.
  */
@@ -27,7 +28,7 @@ import type {
 export type ToProcess =
   | { readonly type: 'load'; readonly file: string; readonly directory: string; readonly sources: NonNullable<Environment['secrets']> }
   | { readonly type: 'plan' }
-  | { readonly type: 'run'; readonly job: StageJob; readonly fingerprint: string; readonly spool: string }
+  | { readonly type: 'run'; readonly job: StageJob; readonly fingerprint: string; readonly spool: string; readonly help: boolean }
   | { readonly type: 'stop'; readonly reason: StoredError; readonly graceMs: number }
   | { readonly type: 'stored'; readonly id: number; readonly error: StoredError | null; readonly value?: unknown };
 
@@ -39,12 +40,19 @@ export type FromProcess =
   | { readonly type: 'secret'; readonly value: string }
   | { readonly type: 'store'; readonly id: number; readonly what: StoreRequest }
   | { readonly type: 'succeeded'; readonly output: StageOutput }
+  | { readonly type: 'helped'; readonly splits: number }
   | { readonly type: 'failed'; readonly error: StoredError };
 
 export type StoreRequest =
   | { readonly type: 'plan'; readonly plan: ReadPlan }
   | { readonly type: 'part'; readonly part: StagedPart }
   | { readonly type: 'forget-parts' }
+  | { readonly type: 'offer-splits'; readonly splits: readonly string[] }
+  /** Answered with `SplitClaims`. */
+  | { readonly type: 'claim-splits'; readonly most: number }
+  | { readonly type: 'store-split'; readonly claim: SplitClaim; readonly part: StagedPart }
+  /** Answered with `StagedPart[]`. */
+  | { readonly type: 'staged' }
   /** Answered with `StreamRequest[]`. */
   | { readonly type: 'stream-requests' }
   | { readonly type: 'answer-request'; readonly id: string; readonly error: StoredError | null };

@@ -1,15 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import {
-  MillraceError,
-  type Plan,
-  restoreError,
-  type StageJob,
-  type StageOutput,
-  type StoredError,
-  storeError,
-} from '@millrace/core/runtime';
+import { MillraceError, type Plan, restoreError, type StageOutput, type StoredError, storeError } from '@millrace/core/runtime';
 import { lines } from './capture-output.ts';
 import type { FromProcess, StoreRequest, ToProcess } from './message.ts';
 
@@ -19,6 +11,9 @@ export interface ProcessSpec {
   readonly directory: string;
   readonly sources: Extract<ToProcess, { type: 'load' }>['sources'];
 }
+
+/** A stage, or (`help`) splits of an attempt at it that another worker makes. `spool` is a directory of its own. */
+export type StageWork = Omit<Extract<ToProcess, { type: 'run' }>, 'type'>;
 
 export interface StageListener {
   progress(message: Extract<FromProcess, { type: 'progress' }>): void;
@@ -32,6 +27,8 @@ type Answer = Outcome | { readonly type: 'plan'; readonly plan: Plan };
 
 export type Outcome =
   | { readonly type: 'succeeded'; readonly output: StageOutput }
+  /** With so many splits of an attempt that another worker makes. */
+  | { readonly type: 'helped'; readonly splits: number }
   | { readonly type: 'failed'; readonly error: StoredError };
 
 /** Characters of what a process has written past us that a crash shows. */
@@ -88,9 +85,9 @@ export class StageProcess {
   }
 
   /** Runs one stage to its outcome; the death of the process is one. */
-  async run(job: StageJob, fingerprint: string, spool: string, listener: StageListener): Promise<Outcome> {
+  async run(work: StageWork, listener: StageListener): Promise<Outcome> {
     this.#listener = listener;
-    const answer = await this.#ask({ type: 'run', job, fingerprint, spool });
+    const answer = await this.#ask({ type: 'run', ...work });
     if (answer.type === 'plan') throw new TypeError('asked for a stage, and got a plan');
     return answer;
   }
@@ -145,6 +142,7 @@ export class StageProcess {
         return void this.#store(message.id, message.what);
       case 'plan':
       case 'succeeded':
+      case 'helped':
       case 'failed':
         return this.#finish?.(message);
       default:

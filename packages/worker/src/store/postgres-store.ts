@@ -22,6 +22,7 @@ import { recordOf, runColumns, stageColumns } from './record.ts';
 import * as reports from './reports.ts';
 import type { StateDatabase } from './schema.ts';
 import { StateSession } from './session.ts';
+import { splitStore } from './splits.ts';
 import * as streams from './streams.ts';
 import { transit } from './transition.ts';
 import * as work from './work.ts';
@@ -66,6 +67,7 @@ export async function postgresStore(url: string): Promise<RunStore> {
   }
 
   return {
+    splits: splitStore(guard, read),
     create: (run) => guard((db) => db.transaction().execute((trx) => create(trx, run, planOf, read))),
     // One snapshot, so that run and stages belong together.
     read: (id) =>

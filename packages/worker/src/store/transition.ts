@@ -11,7 +11,7 @@ import {
   type StoredEvent,
   type Transition,
 } from '@millrace/core/runtime';
-import { sql, type Transaction } from 'kysely';
+import { type Kysely, sql, type Transaction } from 'kysely';
 import { json } from './json.ts';
 import { recordOf, runColumns, type StageRow } from './record.ts';
 import type { StateDatabase } from './schema.ts';
@@ -51,7 +51,7 @@ export async function transit(
     .where('id', '=', id)
     .execute();
   await writeOutbox(trx, after, row.queue, events);
-  await wakeWaiting(trx, run, events);
+  await wakeWaiting(trx, freedLimits(run, events));
   await sql`select pg_notify('millrace', ${id})`.execute(trx);
   return { run: after, events };
 }
@@ -144,12 +144,16 @@ async function writeOutbox(trx: Trx, run: RunRecord, queue: string | null, event
     ) select pg_notify('millrace', run) from waiting`.execute(trx);
 }
 
-/** Stages that may have waited for what these attempts had been granted; more than one, since one that is woken may not be able to. */
-async function wakeWaiting(trx: Trx, before: RunRecord, events: readonly StoredEvent[]): Promise<void> {
-  const free = events.flatMap(({ event }) => {
+/** Limits of which these attempts had been granted a share. */
+function freedLimits(before: RunRecord, events: readonly StoredEvent[]): string[] {
+  return events.flatMap(({ event }) => {
     const state = 'stage' in event && endsAttempt(event) ? before.stages.get(event.stage)?.state : undefined;
     return state?.at === 'running' ? Object.keys(state.grants ?? {}) : [];
   });
+}
+
+/** Stages that may have waited for what is free again; more than one, since one that is woken may not be able to. */
+export async function wakeWaiting(trx: Kysely<StateDatabase>, free: readonly string[]): Promise<void> {
   if (free.length === 0) return;
   await sql`with waiting as (
       insert into millrace.outbox (queue, run, stage)

@@ -2,6 +2,7 @@ import { type Lease, type Priority, type RunId, type WakeUp, wakeUpPriority } fr
 import { type Kysely, sql } from 'kysely';
 import { workerGone } from './liveness.ts';
 import type { StateDatabase } from './schema.ts';
+import { isOpen } from './splits.ts';
 
 type Db = Kysely<StateDatabase>;
 
@@ -20,7 +21,7 @@ export async function queued(db: Db, queue: string): Promise<RunId[]> {
 
 export async function ready(db: Db, queue: string, limit: number, plans?: readonly string[]): Promise<WakeUp[]> {
   const { rows } = await sql<OpenStage>`with ${open(queue)}
-    select run, stage, priority, place from open where at = 'ready' and ${plans ? sql`fingerprint = any (${plans})` : sql`true`}`.execute(
+    select run, stage, priority, place from open where (at = 'ready' or ${isOpen(sql`open.run`, sql`open.stage`, sql`open.epoch`)}) and ${plans ? sql`fingerprint = any (${plans})` : sql`true`}`.execute(
     db,
   );
   return rows
@@ -48,7 +49,7 @@ const urgent = ({ run, stage, priority, place }: OpenStage) => ({ run, stage, pr
 
 /** Stages that run or are ready, with the place of each among those of its pipeline. */
 const open = (queue: string) => sql`open as (
-  select s.run, s.id as stage, s.at, r.fingerprint, r.priority,
+  select s.run, s.id as stage, s.at, s.epoch, r.fingerprint, r.priority,
     row_number() over (partition by r.pipeline order by s.at = 'running' desc, s.ready_at, s.run, s.ordinal) as place
   from millrace.stage s join millrace.run r on r.id = s.run
   where s.at in ('ready', 'running') and r.queue = ${queue} and r.at = 'running')`;

@@ -37,8 +37,10 @@ function start(file: string, failpoint = '') {
   return { child, ended };
 }
 
+/** See cli/test/help.pg.test.ts. */
+const ofHelp = new Set<string>(['worker.stage.joined', 'engine.splits.offered']);
 const points = [...workerFailpoints, ...engineFailpoints].filter(
-  (point) => point !== 'worker.run.created' && point !== 'engine.execute.done' && !point.startsWith('engine.stream.'),
+  (point) => point !== 'worker.run.created' && point !== 'engine.execute.done' && !point.startsWith('engine.stream.') && !ofHelp.has(point),
 );
 
 /** Those between an act and the note of it. */

@@ -1,5 +1,6 @@
 import type { RunStore } from '@millrace/core/runtime';
 import type { Attempt } from './attempt.ts';
+import type { Help } from './help.ts';
 import { cancelled, leaseGone } from './stops.ts';
 
 /** How often progress is stored while something runs, in milliseconds. */
@@ -11,22 +12,24 @@ export class Heartbeat {
   readonly #worker: string;
   readonly #leaseMs: number;
   readonly #attempts: ReadonlySet<Attempt>;
-  readonly #renewed = new WeakMap<Attempt, number>();
+  readonly #helps: ReadonlySet<Help>;
+  readonly #renewed = new WeakMap<Attempt | Help, number>();
   #timer: NodeJS.Timeout | undefined;
   #beating: Promise<void> | undefined;
   #stopped = false;
 
-  constructor(store: RunStore, worker: string, leaseMs: number, attempts: ReadonlySet<Attempt>) {
+  constructor(store: RunStore, worker: string, leaseMs: number, attempts: ReadonlySet<Attempt>, helps: ReadonlySet<Help>) {
     this.#store = store;
     this.#worker = worker;
     this.#leaseMs = leaseMs;
     this.#attempts = attempts;
+    this.#helps = helps;
     this.#plan();
   }
 
   /** A lease begins when it is claimed. */
-  began(attempt: Attempt): void {
-    this.#renewed.set(attempt, performance.now());
+  began(work: Attempt | Help): void {
+    this.#renewed.set(work, performance.now());
     this.#plan();
   }
 
@@ -49,12 +52,13 @@ export class Heartbeat {
     clearTimeout(this.#timer);
     if (this.#stopped) return;
     const quarter = this.#leaseMs / 4;
-    this.#timer = setTimeout(() => void this.beat(), this.#attempts.size > 0 ? Math.min(quarter, progressMs) : quarter);
+    this.#timer = setTimeout(() => void this.beat(), this.#attempts.size + this.#helps.size > 0 ? Math.min(quarter, progressMs) : quarter);
     this.#timer.unref();
   }
 
   async #beat(): Promise<void> {
     const attempts = [...this.#attempts];
+    const helps = [...this.#helps];
     const began = performance.now();
     try {
       const renewed = await this.#store.renew(
@@ -67,15 +71,28 @@ export class Heartbeat {
         else this.#renewed.set(attempt, began);
         if (fate === 'cancel-requested') attempt.stop(cancelled(attempt.lease.run));
       }
+      const lost = await this.#store.splits.renew(
+        this.#worker,
+        helps.map(({ share }) => share.id),
+      );
+      for (const help of helps) {
+        if (lost.includes(help.share.id)) this.#lostShare(help);
+        else this.#renewed.set(help, began);
+      }
     } catch {
       // The store is away. Leases that cannot be renewed in time are others' to take: what runs under them must stop.
-      for (const attempt of attempts)
-        if (performance.now() - (this.#renewed.get(attempt) ?? began) > 0.9 * this.#leaseMs) this.#lost(attempt);
+      const overdue = (work: Attempt | Help): boolean => performance.now() - (this.#renewed.get(work) ?? began) > 0.9 * this.#leaseMs;
+      for (const attempt of attempts) if (overdue(attempt)) this.#lost(attempt);
+      for (const help of helps) if (overdue(help)) this.#lostShare(help);
     }
   }
 
   /** An attempt that has just reported its end holds nothing any more, and is not told off for it. */
   #lost(attempt: Attempt): void {
     if (this.#attempts.has(attempt)) attempt.stop(leaseGone(attempt.lease.run, attempt.lease.stage));
+  }
+
+  #lostShare(help: Help): void {
+    if (this.#helps.has(help)) help.stop(leaseGone(help.share.run, help.share.stage));
   }
 }

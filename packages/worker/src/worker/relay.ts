@@ -116,6 +116,7 @@ export class Relay {
     for (const { run, stage, epoch } of await store.expired()) {
       await store.transition(run, (record, now) => decide(record, { type: 'lose', stage, epoch }, now));
     }
+    await store.splits.sweep();
   }
 
   /** Looks at everything, now: work that was left behind has been taken up, and nobody wrote a wake-up for it. */

@@ -1,16 +1,28 @@
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { decide, isMillraceError, type RunStore, type StageProgress, type WakeUp, type WorkerHold } from '@millrace/core/runtime';
+import {
+  decide,
+  grantsOf,
+  isMillraceError,
+  type RunRecord,
+  type RunStore,
+  type StageProgress,
+  type WakeUp,
+  type WorkerHold,
+} from '@millrace/core/runtime';
 import type { Dispatch } from '../dispatch/dispatch.ts';
 import type { Redactor } from '../secrets/redact.ts';
 import { ProcessPool } from '../stage-process/pool.ts';
-import { Attempt, type AttemptSetting } from './attempt.ts';
+import { Attempt } from './attempt.ts';
 import type { Catalog } from './catalog.ts';
 import { passing } from './failpoints.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { Help } from './help.ts';
+import { stageOf } from './job.ts';
 import { LogBuffer } from './log-buffer.ts';
 import { Relay } from './relay.ts';
 import { openSpool, spoolOf } from './spool.ts';
+import type { AttemptSetting } from './stage-run.ts';
 import { shutdown } from './stops.ts';
 
 export interface WorkerOptions {
@@ -46,6 +58,7 @@ const splitConcurrency = 4;
 const pollMs = 5_000;
 const sweepMs = 5_000;
 const hintMs = 200;
+const mostUnhelped = 1_000;
 
 /** Claims stages of its queue and runs them, each in a process of its own; says that it lives; takes up what others have left. */
 export class Worker implements AsyncDisposable {
@@ -54,6 +67,9 @@ export class Worker implements AsyncDisposable {
   readonly #options: WorkerOptions;
   readonly #hold: WorkerHold;
   readonly #attempts = new Set<Attempt>();
+  readonly #helps = new Set<Help>();
+  /** Attempts that could not be helped from here; trying again would end the same way. */
+  readonly #unhelped = new Map<string, number>();
   readonly #logs: LogBuffer;
   readonly #heartbeat: Heartbeat;
   readonly #relay: Relay;
@@ -79,7 +95,7 @@ export class Worker implements AsyncDisposable {
     this.#hold = hold;
     this.processes = new ProcessPool(places);
     this.#logs = new LogBuffer(store);
-    this.#heartbeat = new Heartbeat(store, id, leaseMs, this.#attempts);
+    this.#heartbeat = new Heartbeat(store, id, leaseMs, this.#attempts, this.#helps);
     this.#relay = new Relay({ store, dispatch, queue, plans: catalog.plans, room, pollMs, sweepMs, hintMs: alone ? 0 : hintMs });
     dispatch.receive(places, (wakeUp) => this.#handle(wakeUp));
     this.#unsubscribe = store.subscribe((run) => this.#changed(run));
@@ -101,7 +117,7 @@ export class Worker implements AsyncDisposable {
    */
   drain(): Promise<void> {
     if (this.#drained) {
-      for (const attempt of this.#attempts) attempt.stop(shutdown, 0);
+      for (const work of [...this.#attempts, ...this.#helps]) work.stop(shutdown, 0);
       this.#kill();
     }
     this.#drained ??= this.#drain();
@@ -114,10 +130,12 @@ export class Worker implements AsyncDisposable {
     await this.#relay.stop();
     this.#unsubscribe();
     const attempts = [...this.#attempts];
-    const ended = Promise.allSettled(attempts.map(({ done }) => done));
+    const helps = [...this.#helps];
+    const ended = Promise.allSettled([...attempts, ...helps].map(({ done }) => done));
     for (const attempt of attempts) if (attempt.endless || finishMs === 0) attempt.stop(shutdown);
+    for (const help of helps) help.finish();
     await Promise.race([ended, this.#killed, sleep(finishMs, undefined, { ref: false })]);
-    for (const attempt of attempts) attempt.stop(shutdown);
+    for (const work of [...attempts, ...helps]) work.stop(shutdown);
     await ended;
     await this.#heartbeat.stop();
     await this.#logs.flush();
@@ -133,7 +151,8 @@ export class Worker implements AsyncDisposable {
 
   #changed(run: string): void {
     this.#relay.hint();
-    for (const { lease } of this.#attempts) if (lease.run === run) return void this.#heartbeat.beat();
+    const leases = [...[...this.#attempts].map(({ lease }) => lease), ...[...this.#helps].map(({ share }) => share)];
+    if (leases.some((lease) => lease.run === run)) void this.#heartbeat.beat();
   }
 
   /** Claims the stage, where it is still to be had and is ours to run, and sees it through. */
@@ -146,7 +165,7 @@ export class Worker implements AsyncDisposable {
         : decide(record, { type: 'claim', stage, worker: this.id, room: { used, pools, connections: splitConcurrency } }, now),
     );
     const started = claim.events.find(({ event }) => event.type === 'stage.started')?.event;
-    if (started?.type !== 'stage.started') return;
+    if (started?.type !== 'stage.started') return this.#help(claim.run, stage);
     passing('worker.stage.claimed');
     const attempt = new Attempt({ run, stage, epoch: started.epoch, worker: this.id }, claim.run, this.#setting());
     this.#attempts.add(attempt);
@@ -163,8 +182,31 @@ export class Worker implements AsyncDisposable {
     }
   }
 
+  /** Helps the attempt at the stage that runs, where it needs help that can be given from here. */
+  async #help(run: RunRecord, stage: string): Promise<void> {
+    const state = run.stages.get(stage)?.state;
+    const { store, catalog, pools, alone } = this.#options;
+    const attempt = `${run.id} ${stage}`;
+    if (alone || state?.at !== 'running' || stageOf(run, stage).kind !== 'rows' || catalog.specOf(run) === null) return;
+    if (this.#unhelped.get(attempt) === state.epoch) return;
+    const share = await store.splits.join({ run: run.id, stage }, this.id, (record, used) =>
+      grantsOf(stageOf(record, stage), { used, pools, connections: splitConcurrency }),
+    );
+    if (!share) return;
+    passing('worker.stage.joined');
+    const help = new Help(share, run, this.#setting());
+    this.#helps.add(help);
+    this.#heartbeat.began(help);
+    if (this.#drained) help.stop(shutdown);
+    const helped = await help.done;
+    this.#helps.delete(help);
+    if (!helped) this.#unhelped.set(attempt, share.epoch);
+    if (this.#unhelped.size > mostUnhelped) this.#unhelped.delete(this.#unhelped.keys().next().value as string);
+    this.#relay.nudge();
+  }
+
   #setting(): AttemptSetting {
-    const { store, redactor, catalog, graceMs, memory, places, progress } = this.#options;
+    const { store, redactor, catalog, graceMs, memory, places, alone, progress } = this.#options;
     return {
       store,
       processes: this.processes,
@@ -175,6 +217,7 @@ export class Worker implements AsyncDisposable {
       graceMs,
       splitConcurrency,
       memoryBudget: Math.floor(memory / places),
+      shared: !alone,
       progress,
     };
   }

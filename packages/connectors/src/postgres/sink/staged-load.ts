@@ -39,6 +39,7 @@ export async function stagedLoad(work: LoadWork, session: Session): Promise<Load
 
   return {
     applied: null,
+    shared: true,
     stage,
     recover: (parts) => wholeParts(work, session, parts),
     async commit(parts, checkpoint) {

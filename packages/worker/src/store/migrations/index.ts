@@ -3,6 +3,7 @@ import { streams } from './0002-streams.ts';
 import { fleet } from './0003-fleet.ts';
 import { schedules } from './0004-schedules.ts';
 import { alerts } from './0005-alerts.ts';
+import { splits } from './0006-splits.ts';
 
 /** In order. A migration that has been released is never changed, and only ever adds: older versions go on working beside it. */
-export const migrations: readonly { readonly name: string; readonly sql: string }[] = [runs, streams, fleet, schedules, alerts];
+export const migrations: readonly { readonly name: string; readonly sql: string }[] = [runs, streams, fleet, schedules, alerts, splits];

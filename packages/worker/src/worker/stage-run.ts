@@ -1,0 +1,117 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  isMillraceError,
+  type Lease,
+  type LogLine,
+  type RunRecord,
+  type RunStore,
+  type StageJob,
+  type StageProgress,
+  type StoredError,
+  stageTimeout,
+  storeError,
+} from '@millrace/core/runtime';
+import type { Redactor } from '../secrets/redact.ts';
+import type { ProcessPool } from '../stage-process/pool.ts';
+import type { Outcome, ProcessSpec, StageListener, StageProcess } from '../stage-process/stage-process.ts';
+import type { Catalog } from './catalog.ts';
+import type { LogBuffer } from './log-buffer.ts';
+import { makeAttemptSpool } from './spool.ts';
+
+/** What attempts of one worker share. */
+export interface AttemptSetting {
+  readonly store: RunStore;
+  readonly processes: ProcessPool;
+  readonly logs: LogBuffer;
+  readonly redactor: Redactor;
+  readonly catalog: Catalog;
+  /** Directory under which attempts get one of their own. */
+  readonly spool: string;
+  readonly graceMs: number;
+  readonly splitConcurrency: number;
+  readonly memoryBudget: number;
+  /** True where other workers may help with the splits of a stage. */
+  readonly shared: boolean;
+  readonly progress: (progress: StageProgress) => void;
+}
+
+/** A stage in a process of its own, for whoever has claimed it or helps with it. */
+export class StageRun {
+  readonly #lease: Lease;
+  readonly #setting: AttemptSetting;
+  #process: StageProcess | undefined;
+  #stopped: StoredError | undefined;
+
+  constructor(lease: Lease, setting: AttemptSetting) {
+    this.#lease = lease;
+    this.#setting = setting;
+  }
+
+  /** Ends it: gently, or at once where there is no grace left. The first reason counts. */
+  stop(reason: StoredError, graceMs = this.#setting.graceMs): void {
+    this.#stopped ??= reason;
+    this.#process?.stop(this.#stopped, graceMs);
+  }
+
+  /** `name` tells this attempt's temporary files from those of others. */
+  async outcome(
+    run: RunRecord,
+    { job, help, name }: { readonly job: StageJob; readonly help: boolean; readonly name: string },
+    handler: Pick<StageListener, 'progress' | 'store'>,
+  ): Promise<Outcome> {
+    const { processes, catalog, graceMs } = this.#setting;
+    const { stage } = job;
+    const spool = join(this.#setting.spool, `${process.pid}-${run.id.slice(-6)}-${stage.id}-${name}`);
+    await makeAttemptSpool(spool);
+    const { fingerprint } = run.plan;
+    const child = processes.take(catalog.specOf(run) as ProcessSpec, fingerprint);
+    this.#process = child;
+    // Its own clock stops it; this one is for a stage that does not hear.
+    const overdue =
+      stage.timeoutMs === null
+        ? undefined
+        : setTimeout(() => this.stop(storeError(stageTimeout(stage.id, stage.timeoutMs as number))), stage.timeoutMs + 500);
+    try {
+      const running = child.run({ job, fingerprint, spool, help }, this.#listener(handler));
+      if (this.#stopped) child.stop(this.#stopped, graceMs);
+      const outcome = await running;
+      processes.giveBack(child, outcome.type !== 'failed');
+      return outcome;
+    } finally {
+      clearTimeout(overdue);
+      this.#process = undefined;
+      await rm(spool, { recursive: true, force: true, maxRetries: 3 }).catch(() => {}); // swept when a worker starts
+    }
+  }
+
+  /** Again and again while the store is away, unless we have to go. */
+  async patiently<T>(work: () => Promise<T>): Promise<T> {
+    for (let pause = 100; ; pause = Math.min(2 * pause, 5_000)) {
+      try {
+        return await work();
+      } catch (error) {
+        const goes = this.#stopped?.code === 'SHUTDOWN' || this.#stopped?.code === 'LEASE_LOST';
+        if (!isMillraceError(error) || error.code !== 'STATE_UNAVAILABLE' || goes) throw error;
+        await sleep(pause);
+      }
+    }
+  }
+
+  log(line: Omit<LogLine, 'run' | 'stage' | 'epoch'>): void {
+    const { run, stage, epoch } = this.#lease;
+    this.#setting.logs.add({ run, stage, epoch, ...line });
+  }
+
+  #listener(handler: Pick<StageListener, 'progress' | 'store'>): StageListener {
+    const { redactor } = this.#setting;
+    return {
+      progress: (message) => handler.progress(message),
+      store: (request) => handler.store(request),
+      log: (line) => this.log(line),
+      secret: (value) => redactor.hide(value),
+      redact: (text) => redactor.redact(text),
+    };
+  }
+}
