@@ -134,7 +134,7 @@ export async function fleetChaos(world: FleetWorld, seed: number, duration: numb
       if (Date.now() >= end) break;
     }
     while (fleet.size < 2) await fleet.hire();
-    const patience = AbortSignal.any([AbortSignal.timeout(60_000), ...(signal ? [signal] : [])]);
+    const patience = AbortSignal.any([AbortSignal.timeout(180_000), ...(signal ? [signal] : [])]);
     runs = await Promise.all(runs.map(({ id }) => executor.finished(id, { signal: patience })));
     wrong.push(...(await whatIsWrong(world, runs)));
   } catch (error) {
