@@ -9,7 +9,7 @@ import { filled, giantSql, lastRow, ledgerSql, type Workload, workloads } from '
 import type { Options } from './main.ts';
 import { watchMemory } from './memory.ts';
 import { dumpRestore, psqlPipe, receiveLogical } from './peer.ts';
-import { median, type Result } from './report.ts';
+import { median, percentile, type Result, rounded } from './report.ts';
 
 /** What each case should reach: of pg_recvlogical, of the server's own subscription, of the pipe of its own client. */
 const targets = { decode: 0.9, small: 1, large: 1, inserts: 1, mixed: 1, snapshot: 0.9, 'snapshot-dump': 1 } as const;
@@ -259,22 +259,24 @@ async function latency(bench: Bench): Promise<Result[]> {
   child.process.stdin?.write('stop\n');
   await child.ended;
   const peakRssMb = Math.round(child.memory.stop());
-  return (['p50', 'p99'] as const).map((name) => ({
+  return (
+    [
+      ['p50', 0.5],
+      ['p99', 0.99],
+    ] as const
+  ).map(([name, share]) => ({
     case: `cdc-latency-${name}`,
     rows: own.length,
-    milliseconds: Number(percentile(own, name).toFixed(2)),
-    peerMilliseconds: Number(percentile(peer, name).toFixed(2)),
+    milliseconds: rounded(percentile(own, share)),
+    peerMilliseconds: rounded(percentile(peer, share)),
     rowsPerSecond: 0,
     limitRowsPerSecond: 0,
-    ratio: Number((percentile(peer, name) / percentile(own, name)).toFixed(3)),
+    ratio: rounded(percentile(peer, share) / percentile(own, share), 3),
     target: name === 'p50' ? 20 : 100,
     peakRssMb,
     rounds: 1,
   }));
 }
-
-const percentile = (times: readonly number[], which: 'p50' | 'p99'): number =>
-  [...times].sort((a, b) => a - b)[Math.min(times.length - 1, Math.floor(times.length * (which === 'p50' ? 0.5 : 0.99)))] as number;
 
 type Measured = Pick<Result, 'rows' | 'rowsPerSecond' | 'limitRowsPerSecond' | 'ratio' | 'peakRssMb'>;
 

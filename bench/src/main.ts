@@ -1,17 +1,20 @@
 import { MillraceError } from '@millrace/core';
 import { cdc } from './cdc.ts';
 import { copy } from './copy.ts';
-import { printResult, type Result } from './report.ts';
+import { fleet } from './fleet.ts';
+import { type Figure, printResult, type Result } from './report.ts';
 
 /** A file for each case; `npm run bench -- copy --json --rows 10000000 --rounds 3`. */
 const cases: Readonly<Record<string, Case>> = {
   /** Opening, fencing and committing take under a tenth of a second, whatever the rows: at a million of them that is a few per cent. */
   copy: { measure: copy, rows: 4_000_000, rounds: 3 },
   cdc: { measure: cdc, rows: 1_000_000, rounds: 5 },
+  /** No rows at all: its stages do nothing. */
+  fleet: { measure: fleet, rows: 1, rounds: 5 },
 };
 
 interface Case {
-  readonly measure: (options: Options) => AsyncIterable<Result>;
+  readonly measure: (options: Options) => AsyncIterable<Result | Figure>;
   /** Unless told. */
   readonly rows: number;
   readonly rounds: number;

@@ -17,14 +17,31 @@ export interface Result {
   readonly peerMilliseconds?: number;
 }
 
+/** One figure that is not of rows moved. */
+export interface Figure {
+  readonly case: string;
+  readonly value: number;
+  readonly unit: 'ms' | 's' | 'stages/s' | 'MB' | 'connections';
+  /** What the value should not exceed; of stages a second, what it should reach. */
+  readonly target?: number;
+  /** The same figure of what it is compared with, in the same run. */
+  readonly peer?: number;
+  /** How many times as good as the peer: above 1 is better. */
+  readonly ratio?: number;
+  readonly rounds: number;
+  /** Of what the value consists, or what belongs to it; in its unit, or in the one that the name ends with. */
+  readonly parts?: Readonly<Record<string, number>>;
+}
+
 const widths = [10, 12, 12, 12, 8, 8, 10] as const;
 
 /** One JSON object a line, or an aligned table. */
-export function printResult(result: Result, json: boolean): void {
+export function printResult(result: Result | Figure, json: boolean): void {
   if (json) {
     process.stdout.write(`${JSON.stringify(result)}\n`);
     return;
   }
+  if ('value' in result) return printFigure(result);
   if (!headed) row(['case', 'rows', 'rows/s', 'limit', 'ratio', 'target', 'RSS MB']);
   headed = true;
   const { rows, rowsPerSecond, limitRowsPerSecond, ratio, target, peakRssMb } = result;
@@ -32,6 +49,12 @@ export function printResult(result: Result, json: boolean): void {
 }
 
 let headed = false;
+
+function printFigure({ case: name, value, unit, target, peer, parts }: Figure): void {
+  const beside = [...(target === undefined ? [] : [`target ${target}`]), ...(peer === undefined ? [] : [`peer ${peer}`])];
+  const rest = Object.entries(parts ?? {}).map(([part, amount]) => `${part} ${amount}`);
+  process.stdout.write(`${name.padEnd(28)} ${`${value} ${unit}`.padStart(16)}  ${[...beside, ...rest].join(', ')}\n`);
+}
 
 function row(cells: readonly string[]): void {
   process.stdout.write(
@@ -46,3 +69,9 @@ export function median(values: readonly number[]): number {
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
+
+/** `share` of 0.5 is the median. */
+export const percentile = (values: readonly number[], share: number): number =>
+  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] as number;
+
+export const rounded = (value: number, digits = 2): number => Number(value.toFixed(digits));
