@@ -80,6 +80,7 @@ test('without a worker a run waits, and says what for', async () => {
   await waiting.said('"run"');
   const [started] = (await run('runs', 'list', '--json')).json<{ runs: { id: string }[] }>();
   const id = started?.runs[0]?.id as string;
+  await waiting.said('none of its fleet is alive');
   const worker = await startWorker();
   expect(await waiting.ended).toMatchObject({ code: 0 });
   expect(await run('runs', 'show', id, '--json')).toMatchObject({ code: 0 });

@@ -1,4 +1,4 @@
-import type { Executor, RunRecord, WatchEvent } from '@millrace/core/runtime';
+import type { Executor, RunId, RunRecord, WatchEvent } from '@millrace/core/runtime';
 import type { Terminal } from '../terminal.ts';
 import { RunFold } from './fold.ts';
 import { openProgress } from './progress.ts';
@@ -9,8 +9,13 @@ export async function follow(terminal: Terminal, executor: Executor, run: RunRec
   using progress = openProgress(terminal);
   progress.update(fold.view());
   const isTimely = oncePerSecond();
+  using quiet = tellingWhyItWaits(executor, run.id, (reason) => {
+    terminal.emit({ type: 'waits', run: run.id, reason });
+    progress.note(`${terminal.err.yellow('waiting')} ${reason}`);
+  });
   try {
     for await (const watched of executor.watch(run.id, { after: run.seq, signal })) {
+      quiet.heard();
       const { kind, ...rest } = watched;
       if (isTimely(watched)) terminal.emit({ type: kind, ...rest });
       const remark = fold.apply(watched);
@@ -20,6 +25,39 @@ export async function follow(terminal: Terminal, executor: Executor, run: RunRec
   } catch (error) {
     if (!signal.aborted) throw error;
   }
+}
+
+/** Milliseconds without a word after which somebody may wonder. */
+const quietMs = 3_000;
+
+/** Says why nothing happens, once for each reason: nothing that the run itself could tell. */
+function tellingWhyItWaits(executor: Executor, run: RunId, tell: (reason: string) => void): Disposable & { heard(): void } {
+  let heardAt = performance.now();
+  let told: string | null = null;
+  let asking = false;
+  const look = async (): Promise<void> => {
+    if (asking || performance.now() - heardAt < quietMs) return;
+    asking = true;
+    try {
+      const { waits, stages } = await executor.show(run);
+      const busy = stages.some(({ state }) => state.at === 'running');
+      const reason = waits ?? (busy ? null : (stages.find(({ state }) => state.at === 'ready')?.waits ?? null));
+      if (reason !== null && reason !== told) tell(reason);
+      told = reason;
+    } catch {
+      // The state database is away: who watches the run waits for it too.
+    } finally {
+      asking = false;
+    }
+  };
+  const timer = setInterval(() => void look(), quietMs);
+  timer.unref();
+  return {
+    heard() {
+      heardAt = performance.now();
+    },
+    [Symbol.dispose]: () => clearInterval(timer),
+  };
 }
 
 /** A stream goes on for months: of its progress a line a second is enough, and one for each change of what it does. */
