@@ -26,7 +26,7 @@ FROM node:${NODE} AS installed
 WORKDIR /app/project
 COPY --from=project / ./
 # What belongs to one machine, and secrets, stay outside.
-RUN rm -rf node_modules .millrace .git .env \
+RUN rm -rf node_modules .millrace .git .env compose.env \
  && if [ -f package-lock.json ]; then npm ci --omit=dev --ignore-scripts --no-audit --no-fund; \
     elif [ -f pnpm-lock.yaml ]; then npx --yes pnpm@10 install --prod --frozen-lockfile --ignore-scripts; fi
 
