@@ -50,6 +50,10 @@ it('reads from the rows what waits, what runs, who lives and how far streams are
   }
 
   await store.transition(run, (record, now) => decide(record, { type: 'claim', stage: 'a', worker: 'w1' }, now));
+  await store.splits.offer({ run, stage: 'a', epoch: 1, worker: 'w1' }, ['s1', 's2', 's3', 's4', 's5', 's6']);
+  expect((await read()).queues[0]).toMatchObject({ ready: 1, running: 1, helpers: 2, backlogPerWorker: 3 });
+  await store.splits.claim({ run, stage: 'a', epoch: 1, worker: 'w1' }, 2);
+  expect((await read()).queues[0]).toMatchObject({ helpers: 1 });
   await store.transition(run, (record, now) => decide(record, { type: 'claim', stage: 'b', worker: 'w1' }, now));
   await store.transition(run, (record, now) => decide(record, { type: 'succeed', stage: 'a', epoch: 1, output }, now));
   const error = { code: 'CONNECTION_FAILED', message: 'm', remedy: 'r', facts: {} } as const;

@@ -1,6 +1,10 @@
 import { type Kysely, sql } from 'kysely';
 import { workerGone } from './liveness.ts';
 import type { StateDatabase } from './schema.ts';
+import { openSplits } from './splits.ts';
+
+/** What one place stages side by side, as a rule. */
+const splitsAtOnce = 4;
 
 /** How a fleet is, read from its rows: whoever asks, in whatever process, sees the same. */
 export interface FleetGauges {
@@ -19,10 +23,12 @@ export interface QueueGauges {
   readonly retrying: number;
   /** Retries whose time has come, which count as ready for whoever needs to know how much there is to do. */
   readonly due: number;
+  /** Workers' places that splits of running stages could fill which nobody stages. */
+  readonly helpers: number;
   /** Seconds since the stage that is ready longest became so; 0 where none is. */
   readonly oldestReady: number;
   readonly workers: number;
-  /** Stages that could run now for each worker that lives; without workers, for one: an autoscaler starts from nothing with it. */
+  /** Stages that could run now, and places for help with those that run, for each worker that lives; without workers, for one: an autoscaler starts from nothing with it. */
   readonly backlogPerWorker: number;
 }
 
@@ -42,7 +48,8 @@ export interface StreamGauges {
 export async function fleetGauges(db: Kysely<StateDatabase>): Promise<FleetGauges> {
   const { rows } = await sql<Row>`
     with open as (
-        select case when r.queue like 'local:%' then 'local' else coalesce(r.queue, 'none') end as queue, s.at, s.ready_at, s.retry_at
+        select case when r.queue like 'local:%' then 'local' else coalesce(r.queue, 'none') end as queue, s.at, s.ready_at, s.retry_at,
+          case when s.at = 'running' then ${openSplits(sql`s.run`, sql`s.id`, sql`s.epoch`)} else 0 end as helpers
         from millrace.stage s join millrace.run r on r.id = s.run
         where s.at in ('ready', 'running', 'retrying') and r.at in ('queued', 'running')),
       alive as (
@@ -52,6 +59,7 @@ export async function fleetGauges(db: Kysely<StateDatabase>): Promise<FleetGauge
         select queue, count(*) filter (where at = 'ready')::int as ready, count(*) filter (where at = 'running')::int as running,
           count(*) filter (where at = 'retrying')::int as retrying,
           count(*) filter (where at = 'retrying' and retry_at <= clock_timestamp())::int as due,
+          ceil(sum(helpers)::float8 / ${splitsAtOnce})::int as helpers,
           greatest(0, extract(epoch from clock_timestamp() - min(ready_at) filter (where at = 'ready')))::float8 as oldest
         from open group by 1),
       runs as (
@@ -62,7 +70,7 @@ export async function fleetGauges(db: Kysely<StateDatabase>): Promise<FleetGauge
             and id >= to_char((now() - interval '1 day') at time zone 'UTC', 'YYYYMMDD"T"HH24MISS')) r group by 1)
     select
       (select coalesce(json_agg(json_build_object('queue', queue, 'ready', coalesce(ready, 0), 'running', coalesce(running, 0),
-        'retrying', coalesce(retrying, 0), 'due', coalesce(due, 0), 'oldestReady', coalesce(oldest, 0), 'workers', coalesce(workers, 0))
+        'retrying', coalesce(retrying, 0), 'due', coalesce(due, 0), 'helpers', coalesce(helpers, 0), 'oldestReady', coalesce(oldest, 0), 'workers', coalesce(workers, 0))
         order by queue), '[]') from busy full join alive using (queue)) as queues,
       (select coalesce(json_object_agg(at, count), '{}') from runs) as runs,
       (select coalesce(json_agg(json_build_object('pipeline', pipeline, 'step', step, 'lag', (progress -> 'stream' ->> 'lagMs')::float8 / 1000,
@@ -71,7 +79,7 @@ export async function fleetGauges(db: Kysely<StateDatabase>): Promise<FleetGauge
   const { queues, ...rest } = rows[0] as Row;
   return {
     ...rest,
-    queues: queues.map((queue) => ({ ...queue, backlogPerWorker: (queue.ready + queue.due) / Math.max(1, queue.workers) })),
+    queues: queues.map((queue) => ({ ...queue, backlogPerWorker: (queue.ready + queue.due + queue.helpers) / Math.max(1, queue.workers) })),
   };
 }
 

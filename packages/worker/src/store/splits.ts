@@ -52,9 +52,19 @@ export function splitStore(guard: Guard, read: (trx: Transaction<StateDatabase>,
   };
 }
 
-/** Whether somebody could join, of the stages that an SQL expression names. */
-export const isOpen = (run: RawBuilder<unknown>, stage: RawBuilder<unknown>, epoch: RawBuilder<unknown>): RawBuilder<boolean> =>
-  sql<boolean>`exists (select 1 from millrace.split p where p.run = ${run} and p.stage = ${stage} and p.epoch = ${epoch} and ${free})`;
+type Expression = RawBuilder<unknown>;
+
+/** Splits that nobody stages, of the attempt that SQL expressions name. */
+const freeSplits = (run: Expression, stage: Expression, epoch: Expression): Expression =>
+  sql`millrace.split p where p.run = ${run} and p.stage = ${stage} and p.epoch = ${epoch} and ${free}`;
+
+/** Whether somebody could join. */
+export const isOpen = (...attempt: [run: Expression, stage: Expression, epoch: Expression]): RawBuilder<boolean> =>
+  sql<boolean>`exists (select 1 from ${freeSplits(...attempt)})`;
+
+/** How many splits there are to join for. */
+export const openSplits = (...attempt: [run: Expression, stage: Expression, epoch: Expression]): RawBuilder<number> =>
+  sql<number>`(select count(*) from ${freeSplits(...attempt)})`;
 
 /** Of a share `h` of the attempt that runs. */
 const alive = sql<boolean>`h.lease_until > clock_timestamp()`;
