@@ -97,6 +97,7 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
 
   return {
     splits,
+    now: async () => now(),
     async create({ id, request, plan, queue }) {
       const same =
         request.idempotencyKey === null

@@ -20,6 +20,8 @@ import type { AttemptDetail, RunFilter, RunSummary } from './summary.ts';
  */
 export interface RunStore extends AsyncDisposable {
   readonly splits: SplitStore;
+  /** The store's time. */
+  now(): Promise<Date>;
   /**
    * Stores a new run, queued, with its plan. Where a run of this pipeline has the same idempotency key, that one is answered and
    * nothing is stored.

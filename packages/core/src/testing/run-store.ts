@@ -31,6 +31,13 @@ export function runStoreConformance(test: Test, fresh: FreshState): void {
     assert.equal(made.seq, 1);
   });
 
+  withStore('its time is the one that runs are made at', async ({ store, create }) => {
+    const before = await store.now();
+    const { createdAt } = await create();
+    const after = await store.now();
+    assert.ok(before.getTime() <= Date.parse(createdAt) && Date.parse(createdAt) <= after.getTime());
+  });
+
   withStore('a run that is not there is RUN_NOT_FOUND', async ({ store }) => {
     await assert.rejects(store.read('nope'), (error) => isMillraceError(error) && error.code === 'RUN_NOT_FOUND');
     await assert.rejects(

@@ -52,18 +52,19 @@ export function runViews(store: RunStore, { live = noProgress, pools = {} }: Vie
 const noProgress: LiveProgress = { of: () => undefined, subscribe: () => () => {} };
 
 async function show(store: RunStore, live: LiveProgress, pools: Readonly<Record<string, number>>, id: RunId): Promise<RunDetail> {
-  const [run, abandoned, attempts, leases, stored] = await Promise.all([
+  const [run, abandoned, attempts, leases, stored, now] = await Promise.all([
     store.read(id),
     store.abandoned(id),
     store.attempts(id),
     store.leases(id),
     store.progress(id),
+    store.now(),
   ]);
   const open = !isEnded(run.state);
   const workers = open ? await workersOf(store, id) : [];
   const granted = open && run.plan.stages.some(({ limits }) => limits) ? await store.granted() : new Map<string, number>();
   const holders = granted.size > 0 ? await holdersOf(store) : new Map<string, Holder[]>();
-  const circumstances = { workers, granted, holders, pools, now: new Date() };
+  const circumstances = { workers, granted, holders, pools, now };
   const progress = [...stored, ...(live.of(id) ?? [])];
   const stages = [...run.stages.values()].map((stage) => ({
     id: stage.id,

@@ -60,9 +60,10 @@ const asItIs = (store: RunStore): RunStore => store;
 async function start(store: RunStore, queue: string, request: StartRequest): Promise<Started> {
   const plan = planOf(request);
   if (followsChanges(plan) && request.idempotencyKey === undefined) await refuseTwice(store, plan);
-  const asked = await runRequest(request, plan, store, new Date());
+  const now = await store.now();
+  const asked = await runRequest(request, plan, store, now);
   // Where the file is says each worker for itself.
-  const made = await store.create({ id: makeRunId(new Date(), Math.random), request: { ...asked, file: null }, plan, queue });
+  const made = await store.create({ id: makeRunId(now, Math.random), request: { ...asked, file: null }, plan, queue });
   return { run: made.run, continued: !made.created };
 }
 

@@ -86,10 +86,10 @@ class Local implements Work {
   }
 
   async #create(request: StartRequest, plan: Plan): ReturnType<RunStore['create']> {
-    const id = makeRunId(new Date(), Math.random);
+    const now = await this.#store.now();
     const made = await this.#store.create({
-      id,
-      request: await runRequest(request, plan, this.#store, new Date()),
+      id: makeRunId(now, Math.random),
+      request: await runRequest(request, plan, this.#store, now),
       plan,
       queue: this.#queue,
     });

@@ -20,6 +20,7 @@ import { unheld } from './liveness.ts';
 import { migrate } from './migrate.ts';
 import { recordOf, runColumns, stageColumns } from './record.ts';
 import * as reports from './reports.ts';
+import { clock } from './schedules.ts';
 import type { StateDatabase } from './schema.ts';
 import { StateSession } from './session.ts';
 import { splitStore } from './splits.ts';
@@ -68,6 +69,7 @@ export async function postgresStore(url: string): Promise<RunStore> {
 
   return {
     splits: splitStore(guard, read),
+    now: () => guard(clock),
     create: (run) => guard((db) => db.transaction().execute((trx) => create(trx, run, planOf, read))),
     // One snapshot, so that run and stages belong together.
     read: (id) =>
