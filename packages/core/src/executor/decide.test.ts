@@ -1,19 +1,10 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { StoredError } from '../error/index.ts';
-import type { Plan, PlanStage } from '../plan/index.ts';
-import {
-  evolve,
-  isEnded,
-  isFinal,
-  newRun,
-  type RunEvent,
-  type RunRecord,
-  type RunRequest,
-  type StageOutput,
-  type StoredEvent,
-} from '../state/index.ts';
-import { type Command, decide, isDone, lossesAllowed, streamLossesAllowed } from './decide.ts';
+import type { PlanStage } from '../plan/index.ts';
+import { evolve, type RunRequest, type StageOutput } from '../state/index.ts';
+import { decidedRun } from '../testing/decided-run.ts';
+import { planOf, stageOf as stage } from '../testing/plans.ts';
+import { type Command, lossesAllowed, streamLossesAllowed } from './decide.ts';
 import { downstream } from './downstream.ts';
 
 const output: StageOutput = { kind: 'execute', alreadyDone: false, rowsAffected: [1], notices: [], checks: [] };
@@ -22,51 +13,24 @@ const broken: StoredError = { code: 'FUNCTION_FAILED', message: 'broken', remedy
 const start = new Date('2026-03-29T00:00:00Z');
 const later = (minutes: number): Date => new Date(start.getTime() + minutes * 60_000);
 
-function stage(id: string, needs: readonly string[], options: Partial<PlanStage> = {}): PlanStage {
-  const retry = { attempts: 3, delayMs: 1000, maxDelayMs: 60_000 };
-  const rest = { absorbed: [], read: null, write: null, whole: true, timeoutMs: null, onFailure: 'stop' } as const;
-  return { id, kind: 'execute', steps: [id], needs, lane: 'server', reason: '', ...rest, retry, ...options };
-}
-
-const plan = (stages: readonly PlanStage[]): Plan => ({
-  version: 1,
-  pipeline: 'p',
-  fingerprint: 'f',
-  schedule: { kind: 'manual' },
-  params: {},
-  steps: [],
-  stages,
-  warnings: [],
-});
-
-function requestOf(omitted: RunRequest['omitted'] = {}): RunRequest {
-  const when = { logicalTime: start.toISOString(), date: '2026-03-29', window: null };
-  return { pipeline: 'p', ...when, params: {}, fullRefresh: false, omitted, file: null, idempotencyKey: null };
-}
-
 /** A run with its log, driven by commands. */
 function runOf(stages: readonly PlanStage[], omitted: RunRequest['omitted'] = {}) {
-  const first = newRun('r', requestOf(omitted), plan(stages), start.toISOString());
-  const log: StoredEvent[] = [];
-  const made = {
-    first,
-    log,
-    now: first,
-    do(command: Command, at = start): RunEvent[] {
-      const events = decide(made.now, command, at);
-      const stored = events.map((event, i) => ({ run: 'r', seq: made.now.seq + i + 1, at: at.toISOString(), event }));
-      made.now = evolve(made.now, stored);
-      log.push(...stored);
-      return events;
+  const run = decidedRun(stages, start, omitted);
+  const epochOf = (id: string) => run.now.stages.get(id)?.epoch ?? 0;
+  const obey = (command: Command, at = start) => run.do(command, at);
+  return {
+    first: run.first,
+    log: run.log,
+    get now() {
+      return run.now;
     },
-    at: (id: string) => made.now.stages.get(id)?.state.at,
-    admit: () => made.do({ type: 'admit', rivals: [], limit: 1 }),
-    claim: (id: string) => made.do({ type: 'claim', stage: id, worker: 'w' }),
-    succeed: (id: string, epoch = made.now.stages.get(id)?.epoch ?? 0) => made.do({ type: 'succeed', stage: id, epoch, output }),
-    fail: (id: string, error = broken, epoch = made.now.stages.get(id)?.epoch ?? 0) =>
-      made.do({ type: 'fail', stage: id, epoch, error, random: 0.5 }),
+    do: obey,
+    at: (id: string) => run.now.stages.get(id)?.state.at,
+    admit: () => obey({ type: 'admit', rivals: [], limit: 1 }),
+    claim: (id: string) => obey({ type: 'claim', stage: id, worker: 'w' }),
+    succeed: (id: string, epoch = epochOf(id)) => obey({ type: 'succeed', stage: id, epoch, output }),
+    fail: (id: string, error = broken, epoch = epochOf(id)) => obey({ type: 'fail', stage: id, epoch, error, random: 0.5 }),
   };
-  return made;
 }
 
 describe('a run', () => {
@@ -290,139 +254,7 @@ describe('a stage that follows changes', () => {
   });
 });
 
-const dag = fc
-  .array(fc.record({ needs: fc.array(fc.nat(), { maxLength: 3 }), stop: fc.boolean() }), { minLength: 1, maxLength: 8 })
-  .map((nodes) =>
-    nodes.map(({ needs, stop }, i) => {
-      const before = i === 0 ? [] : [...new Set(needs.map((need) => `s${need % i}`))];
-      return stage(`s${i}`, before, { onFailure: stop ? 'stop' : 'continue', retry: { attempts: 2, delayMs: 1000, maxDelayMs: 1000 } });
-    }),
-  );
-
-const move = fc.record({
-  what: fc.constantFrom(
-    'admit',
-    'claim',
-    'claim',
-    'claim',
-    'wake',
-    'succeed',
-    'succeed',
-    'busy',
-    'broken',
-    'release',
-    'lose',
-    'cancel',
-    'reopen',
-  ),
-  which: fc.nat(7),
-  /** How many epochs too late it comes. */
-  stale: fc.constantFrom(0, 0, 0, 1),
-  twice: fc.boolean(),
-});
-
-function commandOf(run: RunRecord, { what, which, stale }: { what: string; which: number; stale: number }): Command {
-  const id = `s${which % run.plan.stages.length}`;
-  const epoch = (run.stages.get(id)?.epoch ?? 0) - stale;
-  switch (what) {
-    case 'admit':
-      return { type: 'admit', rivals: [], limit: 1 };
-    case 'claim':
-      return { type: 'claim', stage: id, worker: 'w' };
-    case 'succeed':
-      return { type: 'succeed', stage: id, epoch, output };
-    case 'busy':
-    case 'broken':
-      return { type: 'fail', stage: id, epoch, error: what === 'busy' ? busy : broken, random: 0.5 };
-    case 'release':
-    case 'lose':
-      return { type: what, stage: id, epoch };
-    case 'reopen':
-      return { type: 'reopen', from: which < 4 ? [] : [id] };
-    default:
-      return { type: what as 'wake' | 'cancel' };
-  }
-}
-
-describe('whatever happens, in whatever order, twice and too late', () => {
-  it('keeps the rules', () => {
-    fc.assert(
-      fc.property(dag, fc.array(move, { maxLength: 60 }), (stages, moves) => {
-        const run = runOf(stages);
-        const started = new Set<string>();
-        for (const [i, one] of moves.entries()) {
-          const before = run.now;
-          const command = commandOf(run.now, one);
-          const events = run.do(command, later(i));
-          if (one.twice && command.type !== 'claim' && command.type !== 'reopen') expect(run.do(command, later(i))).toEqual([]);
-          checkStep(before, run.now, command, events);
-          for (const event of events) if (event.type === 'stage.started') started.add(`${event.stage}:${event.epoch}`);
-        }
-        const starts = run.log.filter(({ event }) => event.type === 'stage.started');
-        expect(started.size).toBe(starts.length);
-        expect(run.log.map(({ seq }) => seq)).toEqual(run.log.map((_, i) => i + 1));
-        expect(evolve(run.first, run.log)).toEqual(run.now);
-      }),
-      { numRuns: 1500 },
-    );
-  });
-
-  it('comes to an end when every stage that is ready is run', () => {
-    fc.assert(
-      fc.property(dag, fc.array(fc.constantFrom('succeed', 'busy', 'broken', 'lose'), { minLength: 1, maxLength: 20 }), (stages, ends) => {
-        const run = runOf(stages);
-        run.admit();
-        for (let i = 0; !isEnded(run.now.state); i++) {
-          run.do({ type: 'wake' }, later(i));
-          const ready = [...run.now.stages.values()].filter(({ state }) => state.at === 'ready');
-          expect(ready.length).toBeGreaterThan(0);
-          const { id } = ready[i % ready.length] as { id: string };
-          run.claim(id);
-          const what = ends[i % ends.length] as string;
-          run.do(commandOf(run.now, { what, which: Number(id.slice(1)), stale: 0 }), later(i));
-        }
-        checkOutcome(run.now);
-      }),
-      { numRuns: 500 },
-    );
-  });
-});
-
-function checkStep(before: RunRecord, after: RunRecord, command: Command, events: readonly RunEvent[]): void {
-  const reopened = command.type === 'reopen' ? new Set([...after.stages.keys()]) : new Set<string>();
-  for (const [id, stage] of after.stages) {
-    const was = before.stages.get(id);
-    // Terminal once.
-    if (was && isFinal(was.state) && !reopened.has(id)) expect(stage.state).toEqual(was.state);
-    // Nothing before its inputs.
-    const needs = after.plan.stages.find((candidate) => candidate.id === id)?.needs ?? [];
-    if (['ready', 'running', 'retrying', 'succeeded', 'failed'].includes(stage.state.at)) {
-      for (const need of needs) expect(isDone(after.stages.get(need) as never)).toBe(true);
-    }
-    // Epochs only grow.
-    expect(stage.epoch).toBeGreaterThanOrEqual(was?.epoch ?? 0);
-    expect(stage.attempts).toBeGreaterThanOrEqual(0);
-  }
-  // The run has ended if and only if all its stages have.
-  const all = [...after.stages.values()].every(({ state }) => isFinal(state));
-  expect(isEnded(after.state)).toBe(all);
-  // Cancel absorbs: nothing starts after it.
-  if (before.cancelRequestedAt !== null && command.type !== 'reopen') {
-    expect(events.some(({ type }) => type === 'stage.started' || type === 'stage.ready')).toBe(false);
-  }
-  if (isEnded(after.state) && !isEnded(before.state)) checkOutcome(after);
-}
-
-function checkOutcome(run: RunRecord): void {
-  const failed = run.plan.stages.filter(({ id }) => run.stages.get(id)?.state.at === 'failed');
-  const states = [...run.stages.values()].map(({ state }) => state.at);
-  if (states.every((state) => state === 'succeeded')) expect(run.state.at).toBe('succeeded');
-  if (states.includes('cancelled')) expect(run.state.at).toBe('cancelled');
-  else if (failed.some(({ onFailure }) => onFailure === 'stop')) expect(run.state.at).toBe('failed');
-  else if (failed.length > 0) expect(run.state.at).toBe('partial');
-}
-
 it('finds everything downstream', () => {
-  const made = plan([stage('a', []), stage('b', ['a']), stage('c', ['b']), stage('d', [])]);
+  const made = planOf('p', [stage('a', []), stage('b', ['a']), stage('c', ['b']), stage('d', [])]);
   expect([...downstream(made, ['b'])]).toEqual(['b', 'c']);
 });
