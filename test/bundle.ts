@@ -2,12 +2,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
 
 /**
- * A program of a test with all that it imports, and that of DuckDB's process, each as one file of JavaScript: they start in a fifth of the
- * time that the sources take, and tests that kill processes start hundreds. `entry` is its address: `new URL('./attempt.ts', import.meta.url)`.
+ * A program of a test with all that it imports, and that of DuckDB's process, each as one file of JavaScript: they start in a small part of
+ * the time that the sources take, and tests that kill processes start hundreds. `entry` is its address:
+ * `new URL('./attempt.ts', import.meta.url)`. It must not await at its top level.
  */
 export async function bundled(entry: URL): Promise<{ readonly file: string } & AsyncDisposable> {
   const directory = await mkdtemp(path.join(tmpdir(), 'millrace-program-'));
@@ -17,20 +18,22 @@ export async function bundled(entry: URL): Promise<{ readonly file: string } & A
       child: fileURLToPath(new URL('../packages/connectors/src/duckdb/child.ts', import.meta.url)),
     },
     bundle: true,
-    // Split, so that the AWS client is loaded only where it is used; only ES modules can be.
-    splitting: true,
     mainFields: ['module', 'main'],
     platform: 'node',
-    format: 'esm',
+    // Node keeps what it has compiled of a script, if asked; of ES modules it does not.
+    format: 'cjs',
     target: 'node20',
-    banner: { js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);" },
+    banner: { js: "const fileAddress = require('node:url').pathToFileURL(__filename).href;" },
+    define: { 'import.meta.url': 'fileAddress' },
     conditions: ['millrace-source'],
     outdir: directory,
     plugins: [installed],
     logLevel: 'error',
   });
-  await writeFile(path.join(directory, 'package.json'), '{"type":"module"}');
-  return { file: path.join(directory, 'program.js'), [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) };
+  const file = path.join(directory, 'start.js');
+  await writeFile(file, start);
+  await writeFile(path.join(directory, 'package.json'), '{"type":"commonjs"}');
+  return { file, [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) };
 }
 
 const fromConnectors = createRequire(new URL('../packages/connectors/package.json', import.meta.url));
@@ -39,10 +42,31 @@ const fromConnectors = createRequire(new URL('../packages/connectors/package.jso
 const installed: Plugin = {
   name: 'installed',
   setup(bundle) {
-    bundle.onResolve({ filter: /^@duckdb\// }, ({ path: name }) => ({
-      path: pathToFileURL(fromConnectors.resolve(name)).href,
-      external: true,
-    }));
+    bundle.onResolve({ filter: /^@duckdb\// }, ({ path: name }) => ({ path: fromConnectors.resolve(name), external: true }));
     bundle.onResolve({ filter: /^pg-native$/ }, ({ path: name }) => ({ path: name, external: true }));
   },
 };
+
+/** Runs the program; the first of its processes that comes to an end leaves what V8 has compiled in it for those that follow. */
+const start = `
+const { readFileSync, renameSync, writeFileSync } = require('node:fs');
+const { join } = require('node:path');
+const vm = require('node:vm');
+// To find out whether it runs at Cloudflare, pg asks this where it is there, and else makes Node 20 load all of fetch.
+globalThis.navigator ??= { userAgent: 'Node.js' };
+const program = join(__dirname, 'program.js');
+const kept = program + '.compiled';
+let cachedData;
+try { cachedData = readFileSync(kept); } catch {}
+// All but its comments is ASCII.
+const script = new vm.Script('(function (require, module, exports, __filename) {' + readFileSync(program, 'latin1') + '\\n})', {
+  filename: program, cachedData, importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+});
+if (!cachedData) process.once('exit', () => {
+  const fresh = kept + process.pid;
+  writeFileSync(fresh, script.createCachedData());
+  renameSync(fresh, kept);
+});
+const made = { exports: {} };
+script.runInThisContext()(require, made, made.exports, program);
+`;

@@ -38,43 +38,48 @@ const [stage] = compile(made).stages;
 
 const stop = new AbortController();
 process.on('SIGTERM', () => stop.abort(new Error('told to end')));
-let phase = '';
-try {
-  await mkdir(errand.spool);
-  await runStage(
-    {
-      run: { id: 'chaos', pipeline: 'chaos', logicalTime: errand.runAt, date: errand.runAt.slice(0, 10), window: null, params: {} },
-      runAt: errand.runAt,
-      fullRefresh: false,
-      ...(errand.until && { until: errand.until }),
-      stage: stage as NonNullable<typeof stage>,
-      epoch: errand.epoch,
-      redone: 0,
-      files: {},
-      earlier: { plan: null, parts: [] },
-      concurrency: 2,
-      memoryBudget: 128 * 1024 * 1024,
-    },
-    made,
-    {
-      signal: stop.signal,
-      secret: () => Promise.reject(new Error('no secrets here')),
-      now: () => new Date(),
-      spool: errand.spool,
-      log: { info: (message) => console.error(message), warn: (message) => console.error(message) },
-      progress: (state) => {
-        if (state.phase !== phase) console.log(state.phase);
-        phase = state.phase;
+
+async function main(): Promise<never> {
+  let phase = '';
+  try {
+    await mkdir(errand.spool);
+    await runStage(
+      {
+        run: { id: 'chaos', pipeline: 'chaos', logicalTime: errand.runAt, date: errand.runAt.slice(0, 10), window: null, params: {} },
+        runAt: errand.runAt,
+        fullRefresh: false,
+        ...(errand.until && { until: errand.until }),
+        stage: stage as NonNullable<typeof stage>,
+        epoch: errand.epoch,
+        redone: 0,
+        files: {},
+        earlier: { plan: null, parts: [] },
+        concurrency: 2,
+        memoryBudget: 128 * 1024 * 1024,
       },
-      storePlan: async () => {},
-      storePart: async () => {},
-      forgetParts: async () => {},
-    },
-  );
-  process.exit(0);
-} catch (error) {
-  const failure = storeFailure(error);
-  console.error(JSON.stringify(failure));
-  const { codes } = await import('../../packages/core/src/error/codes.ts');
-  process.exit(stop.signal.aborted || codes[failure.code as keyof typeof codes]?.retry !== 'never' ? 3 : 4);
+      made,
+      {
+        signal: stop.signal,
+        secret: () => Promise.reject(new Error('no secrets here')),
+        now: () => new Date(),
+        spool: errand.spool,
+        log: { info: (message) => console.error(message), warn: (message) => console.error(message) },
+        progress: (state) => {
+          if (state.phase !== phase) console.log(state.phase);
+          phase = state.phase;
+        },
+        storePlan: async () => {},
+        storePart: async () => {},
+        forgetParts: async () => {},
+      },
+    );
+    process.exit(0);
+  } catch (error) {
+    const failure = storeFailure(error);
+    console.error(JSON.stringify(failure));
+    const { codes } = await import('../../packages/core/src/error/codes.ts');
+    process.exit(stop.signal.aborted || codes[failure.code as keyof typeof codes]?.retry !== 'never' ? 3 : 4);
+  }
 }
+
+void main();

@@ -93,4 +93,4 @@ function openJournal(file: string, epoch: number) {
   };
 }
 
-if (process.argv[2]?.startsWith('{')) await attempt(JSON.parse(process.argv[2]) as Errand);
+if (process.argv[2]?.startsWith('{')) void attempt(JSON.parse(process.argv[2]) as Errand);

@@ -47,7 +47,7 @@ export async function disturb(way: CrashWay, stage: Stage): Promise<Disturbed> {
     await using own = await sceneOf(way, stage);
     await lane(own);
   };
-  await Promise.all([lane(before), ...Array.from({ length: atOnce - 1 }, another)]);
+  await Promise.all([lane(before), ...Array.from({ length: Math.min(atOnce, points.length) - 1 }, another)]);
   return { points: points.map(([point]) => point), differences };
 }
 

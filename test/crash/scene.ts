@@ -8,7 +8,6 @@ import { listManifests, openDataset } from '../../packages/connectors/src/s3/ind
 import { manyListeners } from '../../packages/core/src/run/many-listeners.ts';
 import { type TestDatabase, testDatabase } from '../postgres.ts';
 import { attempt, type Errand } from './attempt.ts';
-import { AttemptProcess } from './processes.ts';
 import { type CrashWay, changeSource, filler, makeSource, type Place } from './ways.ts';
 
 const { DuckDBInstance } = (await import(
@@ -21,7 +20,7 @@ const { DuckDBInstance } = (await import(
 export interface Scene extends AsyncDisposable {
   readonly way: CrashWay;
   errand(run: number, epoch: number): Errand;
-  /** Runs to the end, without a disturbance. */
+  /** Runs to the end, without a disturbance, in this process. */
   run(run: number, epoch: number): Promise<void>;
   /** All that a load can change and that must not depend on how often it was tried. */
   state(): Promise<unknown>;
@@ -56,10 +55,10 @@ export async function sceneOf(way: CrashWay, stage: Stage): Promise<Scene> {
   const database = await testDatabase();
   const place: Place = { url: database.url, lake };
   for (const statement of [...makeSource, ...(way.prepare ?? [])]) await database.sql(statement);
-  const scene = standing(way, stage, directory, place, database);
+  const scene = standing(way, directory, place, database);
   if (way.hasEarlierRun !== false) await scene.run(1, 1);
   for (const statement of [...changeSource, ...(way.before ?? [])]) await database.sql(statement);
-  if (way.over) await runToEnd(way, stage, { ...scene.errand(disturbedRun, 0), until: way.over });
+  if (way.over) await attempt({ ...scene.errand(disturbedRun, 0), until: way.over });
   const kept = path.join(home, 'kept');
   link(directory, kept);
   const putBack = await made?.keep();
@@ -70,7 +69,7 @@ export async function sceneOf(way: CrashWay, stage: Stage): Promise<Scene> {
       rmSync(directory, { recursive: true });
       link(kept, directory);
       const copy = await testDatabase(database);
-      const again = standing(way, stage, directory, { ...place, url: copy.url }, copy);
+      const again = standing(way, directory, { ...place, url: copy.url }, copy);
       return { ...again, [Symbol.asyncDispose]: () => copy[Symbol.asyncDispose]() };
     },
     async [Symbol.asyncDispose]() {
@@ -84,7 +83,7 @@ export async function sceneOf(way: CrashWay, stage: Stage): Promise<Scene> {
 /** Links rather than copies: a file of the lake is known by its inode. Nothing is ever written over. */
 const link = (from: string, to: string): void => void execFileSync('cp', ['-al', from, to]);
 
-function standing(way: CrashWay, stage: Stage, directory: string, place: Place, database: TestDatabase): Scene {
+function standing(way: CrashWay, directory: string, place: Place, database: TestDatabase): Scene {
   const { lake } = place;
   const errand = (run: number, epoch: number): Errand => ({
     way: way.name,
@@ -96,7 +95,7 @@ function standing(way: CrashWay, stage: Stage, directory: string, place: Place, 
   const scene: Scene = {
     way,
     errand,
-    run: (run, epoch) => runToEnd(way, stage, errand(run, epoch)),
+    run: async (run, epoch) => void (await attempt(errand(run, epoch))),
     state: async () => {
       const state = way.tables.length > 0 ? await databaseState(database, way.tables) : {};
       return way.hasLake ? withoutPlaces({ ...state, manifests: await manifests(lake) }, lake.url) : state;
@@ -106,13 +105,6 @@ function standing(way: CrashWay, stage: Stage, directory: string, place: Place, 
     [Symbol.asyncDispose]: async () => {},
   };
   return scene;
-}
-
-/** In this process where that is cheaper: DuckDB starts faster from the program. */
-async function runToEnd(way: CrashWay, { program }: Stage, errand: Errand): Promise<void> {
-  if (!way.hasLake) return void (await attempt(errand));
-  const { how, said } = await new AttemptProcess(program, errand, '').end();
-  if (how !== 'done') throw new Error(`An undisturbed attempt ${how}: ${said}`);
 }
 
 /** The view of who reads the dataset: every manifest, and whether its files are there. Names of files hold the attempt that made them. */

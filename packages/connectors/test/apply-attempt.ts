@@ -85,4 +85,4 @@ async function copyAgain(sink: ChangeSink, copied: Position, position: Position)
   await copy.finish(groupOf(tables, groups[1] ?? []).position());
 }
 
-if (process.argv[2]?.startsWith('{')) await attempt(JSON.parse(process.argv[2]) as ApplyErrand);
+if (process.argv[2]?.startsWith('{')) void attempt(JSON.parse(process.argv[2]) as ApplyErrand);

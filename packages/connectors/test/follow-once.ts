@@ -66,4 +66,4 @@ export async function follow(errand: FollowErrand): Promise<void> {
   }
 }
 
-if (process.argv[2]?.startsWith('{')) await follow(JSON.parse(process.argv[2]) as FollowErrand);
+if (process.argv[2]?.startsWith('{')) void follow(JSON.parse(process.argv[2]) as FollowErrand);

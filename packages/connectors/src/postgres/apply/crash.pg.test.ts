@@ -1,35 +1,16 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { bundled } from '../../../../../test/bundle.ts';
 import { AttemptProcess, passes } from '../../../../../test/crash/processes.ts';
 import { type TestDatabase, testDatabase } from '../../../../../test/postgres.ts';
 import type { ApplyErrand } from '../../../test/apply-attempt.ts';
 import { postgresApplyFailpoints } from './failpoints.ts';
 import type { ApplyMode } from './settings.ts';
 
-let folder: string;
-let program: string;
+let program: Awaited<ReturnType<typeof bundled>>;
 beforeAll(async () => {
-  folder = await mkdtemp(path.join(tmpdir(), 'millrace-apply-'));
-  program = path.join(folder, 'attempt.js');
-  await build({
-    entryPoints: [fileURLToPath(new URL('../../../test/apply-attempt.ts', import.meta.url))],
-    outfile: program,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    external: ['pg-native', '@duckdb/*', '@aws-sdk/*'],
-    banner: { js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);" },
-    conditions: ['millrace-source'],
-    logLevel: 'error',
-  });
-  await writeFile(path.join(folder, 'package.json'), '{"type":"module"}');
+  program = await bundled(new URL('../../../test/apply-attempt.ts', import.meta.url));
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(() => program?.[Symbol.asyncDispose]());
 
 const errand = (db: TestDatabase, mode: ApplyMode, epoch: number) =>
   ({ url: db.url, mode, epoch }) satisfies ApplyErrand as unknown as ConstructorParameters<typeof AttemptProcess>[1];
@@ -47,20 +28,20 @@ async function outcome(db: TestDatabase): Promise<unknown> {
 }
 
 const run = async (db: TestDatabase, mode: ApplyMode, epoch: number, failpoint = '') =>
-  new AttemptProcess(program, errand(db, mode, epoch), failpoint).end();
+  new AttemptProcess(program.file, errand(db, mode, epoch), failpoint).end();
 
 test.for(['mirror', 'history'] as const)(
   '%s: killed twice anywhere, or asleep until its successor is done, nothing is lost and nothing comes twice',
   { timeout: 240_000 },
   async (mode) => {
     await using calm = await testDatabase();
-    const counts = await passes(program, errand(calm, mode, 1));
+    const counts = await passes(program.file, errand(calm, mode, 1));
     expect([...counts.keys()].filter((point) => point.startsWith('postgres.apply')).sort()).toEqual([...postgresApplyFailpoints].sort());
     const expected = await outcome(calm);
     const differences: Record<string, unknown> = {};
     const disturb = async (point: string, times: number): Promise<void> => {
       await using db = await testDatabase();
-      const sleeper = new AttemptProcess(program, errand(db, mode, 1), `${point}:${times}:pause`);
+      const sleeper = new AttemptProcess(program.file, errand(db, mode, 1), `${point}:${times}:pause`);
       try {
         if (!(await sleeper.sleeps())) throw new Error(`${point} was not reached.`);
         const killed = await run(db, mode, 2, point);
