@@ -131,7 +131,7 @@ export class Session implements AsyncDisposable {
   }
 
   /** The one of this command; what is given with the first call counts. */
-  executor(how: Pick<LocalOptions, 'watch' | 'fileOf'> = {}): Promise<ProjectExecutor> {
+  executor(how: Pick<LocalOptions, 'watch' | 'trace' | 'fileOf'> = {}): Promise<ProjectExecutor> {
     this.#executor ??= this.stateUrl().then(async (state) => {
       const project = await this.project();
       const { executor: kind, fleet, pools } = project.environment;

@@ -33,7 +33,7 @@ export async function dev(session: Session, options: DevOptions): Promise<ExitCo
   const { pipelines, fileOf } = versions;
   const store = session.keep(await postgresScheduleStore(await session.stateUrl()));
   const observation = await observed(session, { role: 'dev', id: workerId(), endpoints: options, listener: listenerOf(session) });
-  const executor = (await session.executor({ watch: observation.watch, fileOf })) as LocalExecutor;
+  const executor = (await session.executor({ watch: observation.watch, trace: observation.trace, fileOf })) as LocalExecutor;
   const launch = executorLaunch(executor, pipelines);
   await tellFound(session, await versions.look());
   const server = await triggerEndpoint(session, options, { launch, pipelines, store, onError: troubleTeller(session, observation) });

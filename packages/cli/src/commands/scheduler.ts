@@ -27,7 +27,7 @@ export async function scheduler(session: Session, options: SchedulerCommandOptio
     ...(kind === 'fleet' && { queue: fleetQueue(fleet?.name ?? 'default') }),
   });
   await tellDeployment(session, deployed, observation.log);
-  const launch = executorLaunch(await session.executor({ watch: observation.watch }), pipelines);
+  const launch = executorLaunch(await session.executor({ watch: observation.watch, trace: observation.trace }), pipelines);
   const onError = troubleTeller(session, observation);
   const server = await triggerEndpoint(session, options, { launch, pipelines, store, onError });
   const working = session.keep(await startScheduling(session, { store, launch, pipelines, observation, s3Events: options.s3Events }));

@@ -41,6 +41,7 @@ export async function worker(session: Session, options: WorkerCommandOptions): P
   await tellDeployment(session, deployed, observation.log);
   const working = await startFleetWorker({
     store: observation.watch(store),
+    trace: observation.trace,
     id,
     redactor: await session.secrets(),
     ...(dispatch && { dispatch }),

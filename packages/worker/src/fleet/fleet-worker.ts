@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import type { Environment, RunStore } from '@millrace/core/runtime';
+import type { Environment, Lease, RunStore } from '@millrace/core/runtime';
 import type { Dispatch } from '../dispatch/dispatch.ts';
 import { inlineDispatch } from '../dispatch/inline.ts';
 import type { Deployed } from '../scheduler/launch.ts';
@@ -25,6 +25,8 @@ export interface FleetWorkerOptions {
   readonly id?: string;
   /** Hears of the secrets that stages use: whoever else writes logs shares it. One of its own by default. */
   readonly redactor?: Redactor;
+  /** The span of an attempt, as `observe` has it: spans that the code of the stage makes hang under it. */
+  readonly trace?: (attempt: Lease) => string | null;
   /** Milliseconds without a heartbeat after which another worker may take a stage over; 60,000 by default. */
   readonly leaseMs?: number;
   /** Milliseconds that a drain lets stages come to their own end; 60,000 by default. With `graceMs` it must fit into ECS's 120 seconds. */
@@ -60,6 +62,7 @@ export function startFleetWorker(options: FleetWorkerOptions): Promise<Worker> {
     catalog: catalogOf(pipelines, { directory, sources: environment.secrets ?? ['.env', 'env'] }),
     directory,
     progress: () => {},
+    trace: options.trace,
   });
 }
 

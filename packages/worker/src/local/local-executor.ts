@@ -251,6 +251,7 @@ class Local implements Work {
       catalog: { specOf: (run) => this.#spec(this.#fileOf(run) ?? '') },
       directory: this.#directory,
       progress: (progress) => this.#live.tell(progress),
+      trace: this.#options.trace,
     });
     return this.#worker;
   }

@@ -1,4 +1,4 @@
-import type { Environment, Executor, RunRecord, RunStore } from '@millrace/core/runtime';
+import type { Environment, Executor, Lease, RunRecord, RunStore } from '@millrace/core/runtime';
 import type { RunViews } from '../executor/views.ts';
 
 export interface LocalOptions {
@@ -14,6 +14,8 @@ export interface LocalOptions {
   readonly graceMs?: number;
   /** What it works through: whoever observes what it does. */
   readonly watch?: (store: RunStore) => RunStore;
+  /** The span of an attempt, as `observe` has it: spans that the code of the stage makes hang under it. */
+  readonly trace?: (attempt: Lease) => string | null;
   /** The file that has the code of a run: another one than the run was made from where that has changed since. */
   readonly fileOf?: (run: RunRecord) => string | null;
 }

@@ -12,7 +12,7 @@
  *   ready: { dispatch: () => dispatch.health.at === 'connected' },
  *   alerts: environment.alerts,
  * });
- * const worker = await startFleetWorker({ store: observed.watch(opened), dispatch, id, redactor: secrets, … });
+ * const worker = await startFleetWorker({ store: observed.watch(opened), trace: observed.trace, dispatch, id, redactor: secrets, … });
  * observed.log.info({ queue }, 'worker started');
  * process.once('SIGTERM', async () => {                  // also what Spot and scale-in send
  *   observed.draining();                                 // /ready says no from here on

@@ -33,6 +33,8 @@ export interface Observation extends AsyncDisposable {
   readonly url: string | null;
   /** The store through which the process works from now on: what it does with it is logged, counted, traced and told. */
   watch(store: RunStore): RunStore;
+  /** The span of an attempt, as a traceparent; null where it is not traced. The worker hands it to the process that runs the stage. */
+  trace(attempt: { readonly run: string; readonly stage: string; readonly epoch: number }): string | null;
   /** The main loop is turning: to be called every few seconds. The loop of a worker need not: its looks for work are seen. */
   turned(): void;
   /** The process has been asked to end: it is not ready any more. Health and metrics go on until it is disposed. */
@@ -167,6 +169,7 @@ export async function observe(options: ObserveOptions): Promise<Observation> {
         },
         failed: (error) => log.error({ err: error }, 'something could not be observed'),
       }),
+    trace: (attempt) => spans.of(attempt),
     turned: health.turned,
     draining: health.draining,
     async [Symbol.asyncDispose]() {

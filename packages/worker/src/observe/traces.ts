@@ -45,6 +45,12 @@ export class Traces {
     });
   }
 
+  /** Of an attempt that this process makes: what its code traces hangs under it. */
+  of(attempt: Pick<AttemptRef, 'run' | 'stage' | 'epoch'>): string | null {
+    const span = this.#open.get(keyOf(attempt));
+    return span ? traceparent(span) : null;
+  }
+
   ended(attempt: AttemptEnded): void {
     const { result, error, rows, bytes } = attempt;
     this.#end(attempt, (span) => {

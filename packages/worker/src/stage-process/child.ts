@@ -21,6 +21,7 @@ import { captureOutput } from './capture-output.ts';
 import type { FromProcess, StoreRequest, ToProcess } from './message.ts';
 import { endWithParent } from './orphan.ts';
 import { throttled } from './throttle.ts';
+import { underSpan } from './under-span.ts';
 
 /** The process that runs stages, one after the other: user code may block it, leak in it and crash it. */
 
@@ -71,7 +72,7 @@ async function tellPlan(): Promise<void> {
   }
 }
 
-async function run({ job, fingerprint, spool, help }: Extract<ToProcess, { type: 'run' }>): Promise<void> {
+async function run({ job, fingerprint, spool, help, trace }: Extract<ToProcess, { type: 'run' }>): Promise<void> {
   const { pipeline, secrets } = loading as NonNullable<typeof loading>;
   const started = performance.now();
   const own = new Running(job);
@@ -85,9 +86,11 @@ async function run({ job, fingerprint, spool, help }: Extract<ToProcess, { type:
     const plan = compile(loaded.pipeline);
     if (plan.fingerprint !== fingerprint) throw planChanged(loaded, fingerprint);
     const ports = portsOf(own, secrets, spool, progress.tell);
-    outcome = help
-      ? { type: 'helped', splits: await helpStage(job, loaded.pipeline, ports) }
-      : { type: 'succeeded', output: plain(await runStage(job, loaded.pipeline, ports)) };
+    outcome = await underSpan(trace, async () =>
+      help
+        ? { type: 'helped', splits: await helpStage(job, loaded.pipeline, ports) }
+        : { type: 'succeeded', output: plain(await runStage(job, loaded.pipeline, ports)) },
+    );
   } catch (error) {
     outcome = { type: 'failed', error: failure(error) };
   }

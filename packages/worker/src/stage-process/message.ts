@@ -28,7 +28,15 @@ import type {
 export type ToProcess =
   | { readonly type: 'load'; readonly file: string; readonly directory: string; readonly sources: NonNullable<Environment['secrets']> }
   | { readonly type: 'plan' }
-  | { readonly type: 'run'; readonly job: StageJob; readonly fingerprint: string; readonly spool: string; readonly help: boolean }
+  | {
+      readonly type: 'run';
+      readonly job: StageJob;
+      readonly fingerprint: string;
+      readonly spool: string;
+      readonly help: boolean;
+      /** The span of the attempt, as a traceparent; null where nobody traces. */
+      readonly trace: string | null;
+    }
   | { readonly type: 'stop'; readonly reason: StoredError; readonly graceMs: number }
   | { readonly type: 'stored'; readonly id: number; readonly error: StoredError | null; readonly value?: unknown };
 

@@ -34,6 +34,8 @@ export interface AttemptSetting {
   readonly memoryBudget: number;
   /** True where other workers may help with the splits of a stage. */
   readonly shared: boolean;
+  /** The span of an attempt, as a traceparent, where it is traced. */
+  readonly trace: (lease: Lease) => string | null;
   readonly progress: (progress: StageProgress) => void;
 }
 
@@ -74,7 +76,7 @@ export class StageRun {
         ? undefined
         : setTimeout(() => this.stop(storeError(stageTimeout(stage.id, stage.timeoutMs as number))), stage.timeoutMs + 500);
     try {
-      const running = child.run({ job, fingerprint, spool, help }, this.#listener(handler));
+      const running = child.run({ job, fingerprint, spool, help, trace: this.#setting.trace(this.#lease) }, this.#listener(handler));
       if (this.#stopped) child.stop(this.#stopped, graceMs);
       const outcome = await running;
       processes.giveBack(child, outcome.type !== 'failed');

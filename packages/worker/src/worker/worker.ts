@@ -4,6 +4,7 @@ import {
   decide,
   grantsOf,
   isMillraceError,
+  type Lease,
   type RunRecord,
   type RunStore,
   type StageProgress,
@@ -51,6 +52,8 @@ export interface WorkerOptions {
   /** The project's directory; attempts keep temporary files in its `.millrace/spool`. */
   readonly directory: string;
   readonly progress: (progress: StageProgress) => void;
+  /** The span of an attempt that this worker has begun, as a traceparent: what its code traces hangs under it. */
+  readonly trace?: ((attempt: Lease) => string | null) | undefined;
 }
 
 /** Splits of a stage side by side: with more, one process decodes no faster. */
@@ -206,7 +209,7 @@ export class Worker implements AsyncDisposable {
   }
 
   #setting(): AttemptSetting {
-    const { store, redactor, catalog, graceMs, memory, places, alone, progress } = this.#options;
+    const { store, redactor, catalog, graceMs, memory, places, alone, progress, trace = () => null } = this.#options;
     return {
       store,
       processes: this.processes,
@@ -218,6 +221,7 @@ export class Worker implements AsyncDisposable {
       splitConcurrency,
       memoryBudget: Math.floor(memory / places),
       shared: !alone,
+      trace,
       progress,
     };
   }
