@@ -47,7 +47,7 @@ const installed: Plugin = {
   },
 };
 
-/** Runs the program; the first of its processes that comes to an end leaves what V8 has compiled in it for those that follow. */
+/** Runs the program; the first of its processes leaves what V8 has compiled in it for those that follow, when it ends or has run for a second. */
 const start = `
 const { readFileSync, renameSync, writeFileSync } = require('node:fs');
 const { join } = require('node:path');
@@ -62,11 +62,15 @@ try { cachedData = readFileSync(kept); } catch {}
 const script = new vm.Script('(function (require, module, exports, __filename) {' + readFileSync(program, 'latin1') + '\\n})', {
   filename: program, cachedData, importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
 });
-if (!cachedData) process.once('exit', () => {
-  const fresh = kept + process.pid;
-  writeFileSync(fresh, script.createCachedData());
-  renameSync(fresh, kept);
-});
+if (!cachedData) {
+  const keep = () => {
+    const fresh = kept + process.pid;
+    writeFileSync(fresh, script.createCachedData());
+    renameSync(fresh, kept);
+  };
+  process.once('exit', keep);
+  setTimeout(keep, 1000).unref();
+}
 const made = { exports: {} };
 script.runInThisContext()(require, made, made.exports, program);
 `;

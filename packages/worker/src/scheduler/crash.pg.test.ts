@@ -1,10 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { bundled } from '../../../../test/bundle.ts';
 import { type ScheduleWorld, scheduleWorld } from '../../test/schedule-world.ts';
 import { sliceRange } from './backfill-range.ts';
 import { schedulerFailpoints } from './failpoints.ts';
 
+let program: Awaited<ReturnType<typeof bundled>>;
+beforeAll(async () => {
+  program = await bundled(new URL('../../test/fixtures/scheduler.ts', import.meta.url));
+});
+afterAll(() => program?.[Symbol.asyncDispose]());
 let world: ScheduleWorld;
 const children = new Set<ChildProcess>();
 beforeEach(async () => {
@@ -16,11 +21,10 @@ afterEach(async () => {
   await world[Symbol.asyncDispose]();
 });
 
-const script = fileURLToPath(new URL('../../test/fixtures/scheduler.ts', import.meta.url));
 const patient = { timeout: 120_000, interval: 100 };
 
 function start(env: Readonly<Record<string, string>> = {}) {
-  const child = spawn(process.execPath, ['--no-warnings', '--conditions=millrace-source', '--import', 'tsx', script, world.database.url], {
+  const child = spawn(process.execPath, ['--no-warnings', program.file, world.database.url], {
     env: { ...process.env, NODE_OPTIONS: '', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -1,14 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { decide, makeRunId, type RunStore, type StoredError } from '@millrace/core/runtime';
 import { planOf, requestFor, stageOf } from '@millrace/core/testing';
 import { expect, it, vi } from 'vitest';
+import { bundled } from '../../../../../test/bundle.ts';
 import { testDatabase } from '../../../../../test/postgres.ts';
 import { httpServer } from '../../../test/http-server.ts';
 import { postgresStore } from '../../store/postgres-store.ts';
 
-const script = fileURLToPath(new URL('../../../test/fixtures/alerting.ts', import.meta.url));
 const error: StoredError = { code: 'TYPE_MISMATCH', message: 'm', remedy: 'r', facts: {} };
 const failures = 20;
 
@@ -25,12 +24,13 @@ async function fail(store: RunStore, pipeline: string): Promise<void> {
 }
 
 it('loses no alert with processes that are killed, and sends one twice only where its sender died', { timeout: 120_000 }, async () => {
+  await using program = await bundled(new URL('../../../test/fixtures/alerting.ts', import.meta.url));
   await using database = await testDatabase();
   await using store = await postgresStore(database.url);
   await using hook = await httpServer((_, response) => void setTimeout(() => response.end(), 30));
   const children = new Set<ChildProcess>();
   const start = async () => {
-    const child = spawn(process.execPath, ['--conditions=millrace-source', '--import', 'tsx', script], {
+    const child = spawn(process.execPath, [program.file], {
       env: { ...process.env, STATE: database.url, HOOK: hook.url },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
