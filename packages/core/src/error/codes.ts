@@ -67,7 +67,7 @@ export const codes = {
   STAGE_CRASHED: backoff(1, 'The process that ran the stage ended before the stage did: out of memory, process.exit() in a function, a crash of native code. Tried again; the message has its last words.'),
   STAGE_TIMEOUT: backoff(124, 'The stage ran longer than its timeout and was stopped. Nothing of it is visible at its target.'),
   STATE_UNAVAILABLE: backoff(69, 'The state database cannot be reached. Runs wait where they are; nothing is lost.'),
-  STATE_VERSION: never(2, 'The state database was made by a newer version of Millrace than this one. Use that version, or another database.'),
+  STATE_VERSION: never(2, 'A newer version of Millrace has changed the state database in more than additions, beside which this one could have worked on. Use that version, or another database.'),
   STATEMENT_FAILED: never(1, 'The database refused a statement: a syntax error, a missing function or column, or a rule of the database. The message is what the database says.'),
   TABLE_MISSING: never(1, 'The table, view or procedure does not exist, or this user cannot see it.'),
   TARGET_NOT_EMPTY: never(2, 'A table that a stream is to fill has rows that did not come from it. Empty it if they are not needed, or let the stream go to another table or schema.'),

@@ -1,3 +1,4 @@
+import type { Migration } from '../migrate.ts';
 import { runs } from './0001-runs.ts';
 import { streams } from './0002-streams.ts';
 import { fleet } from './0003-fleet.ts';
@@ -6,4 +7,4 @@ import { alerts } from './0005-alerts.ts';
 import { splits } from './0006-splits.ts';
 
 /** In order. A migration that has been released is never changed, and only ever adds: older versions go on working beside it. */
-export const migrations: readonly { readonly name: string; readonly sql: string }[] = [runs, streams, fleet, schedules, alerts, splits];
+export const migrations: readonly Migration[] = [runs, streams, fleet, schedules, alerts, splits];
