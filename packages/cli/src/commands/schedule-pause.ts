@@ -21,7 +21,7 @@ export async function schedulePause(session: Session, pipeline: string, paused: 
 export function noSchedule(pipeline: string, known: readonly string[]): MillraceError {
   return new MillraceError('PIPELINE_NOT_FOUND', {
     message: `No scheduler has deployed a pipeline "${pipeline}".`,
-    remedy: known.length > 0 ? `There are ${known.join(', ')}.` : 'Start one: millrace scheduler',
+    remedy: known.length > 0 ? `There are ${known.join(', ')}.` : 'Start one: millrace scheduler, or on a laptop millrace dev',
     facts: { pipeline, known },
   });
 }

@@ -150,6 +150,7 @@ npm test
 | command                                              | does                                                    |
 | ---------------------------------------------------- | ------------------------------------------------------- |
 | \`npx millrace plan daily-sales\`                      | steps, stages, lanes and DDL, before anything runs      |
+| \`npx millrace dev\`                                   | its schedule at work here, with whatever you save       |
 | \`npx millrace runs show\`                             | what the last run did, or why it waits                  |
 | \`npx millrace introspect SHOP_URL --out tables/shop.ts\` | table declarations from the database                 |
 | \`npx millrace doctor\`                                | checks connections, secrets and privileges              |

@@ -1,4 +1,5 @@
-import type { LogLine } from '@millrace/core/runtime';
+import { pathToFileURL } from 'node:url';
+import type { LogLine, StoredError } from '@millrace/core/runtime';
 import type { Happening, ObserveListener } from '@millrace/worker/observe';
 import type { Colours, Terminal } from '../terminal.ts';
 import { bytes, counted, duration } from '../text/amount.ts';
@@ -31,7 +32,7 @@ export function happeningText(one: Happening, colours: Colours): string {
     case 'attempt.started':
       return `${one.stage}  ${one.recovers ? 'taken up again' : 'running'}${one.attempt > 1 ? `, attempt ${one.attempt}` : ''}`;
     case 'run.ended':
-      return `run ${colours.bold(one.run)} ${resultText(one.result, colours)} in ${duration(one.durationMs)}${errorText(one.error)}`;
+      return `run ${colours.bold(one.run)} ${resultText(one.result, colours)} in ${duration(one.durationMs)}${one.error ? `: ${one.error.code}` : ''}`;
     case 'attempt.ended': {
       const did = [...(one.rows > 0 ? [counted(one.rows, 'row')] : []), ...(one.bytes > 0 ? [bytes(one.bytes)] : [])];
       const amount = did.length > 0 ? `  ${did.join(', ')}` : '';
@@ -42,8 +43,17 @@ export function happeningText(one: Happening, colours: Colours): string {
   }
 }
 
-const errorText = (error: { readonly code: string; readonly message: string; readonly remedy: string } | null): string =>
-  error === null ? '' : `: ${error.code} ${onOneLine(error.message)} ${onOneLine(error.remedy)}`;
+function errorText(error: StoredError | null): string {
+  if (error === null) return '';
+  const { code, message, remedy, facts } = error;
+  return `: ${code} ${onOneLine(message)}${placeText(facts['stack'])} ${onOneLine(remedy)}`;
+}
+
+/** Where in the user's code it was thrown: the first line of the stack, from the project's folder. */
+function placeText(stack: unknown): string {
+  const place = /^\s+at (.+)$/m.exec(typeof stack === 'string' ? stack : '')?.[1];
+  return place === undefined ? '' : `, at ${place.replace(`${pathToFileURL(process.cwd()).href}/`, '')}.`;
+}
 
 type Result = Extract<Happening, { result: string }>['result'];
 
