@@ -3,27 +3,11 @@ import { Worker } from 'bullmq';
 import { expect, it, vi } from 'vitest';
 import { redisServer } from '../../../../test/redis-server.ts';
 import { startTcpProxy } from '../../../../test/tcp-proxy.ts';
+import { listening, patient, sendUntilSeen, wake } from '../../test/wake-ups.ts';
 import { bullmqDispatch } from './bullmq.ts';
-import type { Dispatch, DispatchHealth } from './dispatch.ts';
+import type { DispatchHealth } from './dispatch.ts';
 import { reading } from './intake.ts';
 import { keyOf } from './key.ts';
-
-const wake = (stage: string) => ({ run: 'run-1', stage });
-const patient = { timeout: 60_000, interval: 100 };
-
-/** As the relay does: what the store still calls ready is sent again with every look. */
-async function sendUntilSeen(dispatch: Dispatch, seen: readonly (string | null)[], stage: string): Promise<void> {
-  await vi.waitFor(async () => {
-    if (!seen.includes(stage)) await dispatch.send([wake(stage)]).catch(({ code }) => expect(code).toBe('DISPATCH_UNAVAILABLE'));
-    expect(seen).toContain(stage);
-  }, patient);
-}
-
-function listening(dispatch: Dispatch): string[] {
-  const seen: string[] = [];
-  dispatch.receive(4, async ({ stage }) => void seen.push(stage ?? ''));
-  return seen;
-}
 
 it('works on after Redis was restarted, killed and flushed, in one process, with and without what it held', async () => {
   for (const durable of [true, false]) {
@@ -81,13 +65,15 @@ it('refuses quickly and keeps nothing while Redis is away, tells it once, and co
   await dispatch.send([wake('before')]);
   await redis.kill();
   await vi.waitFor(() => expect(dispatch.health.at).toBe('away'), patient);
-  const begun = performance.now();
+  let slowest = 0;
   const heap = process.memoryUsage().heapUsed;
-  for (let time = 0; time < 500; time++) {
-    const refusal = await dispatch.send(Array.from({ length: 20 }, (_, index) => wake(`lost ${time} ${index}`))).catch((error) => error);
+  for (let time = 0; time < 200; time++) {
+    const begun = performance.now();
+    const refusal = await dispatch.send(Array.from({ length: 50 }, (_, index) => wake(`lost ${time} ${index}`))).catch((error) => error);
+    slowest = Math.max(slowest, performance.now() - begun);
     expect(refusal).toMatchObject({ code: 'DISPATCH_UNAVAILABLE', entry: { retry: 'backoff' } });
   }
-  expect(performance.now() - begun).toBeLessThan(10_000);
+  expect(slowest).toBeLessThan(2_500); // one that waits for an answer waits for 5 s
   expect(process.memoryUsage().heapUsed - heap).toBeLessThan(100 * 2 ** 20);
   await expect(dispatch.depth()).rejects.toMatchObject({ code: 'DISPATCH_UNAVAILABLE' });
   expect(told).toEqual(['away']);

@@ -2,26 +2,9 @@ import { expect, it, vi } from 'vitest';
 import { logicalServer } from '../../../../test/logical-server.ts';
 import { testDatabase } from '../../../../test/postgres.ts';
 import { startTcpProxy } from '../../../../test/tcp-proxy.ts';
+import { listening, patient, sendUntilSeen, wake } from '../../test/wake-ups.ts';
 import { bullmqPostgresDispatch } from './bullmq-postgres.ts';
 import type { Dispatch } from './dispatch.ts';
-
-const patient = { timeout: 60_000, interval: 100 };
-
-/** As the relay does: what the store still calls ready is sent again with every look. */
-async function sendUntilSeen(dispatch: Dispatch, seen: readonly (string | null)[], stage: string): Promise<void> {
-  await vi.waitFor(async () => {
-    if (!seen.includes(stage)) {
-      await dispatch.send([{ run: 'run-1', stage }]).catch(({ code }) => expect(code).toBe('DISPATCH_UNAVAILABLE'));
-    }
-    expect(seen).toContain(stage);
-  }, patient);
-}
-
-function listening(dispatch: Dispatch): string[] {
-  const seen: string[] = [];
-  dispatch.receive(4, async ({ stage }) => void seen.push(stage ?? ''));
-  return seen;
-}
 
 it('makes its tables once, however many begin at the same time', async () => {
   await using database = await testDatabase();
@@ -58,11 +41,11 @@ it('works on after its sessions were ended, its rows deleted, and the server kil
     'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
   );
   await sendUntilSeen(dispatch, seen, 'after terminate');
-  await dispatch.send([{ run: 'run-1', stage: 'deleted or not' }]);
+  await dispatch.send([wake('deleted or not')]);
   await database.sql('delete from bullmq.job');
   await sendUntilSeen(dispatch, seen, 'after delete');
   await server.stop('immediate');
-  await dispatch.send([{ run: 'run-1', stage: 'here' }]);
+  await dispatch.send([wake('here')]);
   expect(seen).toContain('here');
   await expect(dispatch.depth()).rejects.toMatchObject({ code: 'DISPATCH_UNAVAILABLE' });
   expect(dispatch.health.at).toBe('away');
@@ -79,7 +62,7 @@ it('refuses within seconds on a line on which nothing answers, works on afterwar
   await sendUntilSeen(dispatch, seen, 'before');
   proxy.stall();
   const begun = performance.now();
-  await dispatch.send([{ run: 'run-1', stage: 'here' }]);
+  await dispatch.send([wake('here')]);
   expect(performance.now() - begun).toBeLessThan(8_000);
   expect(seen).toContain('here');
   proxy.resume();
