@@ -31,14 +31,14 @@ export function randomDag(pipeline: string, dice: Random): FleetDag {
       milliseconds: dice.pick([0, 0, 50, 300]),
       failures: dice.pick([0, 0, 0, 1, 2]),
       pool: dice.between(1, 3) === 1,
-      loads: dice.between(1, 4) === 1,
+      loads: dice.between(1, 6) === 1,
     });
   }
   return { pipeline, steps, concurrency: dice.between(1, 2) };
 }
 
-/** Rows of the source that loads read, in some twenty splits. */
-export const sourceRows = 600;
+/** Rows of the source that loads read, in some eight splits. */
+export const sourceRows = 200;
 
 /**
  * What every step leaves, once for each run; and what fails now and then: a sequence forgets nothing with a rollback. A load leaves all
