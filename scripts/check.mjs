@@ -1,11 +1,9 @@
 // npm run check: types, lint, dependency direction, generated files and packages, without the tests.
-import { checks, passes } from './checks.mjs';
+import { checks, runAll } from './checks.mjs';
 import { setup } from './setup.mjs';
 
 setup();
-const failed = checks.filter((check) => {
-  const passed = passes(check);
-  console.error(`${passed ? 'ok    ' : 'FAILED'} ${check.name}`);
-  return !passed;
+const failed = await runAll(checks, (name, passed, _seconds, output) => {
+  console.error(`${output}${passed ? 'ok    ' : 'FAILED'} ${name}`);
 });
-process.exit(failed.length > 0 ? 1 : 0);
+process.exit(failed > 0 ? 1 : 0);

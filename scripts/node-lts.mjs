@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { root } from './setup.mjs';
 
 /** The next even major becomes LTS in its October; raise this then. */
@@ -39,3 +40,5 @@ export function newestLts() {
   }
   return { path, version: told.stdout.trim() };
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) newestLts();

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { checks, passes } from './checks.mjs';
+import { checks, runAll } from './checks.mjs';
 import { provideDeployLint } from './deploy-lint.mjs';
 import { provideMoto } from './moto.mjs';
 import { newestLts } from './node-lts.mjs';
@@ -18,12 +18,19 @@ section('setup', () => {
   setup();
   return true;
 });
+/** What is fetched, which takes time and little else, comes while the checks run. */
+const fetched = [
+  { name: 'fetching the S3 server', command: ['scripts/moto.mjs'] },
+  { name: 'fetching Redis', command: ['scripts/redis.mjs'] },
+  { name: 'fetching the linters of a deployment', command: ['scripts/deploy-lint.mjs'] },
+  { name: 'fetching the newest LTS of Node', command: ['scripts/node-lts.mjs'] },
+];
+total.failed += await runAll([...fetched, ...checks], (name, passed, seconds, output) => {
+  console.log(`\n## ${name}\n${output}${passed ? 'done' : 'FAILED'} after ${seconds.toFixed(1)} s: ${name}`);
+});
 const moto = section('S3 server', provideMoto);
 const redis = section('Redis', provideRedis);
 section('linters of a deployment', provideDeployLint);
-for (const check of checks) {
-  if (!section(check.name, () => passes(check))) total.failed++;
-}
 section(`tests on Node ${process.version}`, () => vitest(process.execPath, []));
 const lts = section('the newest LTS of Node', newestLts);
 if (lts) section(`unit tests on Node ${lts.version}`, () => vitest(lts.path, ['--project', 'unit']));
