@@ -30,9 +30,9 @@ export interface RunStore extends AsyncDisposable {
   /** @throws RUN_NOT_FOUND */
   read(run: RunId): Promise<RunRecord>;
   /**
-   * The only way in which a run changes. The run is locked, `decide` is called once with it and the store's time, and what it
-   * returns is appended to the log, all or nothing. A stage that `decide` starts is leased to its worker; one that it ends or
-   * gives back loses the lease. Without events nothing changes. @throws RUN_NOT_FOUND and whatever `decide` throws
+   * The only way in which a run changes. `decide` is called with the run and the store's time, and what it returns is appended to the log,
+   * all or nothing. Where somebody else has changed the run meanwhile it is called again; the last call counts. A stage that `decide` starts
+   * is leased to its worker; one that it ends or gives back loses the lease. Without events nothing changes. @throws RUN_NOT_FOUND and whatever `decide` throws
    */
   transition(run: RunId, decide: Decision): Promise<Transition>;
   /**

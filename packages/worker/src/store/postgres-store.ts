@@ -26,6 +26,7 @@ import { StateSession } from './session.ts';
 import { splitStore } from './splits.ts';
 import * as streams from './streams.ts';
 import { transit } from './transition.ts';
+import { Transitions } from './transitions.ts';
 import * as work from './work.ts';
 
 type Trx = Transaction<StateDatabase>;
@@ -46,6 +47,7 @@ export async function postgresStore(url: string): Promise<RunStore> {
   };
   const session = new StateSession(url, hear);
   const plans = new Map<string, Plan>();
+  const transitions = new Transitions(connection, planOf);
 
   /** Plans never change, so each is read once. */
   async function planOf(db: Trx, fingerprint: string): Promise<Plan> {
@@ -70,7 +72,11 @@ export async function postgresStore(url: string): Promise<RunStore> {
   return {
     splits: splitStore(guard, read),
     now: () => guard(clock),
-    create: (run) => guard((db) => db.transaction().execute((trx) => create(trx, run, planOf, read))),
+    async create(run) {
+      const made = await guard((db) => db.transaction().execute((trx) => create(trx, run, planOf, read)));
+      if (made.created) transitions.tell(run.id);
+      return made;
+    },
     // One snapshot, so that run and stages belong together.
     read: (id) =>
       guard((db) =>
@@ -79,21 +85,21 @@ export async function postgresStore(url: string): Promise<RunStore> {
           .setIsolationLevel('repeatable read')
           .execute((trx) => read(trx, id)),
       ),
-    transition: (id, decide) => guard((db) => db.transaction().execute((trx) => transit(trx, id, planOf, decide))),
-    claim: ({ run: id, stage }, decide) =>
-      guard((db) =>
-        db
-          .transaction()
-          .execute((trx) => transit(trx, id, planOf, async (run, now) => decide(run, now, await limits.grantedBeside(trx, run, stage)))),
-      ),
+    transition: (id, decide) => transitions.make(id, decide),
+    claim({ run: id, stage }, decide) {
+      const known = transitions.known(id);
+      const unlimited = known && !stagesById(known.plan).get(stage)?.limits?.length;
+      if (unlimited) return transitions.make(id, (run, now) => decide(run, now, new Map()));
+      return transitions.within(id, (trx, known) =>
+        transit(trx, id, planOf, async (run, now) => decide(run, now, await limits.grantedBeside(trx, run, stage)), known),
+      );
+    },
     granted: () => guard((db) => limits.granted(db)),
     admission: (id, decide) =>
-      guard((db) =>
-        db.transaction().execute(async (trx) => {
-          const rivals = await rivalsOf(trx, id);
-          return transit(trx, id, planOf, (run, now) => decide(run, now, rivals));
-        }),
-      ),
+      transitions.within(id, async (trx, known) => {
+        const rivals = await rivalsOf(trx, id);
+        return transit(trx, id, planOf, (run, now) => decide(run, now, rivals), known);
+      }),
 
     adopt: (id, queue) =>
       guard(async (db) => {
@@ -179,6 +185,7 @@ export async function postgresStore(url: string): Promise<RunStore> {
     },
     async [Symbol.asyncDispose]() {
       listeners.clear();
+      await transitions[Symbol.asyncDispose]();
       await session[Symbol.asyncDispose]();
       await connection[Symbol.asyncDispose]();
     },
