@@ -28,6 +28,8 @@ import { underSpan } from './under-span.ts';
 const send = (message: FromProcess): void => void process.send?.(message);
 
 let loading: { readonly pipeline: Promise<LoadedPipeline>; readonly secrets: Secrets } | undefined;
+/** Fingerprint of the pipeline, which is loaded once. */
+let compiled: string | undefined;
 let running: Running | undefined;
 const waiting = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }>();
 
@@ -83,8 +85,8 @@ async function run({ job, fingerprint, spool, help, trace }: Extract<ToProcess, 
   let outcome: FromProcess;
   try {
     const loaded = await pipeline;
-    const plan = compile(loaded.pipeline);
-    if (plan.fingerprint !== fingerprint) throw planChanged(loaded, fingerprint);
+    compiled ??= compile(loaded.pipeline).fingerprint;
+    if (compiled !== fingerprint) throw planChanged(loaded, fingerprint);
     const ports = portsOf(own, secrets, spool, progress.tell);
     outcome = await underSpan(trace, async () =>
       help

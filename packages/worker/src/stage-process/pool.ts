@@ -1,8 +1,10 @@
 import type { Plan } from '@millrace/core/runtime';
 import { type ProcessSpec, StageProcess } from './stage-process.ts';
 
-/** A process that has run this many stages is replaced, for whatever they have left in it. */
+/** A process that has run so many stages is replaced, for whatever they have left in it: after so many minutes, or when it has become large. */
 const stagesEach = 50;
+const minutesEach = 10;
+const largeBytes = 256 * 1024 * 1024;
 
 /**
  * Processes with a pipeline loaded, kept for its next stage: starting Node and loading a file and its connectors takes longer
@@ -56,7 +58,7 @@ export class ProcessPool implements AsyncDisposable {
   giveBack(process: StageProcess, endedWell: boolean): void {
     const taken = this.#busy.get(process);
     this.#busy.delete(process);
-    if (taken && endedWell && process.alive && !this.#closed && taken.used < stagesEach) this.#keep({ process, ...taken });
+    if (taken && endedWell && process.alive && !this.#closed && !worn(process, taken.used)) this.#keep({ process, ...taken });
     else process.kill();
   }
 
@@ -74,5 +76,8 @@ export class ProcessPool implements AsyncDisposable {
     while (this.#idle.length > this.#room) this.#idle.shift()?.process.kill();
   }
 }
+
+const worn = ({ memory, born }: StageProcess, used: number): boolean =>
+  used >= stagesEach && (memory > largeBytes || performance.now() - born > minutesEach * 60_000);
 
 const keyOf = ({ file, directory, sources }: ProcessSpec, version: string): string => JSON.stringify([file, directory, sources, version]);

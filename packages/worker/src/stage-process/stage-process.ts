@@ -36,6 +36,9 @@ const lastWords = 4_000;
 
 /** The worker's end of a process that runs stages. */
 export class StageProcess {
+  readonly born = performance.now();
+  /** Resident bytes, as it said last. */
+  memory = 0;
   readonly #child: ChildProcess;
   readonly #exit: Promise<string>;
   #listener: StageListener | undefined;
@@ -133,6 +136,7 @@ export class StageProcess {
   #heard(message: FromProcess): void {
     switch (message.type) {
       case 'progress':
+        this.memory = message.memory;
         return this.#listener?.progress(message);
       case 'log':
         return this.#listener?.log(message.line);

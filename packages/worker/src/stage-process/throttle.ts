@@ -1,10 +1,10 @@
 /** Often enough for a progress bar, rarely enough to cost nothing. */
 const everyMs = 100;
 
-/** Hands on the newest value at most ten times a second, the last one always. */
+/** Hands on the newest value at most ten times a second, not at once, and the last one always. */
 export function throttled<T>(hand: (value: T) => void): { readonly tell: (value: T) => void; readonly flush: () => void } {
   let newest: { readonly value: T } | undefined;
-  let last = Number.NEGATIVE_INFINITY;
+  let last = performance.now();
   let timer: NodeJS.Timeout | undefined;
   const flush = (): void => {
     clearTimeout(timer);

@@ -8,38 +8,54 @@ import {
   type RunRecord,
   type StageProgress,
   type StoredError,
+  type StoredEvent,
   storeError,
+  type Transition,
 } from '@millrace/core/runtime';
 import { redactError } from '../secrets/redact.ts';
 import type { StoreRequest } from '../stage-process/message.ts';
 import type { Outcome } from '../stage-process/stage-process.ts';
 import { passing } from './failpoints.ts';
 import { jobOf, stageOf } from './job.ts';
+import { onward } from './onward.ts';
 import { readable } from './readable.ts';
 import { type SplitRequest, splitRequest } from './split-request.ts';
 import { type AttemptSetting, StageRun } from './stage-run.ts';
+
+/** What the report of an attempt has brought about. */
+export interface Reported {
+  /** The stage that was claimed in the same breath. */
+  readonly next: { readonly lease: Lease; readonly run: RunRecord } | null;
+  /** True where there may be something to do for others, or later. */
+  readonly wakes: boolean;
+}
 
 /** One attempt at a stage, from its claim to its report. */
 export class Attempt {
   readonly lease: Lease;
   /** Settles when the outcome is stored, or is nobody's business any more. */
-  readonly done: Promise<void>;
+  readonly done: Promise<Reported>;
   readonly #setting: AttemptSetting;
   readonly #pipeline: string;
   readonly #kind: PlanStage['kind'];
   readonly #stage: StageRun;
+  /** Of limits that others may wait for. */
+  readonly #granted: boolean;
   #progress: StageProgress | null = null;
   #progressStored = true;
   /** Requests of the stream that are done, and the answers on their way to the store. */
   readonly #answered = new Map<string, Promise<void>>();
 
-  constructor(lease: Lease, run: RunRecord, setting: AttemptSetting) {
+  /** `mayGoOn` is asked when it has succeeded: whether its place is free for a stage that follows. */
+  constructor(lease: Lease, run: RunRecord, setting: AttemptSetting, mayGoOn: () => boolean) {
     this.lease = lease;
     this.#pipeline = run.request.pipeline;
     this.#kind = stageOf(run, lease.stage).kind;
     this.#setting = setting;
     this.#stage = new StageRun(lease, setting);
-    this.done = this.#work(run);
+    const state = run.stages.get(lease.stage)?.state;
+    this.#granted = state?.at === 'running' && state.grants !== undefined;
+    this.done = this.#work(run, mayGoOn);
   }
 
   /** It follows a stream, and ends only when it is asked to. */
@@ -59,13 +75,14 @@ export class Attempt {
     this.#stage.stop(reason, graceMs);
   }
 
-  async #work(run: RunRecord): Promise<void> {
+  async #work(run: RunRecord, mayGoOn: () => boolean): Promise<Reported> {
     const outcome = await this.#outcome(run).catch((error: unknown): Outcome => ({ type: 'failed', error: storeError(error) }));
     await this.#setting.logs.flush();
     await this.#lastWords();
     passing('worker.outcome.known');
-    await this.#report(outcome);
+    const { run: after, events } = await this.#report(outcome, mayGoOn);
     passing('worker.outcome.stored');
+    return this.#reported(after, events);
   }
 
   async #outcome(run: RunRecord): Promise<Outcome> {
@@ -85,9 +102,9 @@ export class Attempt {
   }
 
   /** Until the store has it: after an outage the epoch tells whether anybody still wants to know. */
-  async #report(outcome: Outcome): Promise<void> {
+  async #report(outcome: Outcome, mayGoOn: () => boolean): Promise<Transition> {
     const { store, redactor } = this.#setting;
-    const { run, stage, epoch } = this.lease;
+    const { run, stage, epoch, worker } = this.lease;
     if (outcome.type === 'helped') throw new TypeError('an attempt has helped, and nobody was to be helped');
     const command: Command =
       outcome.type === 'succeeded'
@@ -95,7 +112,26 @@ export class Attempt {
         : outcome.error.code === 'SHUTDOWN'
           ? { type: 'release', stage, epoch }
           : { type: 'fail', stage, epoch, error: redactError(outcome.error, redactor), random: Math.random() };
-    await this.#stage.patiently(() => store.transition(run, (record, now) => decide(record, command, now)));
+    const goesOn = command.type === 'succeed' && mayGoOn();
+    return this.#stage.patiently(() =>
+      store.transition(run, (record, now) => {
+        const decided = decide(record, command, now);
+        return goesOn ? [...decided, ...onward(record, decided, worker, now)] : decided;
+      }),
+    );
+  }
+
+  #reported(run: RunRecord, events: readonly StoredEvent[]): Reported {
+    const { worker } = this.lease;
+    const begun = events.flatMap(({ event }) => (event.type === 'stage.started' ? [event] : []))[0];
+    return {
+      next: begun ? { lease: { run: run.id, stage: begun.stage, epoch: begun.epoch, worker }, run } : null,
+      wakes:
+        this.#granted ||
+        events.some(({ event }) =>
+          event.type === 'stage.ready' ? event.stage !== begun?.stage : event.type !== 'stage.succeeded' && event.type !== 'stage.started',
+        ),
+    };
   }
 
   /** What the process says of itself. */

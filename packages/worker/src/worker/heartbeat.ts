@@ -6,6 +6,9 @@ import { cancelled, leaseGone } from './stops.ts';
 /** How often progress is stored while something runs, in milliseconds. */
 const progressMs = 2_000;
 
+/** Hints come with every change of a run, of which hardly any is a cancel. */
+const hintMs = 250;
+
 /** Renews all leases of a worker in one statement, from its main thread, which runs no code of pipelines. */
 export class Heartbeat {
   readonly #store: RunStore;
@@ -15,6 +18,8 @@ export class Heartbeat {
   readonly #helps: ReadonlySet<Help>;
   readonly #renewed = new WeakMap<Attempt | Help, number>();
   #timer: NodeJS.Timeout | undefined;
+  #hint: NodeJS.Timeout | undefined;
+  #beaten = Number.NEGATIVE_INFINITY;
   #beating: Promise<void> | undefined;
   #stopped = false;
 
@@ -33,7 +38,17 @@ export class Heartbeat {
     this.#plan();
   }
 
-  /** Beats now: somebody has said that a run changed. */
+  /** Somebody has said that a run changed: perhaps it is to be cancelled. */
+  hint(): void {
+    this.#hint ??= setTimeout(
+      () => {
+        this.#hint = undefined;
+        if (!this.#stopped) void this.beat();
+      },
+      Math.max(0, this.#beaten + hintMs - performance.now()),
+    ).unref();
+  }
+
   beat(): Promise<void> {
     this.#beating ??= this.#beat().finally(() => {
       this.#beating = undefined;
@@ -45,6 +60,7 @@ export class Heartbeat {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#hint);
     await this.#beating;
   }
 
@@ -60,6 +76,7 @@ export class Heartbeat {
     const attempts = [...this.#attempts];
     const helps = [...this.#helps];
     const began = performance.now();
+    this.#beaten = began;
     try {
       const renewed = await this.#store.renew(
         this.#worker,

@@ -92,21 +92,24 @@ export class Relay {
     if (taken.length === batch) this.#again = true;
     const poll = now - this.#lastPoll >= pollMs;
     if (poll) this.#lastPoll = now;
-    if (poll || taken.some(({ stage }) => stage === null)) await this.#admit();
+    const admitted = (poll || taken.some(({ stage }) => stage === null)) && (await this.#admit());
     // Admissions have written wake-ups of their own.
-    const more = most > 0 ? await store.drainOutbox(queue, most) : [];
+    const more = admitted && most > 0 ? await store.drainOutbox(queue, most) : [];
     const stages = [...taken, ...more, ...(poll ? await store.ready(queue, most, plans) : [])].filter(({ stage }) => stage !== null);
     if (stages.length > 0) await dispatch.send(stages);
     return due.nextMs ?? pollMs;
   }
 
-  async #admit(): Promise<void> {
+  /** Answers whether there was anything to admit. */
+  async #admit(): Promise<boolean> {
     const { store, queue } = this.#options;
-    for (const run of await store.queued(queue)) {
+    const runs = await store.queued(queue);
+    for (const run of runs) {
       await store.admission(run, (record, now, rivals) =>
         decide(record, { type: 'admit', rivals, limit: record.plan.concurrency ?? 1 }, now),
       );
     }
+    return runs.length > 0;
   }
 
   /** Anybody's leases: a worker that has died cannot do it. Spread out, so that a fleet does not sweep in step. */

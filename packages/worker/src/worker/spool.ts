@@ -26,6 +26,22 @@ export async function makeAttemptSpool(spool: string): Promise<void> {
   }
 }
 
+const shared = new Map<string, Promise<void>>();
+
+/** One directory for all attempts that only ask a database to work: they hardly keep a file, and are often over in a millisecond. */
+export async function sharedSpool(spool: string): Promise<string> {
+  const path = join(spool, `${process.pid}-shared`);
+  const making = shared.get(path) ?? makeAttemptSpool(path);
+  shared.set(path, making);
+  try {
+    await making;
+  } catch (error) {
+    shared.delete(path);
+    throw error;
+  }
+  return path;
+}
+
 /** Not "recursive" at first: with that Node says ENOENT of a full disk. */
 async function makeFolder(path: string, mode = 0o777): Promise<void> {
   await mkdir(path, { mode }).catch((error: NodeJS.ErrnoException) => {

@@ -18,7 +18,7 @@ import type { ProcessPool } from '../stage-process/pool.ts';
 import type { Outcome, ProcessSpec, StageListener, StageProcess } from '../stage-process/stage-process.ts';
 import type { Catalog } from './catalog.ts';
 import type { LogBuffer } from './log-buffer.ts';
-import { makeAttemptSpool } from './spool.ts';
+import { makeAttemptSpool, sharedSpool } from './spool.ts';
 
 /** What attempts of one worker share. */
 export interface AttemptSetting {
@@ -65,8 +65,11 @@ export class StageRun {
   ): Promise<Outcome> {
     const { processes, catalog, graceMs } = this.#setting;
     const { stage } = job;
-    const spool = join(this.#setting.spool, `${process.pid}-${run.id.slice(-6)}-${stage.id}-${name}`);
-    await makeAttemptSpool(spool);
+    const own = stage.kind !== 'execute';
+    const spool = own
+      ? join(this.#setting.spool, `${process.pid}-${run.id.slice(-6)}-${stage.id}-${name}`)
+      : await sharedSpool(this.#setting.spool);
+    if (own) await makeAttemptSpool(spool);
     const { fingerprint } = run.plan;
     const child = processes.take(catalog.specOf(run) as ProcessSpec, fingerprint);
     this.#process = child;
@@ -84,7 +87,7 @@ export class StageRun {
     } finally {
       clearTimeout(overdue);
       this.#process = undefined;
-      await rm(spool, { recursive: true, force: true, maxRetries: 3 }).catch(() => {}); // swept when a worker starts
+      if (own) await rm(spool, { recursive: true, force: true, maxRetries: 3 }).catch(() => {}); // swept when a worker starts
     }
   }
 

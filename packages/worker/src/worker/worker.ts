@@ -14,8 +14,9 @@ import {
 import type { Dispatch } from '../dispatch/dispatch.ts';
 import type { Redactor } from '../secrets/redact.ts';
 import { ProcessPool } from '../stage-process/pool.ts';
-import { Attempt } from './attempt.ts';
+import { Attempt, type Reported } from './attempt.ts';
 import type { Catalog } from './catalog.ts';
+import { Crowd } from './crowd.ts';
 import { passing } from './failpoints.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Help } from './help.ts';
@@ -73,8 +74,11 @@ export class Worker implements AsyncDisposable {
   readonly #helps = new Set<Help>();
   /** Attempts that could not be helped from here; trying again would end the same way. */
   readonly #unhelped = new Map<string, number>();
+  /** From the wake-up until its place is free again: claims on their way, and what follows them. */
+  readonly #handling = new Set<Promise<void>>();
   readonly #logs: LogBuffer;
   readonly #heartbeat: Heartbeat;
+  readonly #crowd: Crowd;
   readonly #relay: Relay;
   readonly #unsubscribe: () => void;
   #drained: Promise<void> | undefined;
@@ -99,8 +103,14 @@ export class Worker implements AsyncDisposable {
     this.processes = new ProcessPool(places);
     this.#logs = new LogBuffer(store);
     this.#heartbeat = new Heartbeat(store, id, leaseMs, this.#attempts, this.#helps);
+    // Without a queue that all of them share nobody knows who waits.
+    this.#crowd = new Crowd(room === undefined ? dispatch : null);
     this.#relay = new Relay({ store, dispatch, queue, plans: catalog.plans, room, pollMs, sweepMs, hintMs: alone ? 0 : hintMs });
-    dispatch.receive(places, (wakeUp) => this.#handle(wakeUp));
+    dispatch.receive(places, (wakeUp) => {
+      const handling = this.#handle(wakeUp).finally(() => this.#handling.delete(handling));
+      this.#handling.add(handling);
+      return handling;
+    });
     this.#unsubscribe = store.subscribe((run) => this.#changed(run));
   }
 
@@ -128,18 +138,20 @@ export class Worker implements AsyncDisposable {
   }
 
   async #drain(): Promise<void> {
-    const { store, dispatch, queue, alone, finishMs } = this.#options;
+    const { store, dispatch, queue, alone, finishMs, graceMs } = this.#options;
     dispatch.pause();
     await this.#relay.stop();
     this.#unsubscribe();
     const attempts = [...this.#attempts];
     const helps = [...this.#helps];
-    const ended = Promise.allSettled([...attempts, ...helps].map(({ done }) => done));
+    const ended = Promise.allSettled(this.#handling);
     for (const attempt of attempts) if (attempt.endless || finishMs === 0) attempt.stop(shutdown);
     for (const help of helps) help.finish();
     await Promise.race([ended, this.#killed, sleep(finishMs, undefined, { ref: false })]);
     for (const work of [...attempts, ...helps]) work.stop(shutdown);
-    await ended;
+    // A claim that was on its way has been stopped as it came; one that does not come back is not waited for.
+    await Promise.allSettled([...attempts, ...helps].map(({ done }) => done));
+    await Promise.race([ended, this.#killed, sleep(graceMs, undefined, { ref: false })]);
     await this.#heartbeat.stop();
     await this.#logs.flush();
     await this.processes[Symbol.asyncDispose]();
@@ -155,7 +167,7 @@ export class Worker implements AsyncDisposable {
   #changed(run: string): void {
     this.#relay.hint();
     const leases = [...[...this.#attempts].map(({ lease }) => lease), ...[...this.#helps].map(({ share }) => share)];
-    if (leases.some((lease) => lease.run === run)) void this.#heartbeat.beat();
+    if (leases.some((lease) => lease.run === run)) this.#heartbeat.hint();
   }
 
   /** Claims the stage, where it is still to be had and is ours to run, and sees it through. */
@@ -169,19 +181,30 @@ export class Worker implements AsyncDisposable {
     );
     const started = claim.events.find(({ event }) => event.type === 'stage.started')?.event;
     if (started?.type !== 'stage.started') return this.#help(claim.run, stage);
+    const since = this.#crowd.begin();
+    let next: Reported['next'] = { lease: { run, stage, epoch: started.epoch, worker: this.id }, run: claim.run };
+    while (next) next = await this.#attempt(next.lease, next.run, () => !this.#drained && this.#crowd.mayGoOn(since));
+  }
+
+  /** Answers the stage that its report has claimed. */
+  async #attempt(lease: Lease, run: RunRecord, mayGoOn: () => boolean): Promise<Reported['next']> {
     passing('worker.stage.claimed');
-    const attempt = new Attempt({ run, stage, epoch: started.epoch, worker: this.id }, claim.run, this.#setting());
+    const attempt = new Attempt(lease, run, this.#setting(), mayGoOn);
     this.#attempts.add(attempt);
     this.#heartbeat.began(attempt);
     if (this.#drained) attempt.stop(shutdown);
+    let wakes = true;
     try {
-      await attempt.done;
+      const reported = await attempt.done;
+      wakes = reported.wakes;
+      return reported.next;
     } catch (error) {
       // Its lease runs out, and the stage is run again; but somebody should know.
       if (!isMillraceError(error)) process.emitWarning(error instanceof Error ? error : String(error));
+      return null;
     } finally {
       this.#attempts.delete(attempt);
-      this.#relay.nudge();
+      if (wakes) this.#relay.nudge();
     }
   }
 
