@@ -31,7 +31,8 @@ total.failed += await runAll([...fetched, ...checks], (name, passed, seconds, ou
 const moto = section('S3 server', provideMoto);
 const redis = section('Redis', provideRedis);
 section('linters of a deployment', provideDeployLint);
-section(`tests on Node ${process.version}`, () => vitest(process.execPath, []));
+// The checks above have seen the types, also what tests of types expect of them.
+section(`tests on Node ${process.version}`, () => vitest(process.execPath, ['--project', '!types']));
 const lts = section('the newest LTS of Node', newestLts);
 if (lts) section(`unit tests on Node ${lts.version}`, () => vitest(lts.path, ['--project', 'unit']));
 else total.failed++;

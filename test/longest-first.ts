@@ -1,17 +1,27 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Files that take longer than half a minute, the longest first: begun last, each would run alone at the end. */
+/**
+ * Files that take long, the longest first: begun last, each would run alone at the end. The first two wait for much of their time, for
+ * leases and sessions to run out, so they run beside what keeps the processors busy.
+ */
 const long = [
+  'test/chaos/fleet/fleet-chaos.redis.test.ts',
+  'test/chaos/chaos.pg.test.ts',
   'test/crash/crash.pg.test.ts',
+  'test/crash/crash.s3.test.ts',
   'packages/cli/test/stream.pg.test.ts',
   'packages/cli/src/embedded/embedded.pg.test.ts',
   'packages/connectors/src/redshift/mirror/conformance.pg.test.ts',
-  'test/crash/crash.s3.test.ts',
   'packages/worker/src/worker/crash.pg.test.ts',
-  'packages/worker/src/dispatch/bullmq-faults.redis.test.ts',
   'packages/connectors/test/follow-crash.pg.test.ts',
-  'packages/cli/test/run.pg.test.ts',
   'packages/worker/src/local/local-executor.pg.test.ts',
+  'packages/cli/test/run.pg.test.ts',
+  'packages/connectors/src/postgres/apply/crash.pg.test.ts',
+  'test/cdc/differential.pg.test.ts',
+  'packages/cli/test/schedule.pg.test.ts',
+  'packages/worker/src/scheduler/backfilling.pg.test.ts',
+  'packages/worker/src/scheduler/ticking.pg.test.ts',
+  'packages/connectors/src/postgres/apply/conformance.pg.test.ts',
 ];
 
 /** The order of Vitest knows how long files took only where they have run before. */
