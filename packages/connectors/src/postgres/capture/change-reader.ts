@@ -1,39 +1,19 @@
-import { type ChangeGroup, changeKinds, MillraceError, type Position, type ReadChanges, type SchemaChange } from '@millrace/core/runtime';
-import type { Session } from '../client.ts';
+import { type ChangeGroup, changeKinds, MillraceError, type ReadChanges, type SchemaChange } from '@millrace/core/runtime';
 import { isoInstant } from '../replication/clock.ts';
 import { type Commit, type PgoutputHandler, type PgoutputParser, pgoutputParser } from '../replication/pgoutput.ts';
 import type { Relation } from '../replication/relation.ts';
 import type { ReplicationStream, StreamHandler } from '../replication/stream.ts';
-import type { ReplicationConnection } from '../replication/transport.ts';
 import type { Tuple } from '../replication/tuple.ts';
 import { readCatalogColumns } from './catalog-table.ts';
-import { announcedColumns, ddlPrefix, readAnnouncement } from './ddl-trigger.ts';
-import { type FollowedParts, FollowedTable, remade } from './followed-table.ts';
+import { announcedColumns, ddlPrefix, isKept, readAnnouncement } from './ddl-trigger.ts';
+import { FollowedTable, remade } from './followed-table.ts';
 import { GroupBuilder, groupLimits } from './group-builder.ts';
 import { GroupQueue } from './group-queue.ts';
 import { nudgePrefix } from './nudge.ts';
+import type { ReadParts } from './read-parts.ts';
 import { SourceTypes } from './source-types.ts';
 import { TransactionSpools } from './transaction-spool.ts';
-
-export interface ReadParts {
-  readonly pipeline: string;
-  readonly connection: ReplicationConnection;
-  /** For looks at the catalog. */
-  readonly session: () => Promise<Session>;
-  readonly slot: string;
-  readonly publication: string;
-  readonly after: { readonly position: Position; readonly lsn: bigint };
-  readonly toPosition: (lsn: bigint) => Position;
-  readonly tables: readonly FollowedParts[];
-  readonly binary: boolean;
-  readonly streaming: boolean;
-  readonly memoryBytes: number;
-  readonly spoolBytes: number;
-  /** A directory for open transactions. */
-  readonly spool: string;
-  /** Told of the reader once it runs. */
-  readonly onStart: (reader: ChangeReader) => Promise<void>;
-}
+import { awaitVisible } from './visible.ts';
 
 /** Reads a slot as groups of whole transactions, until the signal aborts or `until` is reached. */
 export async function* readGroups(parts: ReadParts, { signal, until }: ReadChanges): AsyncGenerator<ChangeGroup, void, undefined> {
@@ -90,7 +70,8 @@ export class ChangeReader implements AsyncDisposable {
   #waiting: Waiting[] = [];
   #isPaused = false;
   #isClosed = false;
-  /** The transaction at work has been taken already. */
+  /** The transaction at work, and whether it has been taken already. */
+  #xid = 0;
   #isOld = false;
   /** The open transaction whose piece is coming. */
   #streamed: number | null = null;
@@ -141,6 +122,11 @@ export class ChangeReader implements AsyncDisposable {
   stop(): void {
     this.queue.end();
     this.#builder.fail(ended());
+  }
+
+  /** What has come whole is handed on still, and then this is thrown. */
+  fail(error: unknown): void {
+    this.queue.fail(error);
   }
 
   release(lsn: bigint): void {
@@ -303,6 +289,7 @@ export class ChangeReader implements AsyncDisposable {
   #begin(xid: number, commitLsn: bigint, committedAt: bigint): void {
     const { after, toPosition } = this.#parts;
     this.#isOld = commitLsn < after.lsn;
+    this.#xid = xid;
     this.#builder.begin({ commit: toPosition(commitLsn), committedAt: isoInstant(committedAt), xid: String(xid) });
   }
 
@@ -335,6 +322,7 @@ export class ChangeReader implements AsyncDisposable {
     const oids = relation.columns.map(({ typeOid }) => typeOid);
     if (this.#types.knows(oids) && table.knows(this.#types.columns(relation))) return take();
     this.#work = async () => {
+      await awaitVisible(await this.#parts.session(), this.#xid);
       await this.#types.learn(oids);
       // It may be ahead of the stream, and has another table by now; then it says less.
       if (!table.knows(this.#types.columns(relation))) {
@@ -355,8 +343,11 @@ export class ChangeReader implements AsyncDisposable {
       for (const columns of steps) this.#reshape(table, table.announce(announcedColumns(columns, this.#types)));
     };
     const oids = steps.flat().map(({ type }) => type);
-    if (this.#types.knows(oids)) return take();
     this.#work = async () => {
+      const session = await this.#parts.session();
+      const isVisible = await awaitVisible(session, this.#xid);
+      if (isVisible && !(await isKept(session, announced))) return;
+      if (announced.retyped) this.#types.forget(oids);
       await this.#types.learn(oids);
       take();
     };

@@ -5,6 +5,7 @@ import {
   type ChangeGroup,
   type ChangeSource,
   type Context,
+  isMillraceError,
   MillraceError,
   type Position,
   type ReadChanges,
@@ -18,14 +19,16 @@ import { openReplication, type ReplicationConnection } from '../replication/tran
 import { importSnapshot } from '../snapshot.ts';
 import type { SourceSettings } from '../source.ts';
 import { type CatalogTable, generatedProblem } from './catalog-table.ts';
-import { type ChangeReader, type ReadParts, readGroups } from './change-reader.ts';
+import { type ChangeReader, readGroups } from './change-reader.ts';
 import { installTrigger } from './ddl-trigger.ts';
+import { checkFollowed, checkWhole, type FollowedCheck } from './followed-check.ts';
 import { canStreamBinary, type FollowedParts } from './followed-table.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { LastingSession } from './lasting-session.ts';
 import { nudge } from './nudge.ts';
 import type { CaptureSettings } from './options.ts';
 import { checkPublication, keepPublication } from './publication.ts';
+import type { ReadParts } from './read-parts.ts';
 import { SlotWatch } from './slot-health.ts';
 import { publicationName, slotPrefix } from './slot-name.ts';
 import { placeOf, positions } from './stream-position.ts';
@@ -69,6 +72,8 @@ class PostgresChangeSource implements ChangeSource {
   #system: SourceSystem;
   readonly #watch = new SlotWatch();
   #reader: ChangeReader | undefined;
+  /** What the reader follows. */
+  #followed: readonly FollowedParts[] = [];
   #connection: ReplicationConnection | undefined;
   #released = 0n;
 
@@ -92,7 +97,7 @@ class PostgresChangeSource implements ChangeSource {
     const { capture, tables } = this.#parts;
     // All of it in one session: where this attempt sleeps and the server ends the session, it can do nothing more when it wakes.
     const session = await this.#session.get();
-    const prepare = () => this.#prepare(session);
+    const prepare = () => this.#prepare(session, null);
     return beginSlot(session, this.#parts, prepare, async (name, origin) => {
       const snapshot = await this.#snapshot(session, { name, failover: capture.failover }, name, Object.keys(tables));
       return { identity: this.#identity(name, origin), snapshot };
@@ -102,7 +107,7 @@ class PostgresChangeSource implements ChangeSource {
   async snapshot(tables: readonly string[]): Promise<TableSnapshot> {
     const session = await this.#session.get();
     const slot = await existingSlot(session, this.#parts);
-    await this.#prepare(session);
+    await this.#prepare(session, slot.name);
     // The server frees it with its connection. Its name only has to be nobody else's.
     const name = `${slotPrefix(this.#parts.stream).slice(0, 40)}_${randomUUID().replaceAll('-', '').slice(0, 16)}`;
     return this.#snapshot(session, { name, temporary: true }, slot.name, tables);
@@ -112,7 +117,7 @@ class PostgresChangeSource implements ChangeSource {
     const { settings, context, capture, tables } = this.#parts;
     const session = await this.#session.get();
     const slot = await existingSlot(session, this.#parts);
-    await this.#prepare(session);
+    await this.#prepare(session, slot.name);
     await awaitIdle(session, this.#parts, slot.name);
     await dropStrays(session, this.#parts, slot);
     await using connection = await openReplication(settings, context);
@@ -137,6 +142,7 @@ class PostgresChangeSource implements ChangeSource {
     };
     const from = { position: after, lsn: placeOf(after).lsn };
     const parts = await this.#readParts(session, connection, slot.name, slot.name, from, Object.keys(tables));
+    this.#followed = parts.tables;
     yield* readGroups({ ...parts, onStart }, options);
   }
 
@@ -156,15 +162,27 @@ class PostgresChangeSource implements ChangeSource {
     await nudge(await this.#session.get());
   }
 
+  /** Looks at the tables as well, and ends a stream that has not got what it was promised. */
   async health(): Promise<StreamHealth> {
     const session = await this.#session.get();
-    return this.#watch.look(session, await existingSlot(session, this.#parts), this.#released, this.#reader?.spooledBytes ?? 0);
+    const slot = await existingSlot(session, this.#parts);
+    const reader = this.#reader;
+    if (reader)
+      await checkFollowed(session, this.#checked(slot.name), this.#followed).catch((error: unknown) => {
+        if (isMillraceError(error) && (error.code === 'RESYNC_REQUIRED' || error.code === 'TABLE_MISSING')) reader.fail(error);
+        throw error;
+      });
+    return this.#watch.look(session, slot, this.#released, reader?.spooledBytes ?? 0);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#reader?.stop();
     await this.#connection?.[Symbol.asyncDispose]();
     await this.#session[Symbol.asyncDispose]();
+  }
+
+  #checked(slot: string): FollowedCheck {
+    return { slot, publication: this.#publication, pipeline: this.#parts.stream.pipeline };
   }
 
   #toPosition(lsn: bigint): Position {
@@ -181,9 +199,10 @@ class PostgresChangeSource implements ChangeSource {
   }
 
   /** What has to be at the source before a slot is made or read, since both look at it as it was at their own place. */
-  async #prepare(session: Session): Promise<void> {
+  async #prepare(session: Session, slot: string | null): Promise<void> {
     const { capture, tables, context } = this.#parts;
     const catalogs = await readTables(session, tables);
+    if (slot !== null) await checkWhole(session, this.#checked(slot), [...catalogs.values()]);
     if (capture.publication === null && !this.#system.isStandby) await keepPublication(session, this.#publication, [...catalogs.values()]);
     else
       await checkPublication(

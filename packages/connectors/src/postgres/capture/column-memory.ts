@@ -82,6 +82,16 @@ export async function forgetMemories(session: Session, slots: string): Promise<v
   if (await makeHome(session)) await session.query('delete from _millrace.captured_table where starts_with(slot, $1)', [`${slots}_`]);
 }
 
+/** Marks the entries by which tables are published, so that none is taken for one that has brought everything. */
+export async function markIncomplete(session: Session, slot: string, table: string | null): Promise<void> {
+  if (!(await makeHome(session))) return;
+  await session.query(
+    `update _millrace.captured_table set published = coalesce(published, '') || ' (incomplete)'
+     where slot = $1 and ($2::text is null or "table" = $2) and coalesce(published, '') not like '%(incomplete)'`,
+    [slot, table],
+  );
+}
+
 /** A table that joins now. */
 export function memoryOf(catalog: CatalogTable, declared: readonly string[], published: string | null): ColumnMemory {
   const joined = Object.fromEntries(catalog.columns.map(({ name, number }) => [name, number]));

@@ -44,6 +44,20 @@ describe.for([14, 18] as const)('version %i', (version) => {
     expect(after.map(({ message }) => message)).toContain('changes of columns are announced by an event trigger');
   });
 
+  test('tables whose changes would come under the name of another one are told', async () => {
+    await using database = await withTable(
+      'create table parts (id int4 primary key, name text) partition by range (id); create table part_1 partition of parts default',
+      'create table heirs (age int) inherits (people)',
+    );
+    const named = (name: string) => table(name, { id: int4(), name: text().orNull() }, { key: ['id'] });
+    const tables = { people, again: named('public.people'), parts: named('parts'), part: named('part_1') };
+    expect(worst(await postgres({ url: database.url }).capture(tables).examine(testContext(), stream))).toEqual([
+      expect.stringMatching(/^"people" and "again" are the same table, public\.people/),
+      expect.stringMatching(/^heirs inherits from people: .*NO INHERIT people;$/),
+      expect.stringMatching(/^part_1 is a partition of parts, which is captured too/),
+    ]);
+  });
+
   test.for([
     ['alter table people replica identity nothing', /no replica identity.*REPLICA IDENTITY DEFAULT/],
     ['alter table people drop constraint people_pkey', /no replica identity.*Give it a primary key/],

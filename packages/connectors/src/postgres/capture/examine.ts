@@ -5,6 +5,7 @@ import { openReplication } from '../replication/transport.ts';
 import { type CatalogTable, readCatalogTable } from './catalog-table.ts';
 import type { SourceParts } from './change-source.ts';
 import { hasTrigger } from './ddl-trigger.ts';
+import { examineOverlap } from './examine-overlap.ts';
 import { examineTables } from './examine-tables.ts';
 import { publicationProblems, publicationStatements, readPublication } from './publication.ts';
 import { publicationName } from './slot-name.ts';
@@ -39,8 +40,9 @@ export async function examineCapture(parts: Parts, label: string, context: Conte
         findings.push(say('problem', error.message, error.remedy));
       }
     }
-    findings.push(...(await publication(session, say, parts, catalogs, stream, isStandby)));
+    findings.push(...(await publication(session, say, parts, catalogs, stream, isStandby, slot !== undefined)));
     findings.push(...(await examineTables(session, say, parts.tables, catalogs, slot !== undefined)));
+    findings.push(...(await examineOverlap(session, say, catalogs)));
     findings.push(await announcements(session, say, parts, isStandby));
     if (!findings.some(({ level }) => level === 'problem')) findings.push(await oneInstance(parts, say, context));
     return findings;
@@ -178,6 +180,7 @@ async function publication(
   catalogs: ReadonlyMap<string, CatalogTable>,
   stream: StreamName,
   isStandby: boolean,
+  isStreaming: boolean,
 ): Promise<Finding[]> {
   const name = capture.publication ?? publicationName(stream);
   const found = await readPublication(session, name);
@@ -219,8 +222,11 @@ async function publication(
   );
   return problems.length === 0
     ? [say('ok', `publication "${name}" has the tables of the stream`)]
-    : problems.map(({ message, remedy }) => say('problem', message, remedy));
+    : problems.map(({ message, remedy }) => say('problem', message, isStreaming ? `${remedy} ${thenResync(stream)}` : remedy));
 }
+
+const thenResync = ({ pipeline }: StreamName): string =>
+  `Then run "millrace resync ${pipeline}": what it has left out since the stream began is not in the stream.`;
 
 async function announcements(session: Session, say: Say, { capture }: Parts, isStandby: boolean): Promise<Finding> {
   if (await hasTrigger(session)) return say('ok', 'changes of columns are announced by an event trigger');

@@ -160,11 +160,20 @@ export function canStreamBinary(tables: readonly FollowedParts[]): boolean {
   });
 }
 
-/** @throws RESYNC_REQUIRED for a table of the same name that is another one */
+/** For a table of the same name that is another one. */
 export function remade(table: string, name: string, pipeline: string): MillraceError {
   return new MillraceError('RESYNC_REQUIRED', {
     message: `${name} was dropped and made again: the changes of the new table do not belong to the copy of the old one.`,
     remedy: `Run "millrace resync ${pipeline} --table ${table}" to copy it again.`,
     facts: { table, name },
+  });
+}
+
+/** For a table of which the publication has left something out */
+export function unpublished(pipeline: string, table: string, name: string, facts: Readonly<Record<string, unknown>>): MillraceError {
+  return new MillraceError('RESYNC_REQUIRED', {
+    message: `${name} was not published, or not as a whole, for a while: changes of that time are not in the stream.`,
+    remedy: `Run "millrace resync ${pipeline} --table ${table}" to copy it again.`,
+    facts: { pipeline, table, ...facts },
   });
 }

@@ -108,6 +108,16 @@ export function publicationStatements(
   ];
 }
 
+/** What a publication leaves out of tables that it has, in a sentence's end; null where it leaves out nothing. Pure. */
+export function leftOut(found: Publication, tables: readonly CatalogTable[]): string | null {
+  const missing = missingOperations(found);
+  if (missing.length > 0) return `leaves out ${missing.join(', ')}`;
+  return !found.viaRoot && tables.some(({ isPartitioned }) => isPartitioned) ? 'publishes partitions under their own names' : null;
+}
+
+const missingOperations = ({ operations }: Publication): readonly string[] =>
+  everything.filter((operation) => !operations.includes(operation));
+
 /** What is wrong with a publication for these tables, in one sentence each. Pure. */
 export function publicationProblems(
   found: Publication,
@@ -115,10 +125,10 @@ export function publicationProblems(
 ): readonly { readonly message: string; readonly remedy: string }[] {
   const quoted = quoteIdentifier(found.name);
   const problems: { message: string; remedy: string }[] = [];
-  const missingOperations = everything.filter((operation) => !found.operations.includes(operation));
-  if (missingOperations.length > 0) {
+  const missing = missingOperations(found);
+  if (missing.length > 0) {
     problems.push({
-      message: `publication "${found.name}" leaves out ${missingOperations.join(', ')}`,
+      message: `publication "${found.name}" leaves out ${missing.join(', ')}`,
       remedy: `ALTER PUBLICATION ${quoted} SET (publish = '${everything.join(', ')}');`,
     });
   }

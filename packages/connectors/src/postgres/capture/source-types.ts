@@ -27,6 +27,11 @@ export class SourceTypes {
     for (const oid of missing) this.#asked.add(oid);
   }
 
+  /** They have changed under their numbers, and are to be learned again. */
+  forget(oids: readonly number[]): void {
+    for (const oid of oids) this.#asked.delete(oid);
+  }
+
   /** Columns as the catalog has them: it alone can print the modifiers of types that Millrace knows nothing about (`vector(3)`). */
   remember(columns: readonly NamedColumn[]): void {
     for (const { typeOid, modifier, type } of columns) this.#printed.set(`${typeOid}/${modifier}`, type);

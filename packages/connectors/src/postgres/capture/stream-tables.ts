@@ -3,7 +3,7 @@ import type { Session } from '../client.ts';
 import { type CatalogTable, readCatalogTable, showTable } from './catalog-table.ts';
 import { type ColumnMemories, type ColumnMemory, declaredNumbers, makeHome, memoryOf, readMemories, writeMemory } from './column-memory.ts';
 import { readHistories } from './ddl-trigger.ts';
-import { type FollowedParts, remade } from './followed-table.ts';
+import { type FollowedParts, remade, unpublished } from './followed-table.ts';
 import { publicationEntries } from './publication.ts';
 
 type Captured = Readonly<Record<string, CapturedTable>>;
@@ -107,12 +107,7 @@ function checkMemory(
       remedy: `Run "millrace resync ${pipeline} --table ${table}" to copy it again.`,
       facts: { pipeline, table, ...facts },
     });
-  if (memory.published !== published) {
-    throw resync(`${showTable(catalog)} was taken out of its publication and put back: changes in between are not in the stream.`, {
-      before: memory.published,
-      now: published,
-    });
-  }
+  if (memory.published !== published) throw unpublished(pipeline, table, showTable(catalog), { before: memory.published, now: published });
   const wereDeclared = new Set(Object.values(memory.declared));
   const werethere = new Set(Object.values(memory.joined));
   const numbers = declaredNow(catalog, memory, declared);
