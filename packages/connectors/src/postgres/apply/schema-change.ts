@@ -1,6 +1,7 @@
 import {
   type ColumnChange,
   type ColumnSchema,
+  type ColumnType,
   fidelity,
   MillraceError,
   type SchemaChange,
@@ -37,7 +38,8 @@ export async function applySchemaChange(writing: Writing, { table, schema, chang
     now = (await readTarget(session, table, showName(target.real), schema.key ?? [])) ?? now;
   }
   const lost = now.key.find((name) => !now.columns.has(name));
-  if (lost !== undefined || (schema.key ?? []).length !== target.key.length) throw changed(target, 'has another key now', 'resync');
+  if (lost !== undefined || (schema.key ?? []).length !== target.key.length)
+    throw changed(writing, target, 'has another key now', 'resync');
   targets.set(table, now);
 }
 
@@ -47,9 +49,10 @@ async function statements(writing: Writing, target: TargetTable, change: ColumnC
     case 'add': {
       const { column } = change;
       if (target.columns.has(column.name) || target.computed.has(column.name) || policy.add === 'ignore') return [];
-      if (policy.add === 'pause') throw changed(target, `has a new column "${column.name}" (${typeName(column.type)})`, 'add');
+      if (policy.add === 'pause') throw changed(writing, target, `has a new column "${column.name}" (${typeName(column.type)})`, 'add');
       if (change.computed)
         throw changed(
+          writing,
           target,
           `has a new column "${column.name}", in which every row has got a value that the stream does not bring`,
           'resync',
@@ -60,14 +63,14 @@ async function statements(writing: Writing, target: TargetTable, change: ColumnC
       const column = target.columns.get(change.name);
       if (!column) return [];
       if (policy.drop === 'pause' || target.key.includes(change.name))
-        throw changed(target, `no longer has the column "${change.name}"`, 'drop');
+        throw changed(writing, target, `no longer has the column "${change.name}"`, 'drop');
       if (policy.drop === 'apply') return [`ALTER TABLE ${target.quoted} DROP COLUMN ${column.quoted}`];
       return column.notNull ? [`ALTER TABLE ${target.quoted} ALTER COLUMN ${column.quoted} DROP NOT NULL`] : [];
     }
     case 'rename': {
       const column = target.columns.get(change.from);
       if (!column || target.columns.has(change.to)) return [];
-      if (policy.rename === 'pause') throw changed(target, `calls its column "${change.from}" "${change.to}" now`, 'rename');
+      if (policy.rename === 'pause') throw changed(writing, target, `calls its column "${change.from}" "${change.to}" now`, 'rename');
       return [`ALTER TABLE ${target.quoted} RENAME COLUMN ${column.quoted} TO ${quoteIdentifier(change.to)}`];
     }
     case 'retype':
@@ -111,9 +114,9 @@ async function retype(writing: Writing, target: TargetTable, change: Extract<Col
   // A wider type takes what comes.
   const takes = fidelity(to.type, column.type) !== 'lossy';
   if (widens && takes) return needed;
-  const told = `has changed "${name}" from ${typeName(from.type)} to ${typeName(to.type)}`;
-  if (policy.retype === 'pause' || (policy.retype === 'widen' && !widens)) throw changed(target, told, 'retype');
-  if (policy.retype === 'resync') throw changed(target, told, 'resync');
+  const told = `has changed "${name}" from ${typeName(from.type)} to ${typeName(to.type)}${labelsTold(from.type, to.type)}`;
+  if (policy.retype === 'pause' || (policy.retype === 'widen' && !widens)) throw changed(writing, target, told, 'retype');
+  if (policy.retype === 'resync') throw changed(writing, target, told, 'resync');
   if (takes) return needed;
   const labels = addedLabels(column.type, to.type);
   if (labels) {
@@ -131,18 +134,26 @@ async function retype(writing: Writing, target: TargetTable, change: Extract<Col
   ];
 }
 
+/** Enums of one name: which labels are others. */
+function labelsTold(from: ColumnType, to: ColumnType): string {
+  if (from.kind !== 'enum' || to.kind !== 'enum') return '';
+  const list = (labels: readonly string[], without: readonly string[]): string =>
+    labels.flatMap((label) => (without.includes(label) ? [] : [`"${label}"`])).join(', ') || 'none';
+  return ` (labels gone: ${list(from.labels, to.labels)}; new: ${list(to.labels, from.labels)})`;
+}
+
 const remedies = {
   add: () => `Set schemaChanges.add of the capture to "apply" or "ignore", or add the column by hand, and start again.`,
   drop: (target: TargetTable) =>
     `Set schemaChanges.drop of the capture to "apply" (the target loses the column) or "ignore" (it stays, NULL from here on), or drop it by hand: ALTER TABLE ${target.quoted} DROP COLUMN …; then start again.`,
   rename: () => `Set schemaChanges.rename of the capture to "apply", or rename the column by hand, and start again.`,
   retype: () => `Set schemaChanges.retype of the capture to "apply", or change the column's type by hand, and start again.`,
-  resync: (target: TargetTable) => `Copy the table again: millrace resync <pipeline> --table ${target.table}`,
+  resync: (target: TargetTable, pipeline: string) => `Copy the table again: millrace resync ${pipeline} --table ${target.table}`,
 } as const;
 
-const changed = (target: TargetTable, what: string, how: keyof typeof remedies): MillraceError =>
+const changed = ({ stream }: Pick<Writing, 'stream'>, target: TargetTable, what: string, how: keyof typeof remedies): MillraceError =>
   new MillraceError('SCHEMA_CHANGED', {
     message: `The table "${target.table}" ${what} at the source; ${target.shown} has not been changed.`,
-    remedy: remedies[how](target),
+    remedy: remedies[how](target, stream.owner.pipeline),
     facts: { table: target.shown },
   });
