@@ -1,12 +1,13 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /**
- * Files that take long, the longest first: begun last, each would run alone at the end. The first two wait for much of their time, for
+ * Files that take long, the longest first: begun last, each would run alone at the end. The first three wait for much of their time, for
  * leases and sessions to run out, so they run beside what keeps the processors busy.
  */
 const long = [
   'test/chaos/fleet/fleet-chaos.redis.test.ts',
   'test/chaos/chaos.pg.test.ts',
+  'packages/cli/test/fleet-faults.redis.test.ts',
   'test/crash/crash.pg.test.ts',
   'test/crash/crash.s3.test.ts',
   'packages/cli/test/stream.pg.test.ts',

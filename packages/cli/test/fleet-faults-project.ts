@@ -1,7 +1,7 @@
 import { type TestProject, testProject } from './project.ts';
 
 /** Longer than a heartbeat may take on a busy machine, short enough to be waited for. */
-export const leaseMs = 3_000;
+export const leaseMs = 4_000;
 export const orders = 2_000;
 /** Stages of the pipeline `many` that wait for nothing. */
 export const width = 12;
@@ -51,7 +51,7 @@ export default pipeline({ name: 'nightly', steps: { rows, loaded, left, right, j
 const many = `import { pipeline } from '@millrace/core';
 import { noted } from '../ends.ts';
 
-const side = Array.from({ length: ${width} }, (_, at) => noted(\`s\${at}\`, [], { first: ['select pg_sleep(0.2)'] }));
+const side = Array.from({ length: ${width} }, (_, at) => noted(\`s\${at}\`, [], { first: ['select gate(1)'] }));
 const joined = noted('joined', side);
 
 export default pipeline({ name: 'many', steps: { ...Object.fromEntries(side.map((step, at) => [\`s\${at}\`, step])), joined } });

@@ -49,6 +49,8 @@ test.each([
   [{ pipelines: 'p/*.ts', environments: { local: { secrets: ['vault'] } } }, 'secrets cannot come from "vault"'],
   [{ pipelines: 'p/*.ts', environments: { local: { executor: 'cron' } } }, 'no executor "cron"'],
   [{ pipelines: 'p/*.ts', environments: { local: { concurrency: 0 } } }, '"concurrency"'],
+  [{ pipelines: 'p/*.ts', environments: { local: { fleet: { drain: 'soon' } } } }, '"fleet.drain" is not a duration'],
+  [{ pipelines: 'p/*.ts', environments: { local: { fleet: { leases: '60s' } } } }, '"fleet.leases" is not a setting; there are name'],
 ])('of the config %j it says what is wrong', (config, message) => {
   expect(() => parseConfig(config, 'millrace.config.ts')).toThrow(
     expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining(message) }),
