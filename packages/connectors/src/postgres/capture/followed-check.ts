@@ -4,7 +4,7 @@ import { quoteName } from '../identifier.ts';
 import { type CatalogTable, showTable } from './catalog-table.ts';
 import { markIncomplete } from './column-memory.ts';
 import { type FollowedParts, remade, unpublished } from './followed-table.ts';
-import { leftOut, publicationEntries, readPublication } from './publication.ts';
+import { leftOut, publicationEntries, readPublishing } from './publication.ts';
 
 export interface FollowedCheck {
   readonly slot: string;
@@ -20,17 +20,14 @@ export interface FollowedCheck {
  */
 export async function checkFollowed(session: Session, check: FollowedCheck, followed: readonly FollowedParts[]): Promise<void> {
   const { slot, pipeline } = check;
-  await checkWhole(
-    session,
-    check,
-    followed.map(({ catalog }) => catalog),
-  );
+  const catalogs = followed.map(({ catalog }) => catalog);
+  await checkWhole(session, check, catalogs);
   const rows = await session.query(
     `select c.oid::text as oid, c.relpersistence as persistence from json_array_elements_text($1::json) with ordinality w (name, place)
        left join pg_class c on c.oid = to_regclass(w.name) order by place`,
-    [JSON.stringify(followed.map(({ catalog }) => quoteName(catalog)))],
+    [JSON.stringify(catalogs.map(quoteName))],
   );
-  const entries = await publicationEntries(session, check.publication);
+  const entries = await publicationEntries(session, check.publication, catalogs);
   for (const [place, { table, catalog, memory }] of followed.entries()) {
     const shown = showTable(catalog);
     const { oid = null, persistence } = rows[place] ?? {};
@@ -51,7 +48,7 @@ export async function checkWhole(
   { slot, publication, pipeline }: FollowedCheck,
   tables: readonly CatalogTable[],
 ): Promise<void> {
-  const found = await readPublication(session, publication);
+  const found = await readPublishing(session, publication);
   const what = found && leftOut(found, tables);
   if (!what) return;
   // It may be mended before anybody looks again.

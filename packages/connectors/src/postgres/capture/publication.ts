@@ -68,6 +68,15 @@ export async function readPublication(session: Session, name: string): Promise<P
   };
 }
 
+/** Of a publication only what it publishes, for looks that are taken every few seconds. */
+export async function readPublishing(session: Session, name: string): Promise<Pick<Publication, 'operations' | 'viaRoot'> | null> {
+  const [row] = await session.query(
+    'select pubviaroot as via_root, pubinsert as insert, pubupdate as update, pubdelete as delete, pubtruncate as truncate from pg_publication where pubname = $1',
+    [name],
+  );
+  return row ? { operations: everything.filter((operation) => row[operation] === 't'), viaRoot: row['via_root'] === 't' } : null;
+}
+
 /**
  * Makes our own publication be what the stream needs. It has to be there before the slot is, since a slot sees the publications of the
  * moment it decodes.
@@ -109,13 +118,13 @@ export function publicationStatements(
 }
 
 /** What a publication leaves out of tables that it has, in a sentence's end; null where it leaves out nothing. Pure. */
-export function leftOut(found: Publication, tables: readonly CatalogTable[]): string | null {
+export function leftOut(found: Pick<Publication, 'operations' | 'viaRoot'>, tables: readonly CatalogTable[]): string | null {
   const missing = missingOperations(found);
   if (missing.length > 0) return `leaves out ${missing.join(', ')}`;
   return !found.viaRoot && tables.some(({ isPartitioned }) => isPartitioned) ? 'publishes partitions under their own names' : null;
 }
 
-const missingOperations = ({ operations }: Publication): readonly string[] =>
+const missingOperations = ({ operations }: Pick<Publication, 'operations'>): readonly string[] =>
   everything.filter((operation) => !operations.includes(operation));
 
 /** What is wrong with a publication for these tables, in one sentence each. Pure. */
@@ -196,11 +205,15 @@ export async function checkPublication(
 }
 
 /** Names the entry by which a publication has a table, so that one that was taken out and put back can be told. Null where it has none. */
-export async function publicationEntries(session: Session, name: string): Promise<(table: CatalogTable) => string | null> {
+export async function publicationEntries(
+  session: Session,
+  name: string,
+  tables: readonly CatalogTable[],
+): Promise<(table: CatalogTable) => string | null> {
   const rows = await session.query(
     `select p.oid::text as publication, p.puballtables as all_tables, r.oid::text as entry, r.prrelid::text as relation
-     from pg_publication p left join pg_publication_rel r on r.prpubid = p.oid where p.pubname = $1`,
-    [name],
+     from pg_publication p left join pg_publication_rel r on r.prpubid = p.oid and r.prrelid = any($2::oid[]) where p.pubname = $1`,
+    [name, `{${tables.map(({ oid }) => oid).join(',')}}`],
   );
   return ({ oid }) => {
     const [first] = rows;

@@ -31,7 +31,7 @@ export async function rememberTables(
 ): Promise<void> {
   if (!(await makeHome(session))) return;
   const [catalogs, before] = [await readTables(looking, captured), await readMemories(session, slot)];
-  const entries = await publicationEntries(session, publication);
+  const entries = await publicationEntries(session, publication, [...catalogs.values()]);
   for (const table of joining) {
     const catalog = catalogs.get(table) as CatalogTable;
     const declared = namesOf(captured[table] as CapturedTable);
@@ -69,7 +69,7 @@ export async function followedTables(
       'This source keeps nothing for Millrace (no schema "_millrace"): columns that are added to a table later are left out until they are declared.',
     );
   }
-  const entries = await publicationEntries(session, publication);
+  const entries = await publicationEntries(session, publication, [...catalogs.values()]);
   const histories = await readHistories(
     session,
     [...catalogs.values()].map(({ oid }) => oid),
