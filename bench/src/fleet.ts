@@ -180,7 +180,7 @@ async function* flushed(world: FleetWorld, rounds: number): AsyncIterable<Figure
   };
 }
 
-/** One worker of two places: as it has started, and after it has worked, when it keeps a process for each place. */
+/** One worker of two places: as it has started, and after it has worked, when it keeps the processes of its stages (and each the compiler of their TypeScript). */
 async function* idle(world: FleetWorld): AsyncIterable<Figure> {
   const others = await connections(world);
   const { pid } = (await world.hire(2)) as { pid: number };
@@ -195,7 +195,11 @@ async function* idle(world: FleetWorld): AsyncIterable<Figure> {
     value: Math.round(fresh),
     unit: 'MB',
     rounds: 1,
-    parts: { afterWork: Math.round(main), stageProcesses: processes.length, each: Math.round(median(processes)) },
+    parts: {
+      afterWork: Math.round(main),
+      processes: processes.length,
+      ofProcesses: Math.round(processes.reduce((sum, one) => sum + one, 0)),
+    },
   };
   yield {
     case: 'fleet-idle-connections',

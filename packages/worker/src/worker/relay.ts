@@ -69,7 +69,9 @@ export class Relay {
     while (this.#again && !this.#stopped) {
       this.#again = false;
       try {
-        pause = Math.min(this.#options.pollMs, await this.#look());
+        const due = await this.#look();
+        const next = Math.min(this.#nextSweep, this.#lastPoll + this.#options.pollMs);
+        pause = Math.min(due, next - performance.now());
       } catch (error) {
         // Away for a while, or a mistake of ours that the next look may not meet: a relay never dies.
         if (!isMillraceError(error)) process.emitWarning(error instanceof Error ? error : String(error));

@@ -60,7 +60,8 @@ export interface WorkerOptions {
 /** Splits of a stage side by side: with more, one process decodes no faster. */
 const splitConcurrency = 4;
 const pollMs = 5_000;
-const sweepMs = 5_000;
+/** With what spreads it, a lease that is over is found within four seconds. */
+const sweepMs = 3_000;
 const hintMs = 200;
 const mostUnhelped = 1_000;
 
