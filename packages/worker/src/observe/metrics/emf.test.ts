@@ -68,7 +68,17 @@ it('tells the duration and the status of a job by its name', () => {
 });
 
 it('tells the backlog of a fleet, also of one that has nothing', () => {
-  const busy = { queue: 'fleet', ready: 8, running: 4, retrying: 1, due: 0, helpers: 0, oldestReady: 12.5, workers: 4, backlogPerWorker: 2 };
+  const busy = {
+    queue: 'fleet',
+    ready: 8,
+    running: 4,
+    retrying: 1,
+    due: 0,
+    helpers: 0,
+    oldestReady: 12.5,
+    workers: 4,
+    backlogPerWorker: 2,
+  };
   const gauges = { queues: [busy, { ...busy, queue: 'local' }], runs: {}, streams: [], alertsOpen: 0 };
   const lines = fleetLines(gauges, 'idle', new Date());
   expect(lines.map((line) => expectValid(line))).toMatchObject([
