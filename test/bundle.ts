@@ -22,6 +22,7 @@ export async function bundled(entry: URL): Promise<{ readonly file: string } & A
     platform: 'node',
     // Node keeps what it has compiled of a script, if asked; of ES modules it does not.
     format: 'cjs',
+    supported: { 'dynamic-import': false },
     target: 'node20',
     banner: { js: "const fileAddress = require('node:url').pathToFileURL(__filename).href;" },
     define: { 'import.meta.url': 'fileAddress' },
@@ -60,7 +61,7 @@ let cachedData;
 try { cachedData = readFileSync(kept); } catch {}
 // All but its comments is ASCII.
 const script = new vm.Script('(function (require, module, exports, __filename) {' + readFileSync(program, 'latin1') + '\\n})', {
-  filename: program, cachedData, importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+  filename: program, cachedData,
 });
 if (!cachedData) {
   const keep = () => {
