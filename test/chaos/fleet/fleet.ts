@@ -7,9 +7,10 @@ import { type FleetDag, pipelineSource, randomDag } from './pipelines.ts';
 /** Longer than anything here takes, short enough to be waited for. */
 const lease = '2s';
 
+/** Pipelines in JavaScript: no process that takes a stage compiles them first. */
 const config = `import { defineConfig, secret } from '@millrace/core';
 export default defineConfig({
-  pipelines: 'pipelines/*.ts',
+  pipelines: 'pipelines/*.js',
   environments: {
     prod: {
       secrets: ['env'], state: secret('STATE_URL'), executor: 'fleet', concurrency: 2, pools: { narrow: 1 },
@@ -40,12 +41,12 @@ export class Fleet implements AsyncDisposable {
     this.dags = Array.from({ length: pipelines }, (_, at) => randomDag(`dag-${at}`, dice));
     this.#project = testProject({
       'millrace.config.ts': config,
-      ...Object.fromEntries(this.dags.map((dag) => [`pipelines/${dag.pipeline}.ts`, pipelineSource(dag)])),
+      ...Object.fromEntries(this.dags.map((dag) => [`pipelines/${dag.pipeline}.js`, pipelineSource(dag)])),
     });
   }
 
   fileOf({ pipeline }: FleetDag): string {
-    return `${this.#project.root}/pipelines/${pipeline}.ts`;
+    return `${this.#project.root}/pipelines/${pipeline}.js`;
   }
 
   get size(): number {
