@@ -28,6 +28,8 @@ export interface Reported {
   readonly next: { readonly lease: Lease; readonly run: RunRecord } | null;
   /** True where there may be something to do for others, or later. */
   readonly wakes: boolean;
+  /** Stages that seem to be this worker's by a report whose answer was lost: this one changed nothing any more. */
+  readonly strays: readonly string[];
 }
 
 /** One attempt at a stage, from its claim to its report. */
@@ -124,7 +126,10 @@ export class Attempt {
   #reported(run: RunRecord, events: readonly StoredEvent[]): Reported {
     const { worker } = this.lease;
     const begun = events.flatMap(({ event }) => (event.type === 'stage.started' ? [event] : []))[0];
+    const strays =
+      events.length > 0 ? [] : [...run.stages.values()].filter(({ state }) => state.at === 'running' && state.worker === worker);
     return {
+      strays: strays.map(({ id }) => id),
       next: begun ? { lease: { run: run.id, stage: begun.stage, epoch: begun.epoch, worker }, run } : null,
       wakes:
         this.#granted ||

@@ -175,16 +175,39 @@ export class Worker implements AsyncDisposable {
   async #handle({ run, stage }: WakeUp): Promise<void> {
     if (stage === null || this.#drained) return;
     const { store, catalog, pools } = this.#options;
-    const claim = await store.claim({ run, stage }, (record, now, used) =>
+    const claiming = store.claim({ run, stage }, (record, now, used) =>
       catalog.specOf(record) === null
         ? []
         : decide(record, { type: 'claim', stage, worker: this.id, room: { used, pools, connections: splitConcurrency } }, now),
     );
+    claiming.catch(() => this.#giveBack(run, stage));
+    const claim = await claiming;
     const started = claim.events.find(({ event }) => event.type === 'stage.started')?.event;
     if (started?.type !== 'stage.started') return this.#help(claim.run, stage);
     const since = this.#crowd.begin();
     let next: Reported['next'] = { lease: { run, stage, epoch: started.epoch, worker: this.id }, run: claim.run };
     while (next) next = await this.#attempt(next.lease, next.run, () => !this.#drained && this.#crowd.mayGoOn(since));
+  }
+
+  /**
+   * A claim may have been made though its answer was lost: nobody would work under it until its lease is over. After a pause, in which an
+   * attempt that is just beginning has begun.
+   */
+  async #giveBack(run: string, stage: string): Promise<void> {
+    for (let pause = 100; !this.#drained; pause = Math.min(2 * pause, pollMs)) {
+      await sleep(pause, undefined, { ref: false });
+      try {
+        await this.#options.store.transition(run, (record, now) => {
+          const state = record.stages.get(stage)?.state;
+          if (state?.at !== 'running' || state.worker !== this.id) return [];
+          const held = [...this.#attempts].some(({ lease }) => lease.run === run && lease.stage === stage && lease.epoch === state.epoch);
+          return held ? [] : decide(record, { type: 'release', stage, epoch: state.epoch }, now);
+        });
+        return;
+      } catch (error) {
+        if (!isMillraceError(error) || error.code !== 'STATE_UNAVAILABLE') return;
+      }
+    }
   }
 
   /** Answers the stage that its report has claimed. */
@@ -198,6 +221,7 @@ export class Worker implements AsyncDisposable {
     try {
       const reported = await attempt.done;
       wakes = reported.wakes;
+      for (const stray of reported.strays) void this.#giveBack(lease.run, stray);
       return reported.next;
     } catch (error) {
       // Its lease runs out, and the stage is run again; but somebody should know.
