@@ -37,7 +37,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: beside('test'),
-          exclude: [...beside('pg.test'), ...beside('s3.test'), ...beside('redis.test'), ...never],
+          exclude: [...beside('pg.test'), ...beside('s3.test'), ...beside('redis.test'), ...beside('lint.test'), ...never],
           globalSetup: ['test/run-folder.ts', 'test/bundled-packages.ts'],
         },
       },
@@ -65,6 +65,8 @@ export default defineConfig({
           globalSetup: ['test/run-folder.ts', 'test/bundled-packages.ts', 'test/postgres-server.ts'],
         },
       },
+      // What others' programs say of files that are no code; `npm test` fetches them meanwhile.
+      { extends: true, test: { name: 'lint', include: beside('lint.test') } },
       {
         extends: true,
         test: {

@@ -1,5 +1,5 @@
 // npm test: everything CI asks for. The last line of its output is the totals over all test runs.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { checks, runAll } from './checks.mjs';
@@ -22,7 +22,6 @@ section('setup', () => {
 const fetched = [
   { name: 'fetching the S3 server', command: ['scripts/moto.mjs'] },
   { name: 'fetching Redis', command: ['scripts/redis.mjs'] },
-  { name: 'fetching the linters of a deployment', command: ['scripts/deploy-lint.mjs'] },
   { name: 'fetching the newest LTS of Node', command: ['scripts/node-lts.mjs'] },
 ];
 total.failed += await runAll([...fetched, ...checks], (name, passed, seconds, output) => {
@@ -30,12 +29,18 @@ total.failed += await runAll([...fetched, ...checks], (name, passed, seconds, ou
 });
 const moto = section('S3 server', provideMoto);
 const redis = section('Redis', provideRedis);
-section('linters of a deployment', provideDeployLint);
+/** They take long to come, and are wanted last. */
+const linters = spawn(process.execPath, ['scripts/deploy-lint.mjs'], { cwd: root, stdio: 'ignore' });
+const lintersFetched = new Promise((resolve) => linters.once('close', resolve).once('error', resolve));
 // The checks above have seen the types, also what tests of types expect of them.
-section(`tests on Node ${process.version}`, () => vitest(process.execPath, ['--project', '!types']));
+section(`tests on Node ${process.version}`, () => vitest(process.execPath, ['--project', '!types', '--project', '!lint']));
 const lts = section('the newest LTS of Node', newestLts);
 if (lts) section(`unit tests on Node ${lts.version}`, () => vitest(lts.path, ['--project', 'unit']));
 else total.failed++;
+
+await lintersFetched;
+section('linters of a deployment', provideDeployLint);
+section('files of a deployment', () => vitest(process.execPath, ['--project', 'lint']));
 
 if ('missing' in moto) leftOut('S3', '*.s3.test.ts', moto.missing);
 if ('missing' in redis) leftOut('Redis', '*.redis.test.ts', redis.missing);
