@@ -98,3 +98,19 @@ it('says what is missing at the start, without a secret', async () => {
     await database.sql(`drop role ${role}`);
   }
 });
+
+it('takes the same wake-ups from two who send them in different orders at once', async () => {
+  await using database = await testDatabase();
+  const open = () => bullmqPostgresDispatch({ url: database.url, queue: 'crossed' });
+  const senders = await Promise.all([open(), open()]);
+  const hints = Array.from({ length: 200 }, (_, i) => ({ run: 'run', stage: `s${i}` }));
+  for (let round = 0; round < 3; round++) {
+    await Promise.all(
+      senders.map((sender, at) =>
+        sender.send((at % 2 === 0 ? hints : hints.toReversed()).map(({ stage }) => ({ run: `run-${round}`, stage }))),
+      ),
+    );
+  }
+  expect(await senders[0]?.depth()).toBe(3 * hints.length);
+  for (const sender of senders) await sender[Symbol.asyncDispose]();
+});

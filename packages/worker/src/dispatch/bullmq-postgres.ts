@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MillraceError, withoutPassword } from '@millrace/core/runtime';
 import type { PgPool } from 'bullmq';
 import pg from 'pg';
 import { refusal } from '../store/refusal.ts';
-import { Carrier } from './carrier.ts';
+import { type BullmqQueue, Carrier } from './carrier.ts';
 import type { Dispatch, DispatchHealth } from './dispatch.ts';
 import { Health } from './health.ts';
 import { type BullmqJob, type BullmqWorker, intake, reading } from './intake.ts';
@@ -66,8 +67,33 @@ export async function bullmqPostgresDispatch(options: BullmqPostgresDispatchOpti
     await release();
     throw refusal(error, url) ?? error;
   }
-  return new Carrier({ queue, place: withoutPassword(url), open, release, health });
+  return new Carrier({ queue: untangled(queue), place: withoutPassword(url), open, release, health });
 }
+
+/**
+ * Those who send the same wake-ups in different orders wait for each other in the unique index. Postgres then breaks off one of them, which
+ * has sent nothing, and may do so again after the next wait.
+ */
+function untangled(queue: BullmqQueue): BullmqQueue {
+  return {
+    async addBulk(jobs) {
+      for (let pause = 5; ; pause *= 2) {
+        try {
+          return await queue.addBulk(jobs);
+        } catch (error) {
+          if ((error as { code?: unknown }).code !== deadlock || pause > longestPauseMs) throw error;
+        }
+        await sleep(pause * (0.5 + Math.random()));
+      }
+    },
+    getJobCounts: (...states) => queue.getJobCounts(...states),
+    close: () => queue.close(),
+  };
+}
+
+/** SQLSTATE */
+const deadlock = '40P01';
+const longestPauseMs = 100;
 
 /** One pool for sending and reading; its LISTEN takes one of its connections for good. */
 function queuePool(url: string, health: Health): { pool: pg.Pool; release: () => Promise<void> } {
