@@ -40,6 +40,7 @@ async function bundlePackage(folder, more) {
     outdir: join(folder, 'dist/bundled'),
     bundle: true,
     splitting: true,
+    minifyWhitespace: true, // read at every start
     write: false,
     format: 'esm',
     platform: 'node',

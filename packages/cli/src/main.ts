@@ -3,6 +3,8 @@ import { exitCodes } from './exit-code.ts';
 import { program } from './program.ts';
 import { forgiveClosedPipes } from './terminal.ts';
 
+// As in the processes that run stages: pg asks for it.
+if (!('navigator' in globalThis)) Object.assign(globalThis, { navigator: { userAgent: 'Node.js/20' } });
 forgiveClosedPipes();
 try {
   await program().parseAsync();

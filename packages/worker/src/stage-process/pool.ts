@@ -8,7 +8,7 @@ const largeBytes = 256 * 1024 * 1024;
 
 /**
  * Processes with a pipeline loaded, kept for its next stage: starting Node and loading a file and its connectors takes longer
- * than many a stage. Only one that has ended its stage well is used again.
+ * than many a stage. Only one that its stage has left as it was is used again.
  */
 export class ProcessPool implements AsyncDisposable {
   readonly #idle: { readonly key: string; readonly process: StageProcess; readonly used: number }[] = [];
@@ -55,10 +55,10 @@ export class ProcessPool implements AsyncDisposable {
   }
 
   /** After the stage. */
-  giveBack(process: StageProcess, endedWell: boolean): void {
+  giveBack(process: StageProcess, leftClean: boolean): void {
     const taken = this.#busy.get(process);
     this.#busy.delete(process);
-    if (taken && endedWell && process.alive && !this.#closed && !worn(process, taken.used)) this.#keep({ process, ...taken });
+    if (taken && leftClean && process.alive && !this.#closed && !worn(process, taken.used)) this.#keep({ process, ...taken });
     else process.kill();
   }
 

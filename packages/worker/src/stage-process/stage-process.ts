@@ -4,6 +4,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { MillraceError, type Plan, restoreError, type StageOutput, type StoredError, storeError } from '@millrace/core/runtime';
 import { lines } from './capture-output.ts';
 import type { FromProcess, StoreRequest, ToProcess } from './message.ts';
+import { killedWithParent, parentArgument } from './orphan.ts';
 
 /** Which code a process has loaded. */
 export interface ProcessSpec {
@@ -186,8 +187,10 @@ export class StageProcess {
 
 function spawnChild(directory: string): ChildProcess {
   const { script, flags } = program();
-  return fork(fileURLToPath(new URL(script, import.meta.url)), [], {
-    execArgv: ['--no-warnings', ...flags],
+  const [execPath, ...before] = [...(killedWithParent() ?? []), process.execPath];
+  return fork(fileURLToPath(new URL(script, import.meta.url)), [parentArgument()], {
+    execPath,
+    execArgv: [...before, '--no-warnings', ...flags],
     cwd: directory,
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

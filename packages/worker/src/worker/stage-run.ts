@@ -2,9 +2,11 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  codes,
   isMillraceError,
   type Lease,
   type LogLine,
+  type PlanStage,
   type RunRecord,
   type RunStore,
   type StageJob,
@@ -82,13 +84,20 @@ export class StageRun {
       const running = child.run({ job, fingerprint, spool, help, trace: this.#setting.trace(this.#lease) }, this.#listener(handler));
       if (this.#stopped) child.stop(this.#stopped, graceMs);
       const outcome = await running;
-      processes.giveBack(child, outcome.type !== 'failed');
+      processes.giveBack(child, this.#leftClean(outcome, stage));
       return outcome;
     } finally {
       clearTimeout(overdue);
       this.#process = undefined;
       if (own) await rm(spool, { recursive: true, force: true, maxRetries: 3 }).catch(() => {}); // swept when a worker starts
     }
+  }
+
+  /** Statements that a server refused for now leave nothing behind in the process; of what else fails here nobody knows. */
+  #leftClean(outcome: Outcome, { kind }: PlanStage): boolean {
+    if (outcome.type !== 'failed') return true;
+    const { code } = outcome.error;
+    return kind === 'execute' && !this.#stopped && code !== 'STAGE_TIMEOUT' && codes[code].retry === 'backoff';
   }
 
   /** Again and again while the store is away, unless we have to go. */
