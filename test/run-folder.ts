@@ -26,8 +26,8 @@ export default function setup(): void {
   });
 }
 
-/** A run fills some two GiB at most. */
-const roomWanted = 8 * 1024 ** 3;
+/** A run fills half a GiB. */
+const roomWanted = 6 * 1024 ** 3;
 
 /** Databases that tests make and drop are hundreds of files each: in memory that takes a tenth less processor time of the whole. */
 function inMemory(): string {

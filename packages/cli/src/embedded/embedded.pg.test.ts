@@ -96,9 +96,8 @@ test('everything killed at once, twice, recovers each time', async () => {
   for (const n of [1, 2]) {
     const one = await client();
     await ask(one.url, `create table t${n} as select ${n} as n`);
-    process.kill(supervisor(directory), 'SIGKILL');
-    process.kill(postmaster(directory), 'SIGKILL');
-    one.process.kill('SIGKILL');
+    const all = [supervisor(directory), postmaster(directory), one.process.pid as number];
+    for (const pid of all) process.kill(pid, 'SIGKILL');
   }
   const last = await client();
   expect(await ask(last.url, 'select t1.n + t2.n as n from t1, t2')).toEqual([{ n: 3 }]);
