@@ -5,6 +5,7 @@ import { connected } from './connected.ts';
 import { uncountedSql } from './money.ts';
 import type { Random } from './random.ts';
 import type { SmallDisk } from './small-disk.ts';
+import { until } from './until.ts';
 import type { Workers } from './workers.ts';
 
 /** What a fault can get at. */
@@ -58,7 +59,7 @@ async function fullDisk({ disk, worker, bank, dice }: Scene): Promise<void> {
   disk.fill();
   try {
     await execute(bank, uncountedSql);
-    for (let waited = 0; worker.fullDisks < wanted && waited < 10_000; waited += 20) await sleep(20);
+    await until(() => worker.fullDisks >= wanted, 10_000);
   } finally {
     disk.free();
   }

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from './until.ts';
 import type { ChaosErrand } from './worker.ts';
 
 interface Ending {
@@ -80,7 +81,7 @@ export class Workers {
 
   /** Waits until somebody has come so far. */
   async says(phase: 'planning' | 'streaming'): Promise<void> {
-    for (let waited = 0; !this.said.includes(phase) && waited < 20_000; waited += 20) await sleep(20);
+    await until(() => this.said.includes(phase), 20_000);
   }
 
   killOne(): void {
@@ -103,7 +104,7 @@ export class Workers {
   async stop(): Promise<void> {
     this.#going = false;
     for (const child of this.#living) child.kill('SIGTERM');
-    for (let waited = 0; this.#living.size > 0 && waited < 15_000; waited += 20) await sleep(20);
+    await until(() => this.#living.size === 0, 15_000);
     for (const child of this.#living) child.kill('SIGKILL');
   }
 
