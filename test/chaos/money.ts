@@ -43,7 +43,7 @@ BEGIN;
 UPDATE accounts SET abalance = abalance + :delta, filler = repeat('new ', 700) WHERE aid = :aid;
 SAVEPOINT a;
 UPDATE accounts SET abalance = 0 WHERE aid = :aid;
-DELETE FROM history WHERE id > (SELECT max(id) - 500 FROM history);
+DELETE FROM history WHERE id > (SELECT max(id) - 1000 FROM history);
 ROLLBACK TO a;
 UPDATE tellers SET tbalance = tbalance + :delta WHERE tid = 1;
 UPDATE branches SET bbalance = bbalance + :delta WHERE bid = 1;

@@ -111,9 +111,9 @@ export class Workers {
   /** Undisturbed, to the end. Somebody else may still hold the slot for a moment. */
   async catchUp(): Promise<void> {
     const overdue = setTimeout(() => {
-      this.wrong.push('The last attempt has not caught up in 200 seconds.');
+      this.wrong.push('The last attempt has not caught up in two minutes.');
       for (const child of this.#living) child.kill('SIGKILL');
-    }, 200_000);
+    }, 120_000);
     try {
       for (let tries = 0; tries < 5; tries++) {
         const { code } = await this.#attempt('caught-up');
