@@ -3,15 +3,8 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { transformSync } from 'esbuild';
 import { expect, test } from 'vitest';
+import { lives } from '../../../cli/src/embedded/process.ts';
 import { killedWithParent } from './orphan.ts';
-
-const lives = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 
 const { execPath } = process;
 const { code } = transformSync(readFileSync(`${import.meta.dirname}/orphan.ts`, 'utf8'), { loader: 'ts' });
