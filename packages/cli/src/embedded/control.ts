@@ -76,10 +76,9 @@ export function say(socket: Socket, message: Hello | Status): void {
 
 /** The lines of a socket, until it closes or says something that is not ours. */
 export async function* heard<Message>(socket: Socket): AsyncGenerator<Message, void, undefined> {
+  if (socket.destroyed) return; // lines that are closed before they are read never end
   const lines = createInterface({ input: socket });
-  // One that we destroy ourselves has no end that the lines would hear of.
-  if (socket.destroyed) lines.close();
-  else socket.once('close', () => lines.close());
+  socket.once('close', () => lines.close()); // one that we destroy ourselves has no end that the lines would hear of
   try {
     for await (const line of lines) {
       const message = parse(line);
