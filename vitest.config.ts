@@ -22,7 +22,7 @@ export default defineConfig({
     exclude: never,
     server: { deps: { inline: [/@millrace\//, /\/packages\/[a-z-]+\/src\//] } },
     // More than a CI machine has cores: half of the tests wait, for servers and for processes that they kill.
-    maxWorkers: 4,
+    maxWorkers: 5,
     sequence: { sequencer: LongestFirst },
     // Importing what they test takes most files longer than testing it.
     isolate: false,
