@@ -142,7 +142,9 @@ test('a worker that has died is shown as gone; a time that nobody meets is late,
   process.kill(-(scheduler.process.pid as number), 'SIGKILL');
   await scheduler.ended;
   // Who has looked for a moment only tells nothing of what was before: here he has looked for a minute.
-  await expect.poll(() => state.sql(`update millrace.look set since = since - interval '1 minute' returning name`), patient).toHaveLength(1);
+  await expect
+    .poll(() => state.sql(`update millrace.look set since = since - interval '1 minute' returning name`), patient)
+    .toHaveLength(1);
   await state.sql(
     `update millrace.schedule set next_at = clock_timestamp() - interval '10 seconds', served_at = clock_timestamp() - interval '2 minutes'`,
   );
