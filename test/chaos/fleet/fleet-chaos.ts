@@ -32,6 +32,8 @@ export interface FleetWorld extends AsyncDisposable {
 }
 
 const workers = 3;
+/** Seeds that hire one more leave no more of them to the next one. */
+const mostWorkers = 5;
 
 export async function fleetWorld({ pipelines, seed }: { readonly pipelines: number; readonly seed: number }): Promise<FleetWorld> {
   // What a crash must not take back has to be on the disk: here a crash is one of processes, not of the machine.
@@ -141,6 +143,7 @@ export async function fleetChaos(world: FleetWorld, seed: number, duration: numb
     wrong.push(`${error instanceof Error ? error.message : String(error)}`);
     for (const { id } of runs) wrong.push(await told(world, id));
   }
+  await fleet.dismiss(mostWorkers);
   wrong.push(...fleet.wrong.splice(0));
   const stages = runs.reduce((sum, run) => sum + run.plan.stages.length, 0);
   const attempts = await attemptsOf(world, runs).catch(() => 0);

@@ -84,10 +84,10 @@ export class Fleet implements AsyncDisposable {
     signal(worker, 'SIGCONT');
   }
 
-  /** All of them, as a deployment does. */
-  async dismiss(): Promise<void> {
-    const all = [...this.#workers];
-    for (const { process: child } of all) process.kill(child.pid as number, 'SIGTERM');
+  /** As a deployment does: all of them, or the oldest of those that are more than `left`. */
+  async dismiss(left = 0): Promise<void> {
+    const all = [...this.#workers].slice(0, Math.max(0, this.#workers.size - left));
+    for (const { process: child } of all) child.kill('SIGTERM');
     const late = sleep(60_000, 'late' as const, { ref: false });
     if ((await Promise.race([Promise.all(all.map(({ ended }) => ended)), late])) === 'late')
       this.wrong.push('A worker was not drained in a minute.');

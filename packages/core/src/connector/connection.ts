@@ -3,7 +3,7 @@ import type { Table } from '../schema/index.ts';
 import type { CaptureSource } from './change.ts';
 import type { Context } from './context.ts';
 import type { Selection } from './source.ts';
-import type { SqlRunner } from './task.ts';
+import type { SqlRunner } from './sql.ts';
 
 /** A system that pipelines talk to, as the pipeline file declares it. It holds settings, no socket. */
 export interface Connection {

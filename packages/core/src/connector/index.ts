@@ -34,6 +34,7 @@ export type { Context, Log, RunFacts } from './context.ts';
 export { failpoint } from './failpoint.ts';
 export { earliest, type Position, positionOf } from './position.ts';
 export { type Comparison, type Condition, type Mask, ofColumn, outputColumns, type RelationalOp, type Scalar } from './relational.ts';
+export type { Json, RemoteDescription, RemoteHandle, RemoteRequest, RemoteState, RemoteTask } from './remote.ts';
 export { describeSetting, type SecretRef, type Setting, secret, withoutPassword } from './secret.ts';
 export type {
   Checkpoint,
@@ -51,6 +52,6 @@ export type {
   TargetProblem,
 } from './sink.ts';
 export type { ReadPlan, ReadRequest, RowSource, Selection, SelectionDescription, Split, Window } from './source.ts';
-export type { Handle, RemoteState, RemoteTask, SqlRequest, SqlResult, SqlRunner, SqlStatement } from './task.ts';
+export type { SqlRequest, SqlResult, SqlRunner, SqlStatement } from './sql.ts';
 export type { CheckResult, RejectedRow, SplitTransform, Transform, TransformContext, TransformRun } from './transform.ts';
 export type { BatchesChannel, BytesChannel, Channel, ReadCount, WireFormat } from './wire.ts';

@@ -2,7 +2,7 @@ import type { RowSchema } from '../schema/index.ts';
 import type { Connection } from './connection.ts';
 import type { Context } from './context.ts';
 import type { RelationalOp } from './relational.ts';
-import type { SqlStatement } from './task.ts';
+import type { SqlStatement } from './sql.ts';
 import type { Channel, WireFormat } from './wire.ts';
 
 /** Rows that can be read: a table, a query, a glob of files. A frozen value of the pipeline file; opening it makes the source. */

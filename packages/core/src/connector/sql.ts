@@ -31,20 +31,3 @@ export interface SqlResult {
   readonly rowsAffected: readonly (number | null)[];
   readonly notices: readonly string[];
 }
-
-/** DMS, Glue, Lambda, ECS, the Redshift Data API: work elsewhere, watched by handle, so losing a worker costs nothing. */
-export interface RemoteTask {
-  start(context: Context): Promise<Handle>;
-  poll(handle: Handle): Promise<RemoteState>;
-  cancel(handle: Handle): Promise<void>;
-}
-
-export interface Handle {
-  readonly id: string;
-  readonly detail: Readonly<Record<string, unknown>>;
-}
-
-export type RemoteState =
-  | { readonly at: 'running'; readonly progress?: string }
-  | { readonly at: 'succeeded'; readonly output: Readonly<Record<string, unknown>> }
-  | { readonly at: 'failed'; readonly reason: string };
