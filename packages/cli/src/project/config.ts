@@ -93,8 +93,9 @@ function environmentProblem(environment: Record<string, unknown>): string | unde
   if (unknown !== undefined) return `"${unknown}" is not a setting; there are ${environmentFields.join(', ')}.`;
   const { secrets, executor, concurrency, memory, pools = {} } = environment;
   const places = Array.isArray(secrets) ? secrets : secrets === undefined ? [] : [secrets];
-  const place = places.find((one) => typeof one !== 'string' || !(one === '.env' || one === 'env' || one.startsWith('aws:')));
-  if (place !== undefined) return `secrets cannot come from ${JSON.stringify(place)}; there are ".env", "env" and "aws:prefix/".`;
+  const place = places.find((one) => !isSecretPlace(one));
+  if (place !== undefined)
+    return `secrets cannot come from ${JSON.stringify(place)}; there are ".env", "env", { secretsManager: "prod/" } and { parameterStore: "/prod/" }.`;
   if (executor !== undefined && !['local', 'fleet', 'step-functions'].includes(executor as string))
     return `there is no executor ${JSON.stringify(executor)}.`;
   if (concurrency !== undefined && !(Number.isInteger(concurrency) && (concurrency as number) > 0))
@@ -105,6 +106,18 @@ function environmentProblem(environment: Record<string, unknown>): string | unde
   if (!isObject(pools) || Object.values(pools).some((size) => !(Number.isInteger(size) && (size as number) > 0)))
     return '"pools" is not an object of positive whole numbers.';
   return alertsProblem(environment['alerts']);
+}
+
+function isSecretPlace(place: unknown): boolean {
+  if (!isObject(place)) return place === '.env' || place === 'env';
+  const { region = '', ...where } = place;
+  const [kind = '', ...more] = Object.keys(where);
+  return (
+    (kind === 'secretsManager' || kind === 'parameterStore') &&
+    more.length === 0 &&
+    typeof where[kind] === 'string' &&
+    typeof region === 'string'
+  );
 }
 
 const fleetFields = ['name', 'dispatch', 'lease', 'drain'];

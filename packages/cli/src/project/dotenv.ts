@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
-import { MillraceError } from '@millrace/core/runtime';
+import { MillraceError, type SecretPlace } from '@millrace/core/runtime';
 import type { Project } from './config.ts';
 
 /**
@@ -32,7 +32,7 @@ function contentOf(file: string): string {
 }
 
 /** Where secrets are looked for once `readDotenv` has put the file's into the process environment. */
-export function secretSources(project: Project): ('env' | `aws:${string}`)[] {
+export function secretSources(project: Project): Exclude<SecretPlace, '.env'>[] {
   const places = project.environment.secrets ?? ['.env', 'env'];
   return [...new Set(places.map((place) => (place === '.env' ? 'env' : place)))];
 }

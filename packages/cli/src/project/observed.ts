@@ -30,7 +30,7 @@ export async function observed(
   return session.keep(
     await observe({
       ...rest,
-      state: await session.stateUrl(),
+      state: await session.stateDatabase(),
       secrets: await session.secrets(),
       ...(listener && { listener, sink: silent }),
       ...(port !== undefined && { http: { port, ...(host !== undefined && { host }) } }),
@@ -44,5 +44,5 @@ const silent = { write: () => true };
 /** Every process looks for what is late, so that it is told also where no scheduler is left. */
 async function lateness(session: Session, alerts: NonNullable<Environment['alerts']>): Promise<Pick<ObserveOptions, 'expected'>> {
   if (Object.keys(alerts).length === 0) return {};
-  return { expected: expectedRuns(session.keep(await postgresScheduleStore(await session.stateUrl()))) };
+  return { expected: expectedRuns(session.keep(await postgresScheduleStore(await session.stateDatabase()))) };
 }

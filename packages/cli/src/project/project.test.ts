@@ -37,7 +37,12 @@ test.each([
 });
 
 test('a config that makes sense is taken as it is', () => {
-  const config = defineConfig({ pipelines: 'p/*.ts', environments: { local: { secrets: ['.env', 'aws:prod/'], concurrency: 4 } } });
+  const config = defineConfig({
+    pipelines: 'p/*.ts',
+    environments: {
+      local: { secrets: ['.env', { secretsManager: 'prod/' }, { parameterStore: '/prod/', region: 'eu-west-1' }], concurrency: 4 },
+    },
+  });
   expect(parseConfig(config, 'millrace.config.ts')).toBe(config);
 });
 

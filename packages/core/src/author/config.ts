@@ -8,9 +8,21 @@ export interface Config {
   readonly environments: Readonly<Record<string, Environment>>;
 }
 
+/**
+ * `.env` is a file beside the config, `env` the process environment. What stands in `secretsManager` and `parameterStore` is put before the
+ * name: with `{ secretsManager: 'prod/' }`, `secret('SHOP_URL')` is the secret `prod/SHOP_URL`; with `{ secretsManager: 'prod#' }` it is
+ * the value SHOP_URL of the JSON object `prod`. They need the packages `@aws-sdk/client-secrets-manager` and `@aws-sdk/client-ssm`; the
+ * region is AWS_REGION's where it is left out.
+ */
+export type SecretPlace =
+  | '.env'
+  | 'env'
+  | { readonly secretsManager: string; readonly region?: string }
+  | { readonly parameterStore: string; readonly region?: string };
+
 export interface Environment {
-  /** Looked at in this order. `.env` is a file beside the config; `env` the process environment; `aws:prefix/` AWS Secrets Manager. */
-  readonly secrets?: readonly ('.env' | 'env' | `aws:${string}`)[];
+  /** Where `secret('NAME')` is looked up, in this order; `['.env', 'env']` by default. */
+  readonly secrets?: readonly SecretPlace[];
   /** The Postgres that keeps runs. An embedded one under `.millrace/` where it is left out. */
   readonly state?: Setting;
   readonly executor?: 'local' | 'fleet' | 'step-functions';

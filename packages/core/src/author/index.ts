@@ -1,4 +1,12 @@
-export { type AlertKind, type AlertTarget, type Config, defineConfig, type Environment, type FleetSettings } from './config.ts';
+export {
+  type AlertKind,
+  type AlertTarget,
+  type Config,
+  defineConfig,
+  type Environment,
+  type FleetSettings,
+  type SecretPlace,
+} from './config.ts';
 export { type CronFields, parseCron } from './cron-expression.ts';
 export { milliseconds } from './duration.ts';
 export { type Pipeline, type PipelineOptions, type Priority, pipeline } from './pipeline.ts';

@@ -22,8 +22,13 @@ export interface Context {
   readonly run: RunFacts;
   /** Aborts on cancel, timeout, shutdown and a lost lease. Every long call takes it. */
   readonly signal: AbortSignal;
-  /** @throws SECRET_MISSING */
-  secret(ref: SecretRef): Promise<string>;
+  /**
+   * `refused` is the value as it was, where the other side does not accept it any more (a password that has been changed since): then it
+   * is looked up anew. Answers the same value where there is no other.
+   *
+   * @throws SECRET_MISSING, and what the service that keeps it says: ACCESS_DENIED, REMOTE_THROTTLED, REMOTE_UNAVAILABLE
+   */
+  secret(ref: SecretRef, refused?: string): Promise<string>;
   now(): Date;
   readonly log: Log;
   /** A directory of this attempt alone, removed after it. */

@@ -4,7 +4,10 @@ export interface SecretRef {
   readonly name: string;
 }
 
-/** `secret('SHOP_URL')`: looked up in `.env`, the process environment or AWS Secrets Manager, as the environment says. */
+/**
+ * `secret('SHOP_URL')`: looked up in `.env`, the process environment, AWS Secrets Manager or Parameter Store, as the environment says.
+ * `secret('shop#url')` is one value of a JSON object; an ARN names a secret or a parameter wherever the environment looks.
+ */
 export function secret(name: string): SecretRef {
   return Object.freeze({ kind: 'secret', name });
 }
@@ -17,7 +20,10 @@ export function describeSetting(setting: Setting): string {
   return typeof setting === 'string' ? withoutPassword(setting) : `secret(${setting.name})`;
 }
 
-/** Takes user name and password out of a URL or a `key=value` connection string. */
+/** Takes user name and password out of a URL, the password out of a `key=value` connection string or a JSON object. */
 export function withoutPassword(text: string): string {
-  return text.replace(/(\w+:\/\/)[^@/\s]*@/g, '$1').replace(/(password|pwd|secret)=[^&;\s]*/gi, '$1=***');
+  return text
+    .replace(/(\w+:\/\/)[^@/\s]*@/g, '$1')
+    .replace(/(password|pwd|secret)=[^&;\s]*/gi, '$1=***')
+    .replace(/("(?:password|pwd|secret)"\s*:\s*")(?:[^"\\]|\\.)*/gi, '$1***');
 }

@@ -42,7 +42,7 @@ async function attempted<T>(job: StageJob, ports: StagePorts, act: (context: Con
   const context: Context = {
     run: job.run,
     signal,
-    secret: (ref) => ports.secret(ref),
+    secret: (ref, refused) => ports.secret(ref, refused),
     now: ports.now,
     log: ports.log,
     spool: ports.spool,

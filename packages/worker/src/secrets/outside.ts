@@ -24,7 +24,7 @@ export function outsideContext({
   return {
     run: { id: 'none', pipeline: 'none', logicalTime: now.toISOString(), date: now.toISOString().slice(0, 10), window: null, params: {} },
     signal,
-    secret: (ref) => secrets.get(ref),
+    secret: (ref, refused) => secrets.get(ref, refused),
     now: () => new Date(),
     log,
     spool,

@@ -37,13 +37,38 @@ export function redactor(): Redactor {
   };
 }
 
-/** The value as it may turn up: as it is, escaped for JSON and for URLs; of a URL also its password. */
+/** The value as it may turn up: as it is, escaped for JSON and for URLs; of a URL also its password, of a JSON object what is in it. */
 function formsOf(value: string): string[] {
+  const object = objectIn(value);
+  if (object) {
+    const inside = Object.entries(object).flatMap(([name, item]) => (typeof item === 'string' && !openly.has(name) ? formsOf(item) : []));
+    return [value, ...inside];
+  }
   const url = URL.canParse(value) ? new URL(value) : undefined;
   // Where a lake is says nothing that must be hidden, and hiding it would make every message about it useless.
   const plain = url !== undefined && (url.protocol === 'file:' || url.protocol === 's3:') && url.password === '';
   const parts = [...(plain ? [] : [value]), ...(url?.password ? [url.password, decode(url.password)] : [])];
   return parts.flatMap((part) => [part, JSON.stringify(part).slice(1, -1), encodeURIComponent(part)]);
+}
+
+/** What a secret of RDS says beside the password: hiding it would make every message about the database useless. */
+const openly: ReadonlySet<string> = new Set([
+  'engine',
+  'host',
+  'dbname',
+  'username',
+  'dbInstanceIdentifier',
+  'dbClusterIdentifier',
+  'masterarn',
+]);
+
+function objectIn(value: string): object | undefined {
+  if (!value.startsWith('{')) return undefined;
+  try {
+    return JSON.parse(value) as object;
+  } catch {
+    return undefined;
+  }
 }
 
 function decode(text: string): string {

@@ -1,80 +1,70 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseEnv } from 'node:util';
-import { type Environment, MillraceError, type SecretRef } from '@millrace/core/runtime';
+import { MillraceError, type SecretPlace, type SecretRef } from '@millrace/core/runtime';
+import { dotenvSource, processSource, type SecretSource } from './local-source.ts';
+import { parameterStore } from './parameter-store.ts';
 import { type Redactor, redactor } from './redact.ts';
+import { secretsManager } from './secrets-manager.ts';
 
 /** Looks secrets up, and knows from then on what must not be shown. */
 export interface Secrets extends Redactor {
-  /** @throws SECRET_MISSING */
-  get(ref: SecretRef): Promise<string>;
+  /** See `Context.secret`. @throws SECRET_MISSING, and what the service that keeps it says */
+  get(ref: SecretRef, refused?: string): Promise<string>;
 }
 
 export interface SecretsOptions {
   /** Where `.env` is. */
   readonly directory: string;
   /** Looked at in this order; `['.env', 'env']` by default. */
-  readonly sources?: NonNullable<Environment['secrets']>;
+  readonly sources?: readonly SecretPlace[];
   readonly env?: Readonly<Record<string, string | undefined>>;
-}
-
-/** One place where secrets are. */
-interface SecretSource {
-  /** For messages. */
-  readonly name: string;
-  find(secret: string): Promise<string | undefined>;
+  /** Milliseconds since 1970: what a service has told is asked for again after a while. */
+  readonly now?: () => number;
 }
 
 /** Secrets as an environment of `millrace.config.ts` names them. */
-export function environmentSecrets({ directory, sources = ['.env', 'env'], env = process.env }: SecretsOptions): Secrets {
-  const places = sources.map((source) => sourceOf(source, directory, env));
-  const known = new Map<string, string>();
+export function environmentSecrets({ directory, sources = ['.env', 'env'], env = process.env, now = Date.now }: SecretsOptions): Secrets {
+  const places = sources.map((place) => sourceOf(place, directory, env, now));
+  const byArn = new Map<string, SecretSource>();
   const redaction = redactor();
+
+  function placesOf(name: string): readonly SecretSource[] {
+    const [, service, region = ''] = arnForm.exec(name) ?? [];
+    if (service === undefined) return places;
+    const key = `${service} ${region}`;
+    const source = byArn.get(key) ?? (service === 'ssm' ? parameterStore : secretsManager)({ prefix: '', region, now });
+    byArn.set(key, source);
+    return [source];
+  }
+
   return {
     ...redaction,
-    async get({ name }) {
-      const before = known.get(name);
-      if (before !== undefined) return before;
-      for (const place of places) {
-        const value = await place.find(name);
+    async get({ name }, refused) {
+      const asked = placesOf(name);
+      for (const place of asked) {
+        const value = await place.find(name, refused);
         if (value === undefined || value === '') continue;
-        known.set(name, value);
         redaction.hide(value);
         return value;
       }
       throw new MillraceError('SECRET_MISSING', {
-        message: `The secret "${name}" is not in ${places.map((place) => place.name).join(', and not in ')}.`,
-        remedy: `Write ${name}=… into ${join(directory, '.env')}, or set it in the environment.`,
+        message: `The secret "${name}" is not in ${asked.map((place) => place.name).join(', and not in ')}.`,
+        remedy: sentence([...new Set(asked.map((place) => place.advice(name)))].join(', or ')),
         facts: { secret: name },
       });
     },
   };
 }
 
-function sourceOf(source: string, directory: string, env: SecretsOptions['env']): SecretSource {
-  if (source === 'env') return { name: 'the process environment', find: async (secret) => env?.[secret] };
-  if (source === '.env') return fileSource(join(directory, '.env'));
-  throw new MillraceError('UNSUPPORTED', {
-    message: `Secrets cannot be read from "${source}".`,
-    remedy: 'Use ".env" and "env" in the "secrets" of the environment.',
-    facts: { source },
-  });
+/** An ARN says itself where the secret is. */
+const arnForm = /^arn:[\w-]+:(secretsmanager|ssm):([\w-]+):\d*:/;
+
+function sourceOf(place: SecretPlace, directory: string, env: NonNullable<SecretsOptions['env']>, now: () => number): SecretSource {
+  const file = join(directory, '.env');
+  if (place === 'env') return processSource(env, file);
+  if (place === '.env') return dotenvSource(file);
+  const { region } = place;
+  if ('secretsManager' in place) return secretsManager({ prefix: place.secretsManager, region, now });
+  return parameterStore({ prefix: place.parameterStore, region, now });
 }
 
-function fileSource(path: string): SecretSource {
-  let values: Promise<NodeJS.Dict<string>> | undefined;
-  return {
-    name: path,
-    async find(secret) {
-      values ??= readFile(path, 'utf8').then(parseEnv, (error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return {};
-        throw new MillraceError('SECRET_MISSING', {
-          message: `${path} cannot be read: ${error.code ?? error.message}.`,
-          remedy: 'Give this user the right to read it.',
-          cause: error,
-        });
-      });
-      return (await values)[secret];
-    },
-  };
-}
+const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;

@@ -108,8 +108,8 @@ function portsOf(own: Running, secrets: Secrets, spool: string, progress: StageP
   return {
     signal: own.signal,
     ending: own.ending,
-    secret: async (ref) => {
-      const value = await secrets.get(ref);
+    secret: async (ref, refused) => {
+      const value = await secrets.get(ref, refused);
       send({ type: 'secret', value });
       return value;
     },
