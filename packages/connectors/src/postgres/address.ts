@@ -1,21 +1,35 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { MillraceError } from '@millrace/core/runtime';
+import { type AmazonEndpoint, amazonEndpoint } from '../aws/endpoint.ts';
+import { urlOfSecret } from './rds-secret.ts';
 
 /** Where a Postgres is and how to log in. Made from a URL; holds the password, so it is never printed. */
 export interface Address {
   readonly host: string;
+  /** The IP address that is dialled where `host` is only its name: the near end of a tunnel. */
+  readonly hostaddr: string | undefined;
   readonly port: number;
   readonly user: string;
   readonly database: string;
-  readonly password: string | undefined;
+  readonly login: Login;
   readonly tls: Tls;
+  readonly amazon: AmazonEndpoint | null;
 }
+
+export type Login =
+  | { readonly by: 'password'; readonly password: string | undefined }
+  /** The secret of this name holds the password, or `{"username", "password"}`. */
+  | { readonly by: 'secret'; readonly name: string }
+  | { readonly by: 'iam'; readonly region: string };
 
 /** `prefer` falls back to an open connection where the server knows no TLS. */
 export interface Tls {
   readonly mode: 'disable' | 'prefer' | 'require';
   readonly options: ConnectionOptions;
+  /** The certificate must come from one of Amazon's authorities. */
+  readonly amazon?: true;
 }
 
 /** `true` verifies the server's certificate; an object is handed to Node's TLS. */
@@ -24,21 +38,47 @@ export type SslSetting = boolean | Pick<ConnectionOptions, 'ca' | 'cert' | 'key'
 /**
  * Reads `postgres://user:password@host:port/database?sslmode=verify-full&sslrootcert=/path`. As with libpq: `require` encrypts
  * without looking at the certificate, `verify-ca` and `verify-full` look, and without `sslmode` a server elsewhere is asked for
- * TLS and taken as it is. `host=/directory` names a Unix socket. Fields left out come from PGHOST and its like.
+ * TLS and taken as it is, but one at an endpoint of RDS or Redshift must prove by Amazon's authorities who it is. `host=/directory`
+ * names a Unix socket, `hostaddr` the IP address to dial for `host`. Fields left out come from PGHOST and its like.
+ *
+ * `auth=iam` logs in with a token of IAM, `login=name` with what the secret of that name holds. In place of a URL there may be the JSON
+ * object that Secrets Manager keeps for a database.
  *
  * @throws CONFIG_INVALID, without the URL in it
  */
 export function parseAddress(url: string, ssl?: SslSetting): Address {
-  const parsed = readUrl(url);
+  const parsed = readUrl(urlOfSecret(url) ?? url);
   const query = parsed.searchParams;
   const env = process.env;
   const host = query.get('host') || decode(parsed.hostname).replace(/^\[(.+)\]$/, '$1') || env['PGHOST'] || 'localhost';
   const port = Number(query.get('port') || parsed.port || env['PGPORT'] || 5432);
   const user = query.get('user') || decode(parsed.username) || env['PGUSER'] || env['USER'] || 'postgres';
   const database = decode(parsed.pathname.slice(1)) || query.get('dbname') || env['PGDATABASE'] || user;
-  const password = query.get('password') || decode(parsed.password) || env['PGPASSWORD'];
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw invalid('its port is not a number from 1 to 65535');
-  return { host, port, user, database, password: password || undefined, tls: tlsOf(host, query, ssl) };
+  const hostaddr = query.get('hostaddr') || undefined;
+  if (hostaddr !== undefined && isIP(hostaddr) === 0) throw invalid('its hostaddr is not an IP address');
+  const amazon = amazonEndpoint(host);
+  const login = loginOf(parsed, amazon);
+  const tls = tlsOf(host, amazon, query, ssl);
+  if (login.by === 'iam' && !proves(tls))
+    throw invalid('it has auth=iam, and a token may go only to a server that has proved who it is: leave out sslmode, or set verify-full');
+  return { host, hostaddr, port, user, database, login, tls, amazon };
+}
+
+/** One authority signs for every customer of Amazon: only the name tells servers apart. */
+const proves = ({ mode, options }: Tls): boolean =>
+  mode === 'require' && options.rejectUnauthorized !== false && options.checkServerIdentity === undefined;
+
+function loginOf(url: URL, amazon: AmazonEndpoint | null): Login {
+  const query = url.searchParams;
+  const password = query.get('password') || decode(url.password);
+  const [auth, name] = [query.get('auth'), query.get('login')];
+  if ([auth, name, password].filter(Boolean).length > 1) throw invalid('of a password, auth and login it has more than one');
+  if (name) return { by: 'secret', name };
+  if (!auth) return { by: 'password', password: password || process.env['PGPASSWORD'] || undefined };
+  if (auth !== 'iam') throw invalid(`auth "${auth}" is not known; there is iam`);
+  if (amazon?.service !== 'rds') throw invalid('it has auth=iam, and its host is not an endpoint of RDS or Aurora by its own name');
+  return { by: 'iam', region: amazon.region };
 }
 
 function readUrl(url: string): URL {
@@ -61,12 +101,13 @@ function decode(text: string): string {
   }
 }
 
-function tlsOf(host: string, query: URLSearchParams, ssl: SslSetting | undefined): Tls {
+function tlsOf(host: string, amazon: AmazonEndpoint | null, query: URLSearchParams, ssl: SslSetting | undefined): Tls {
   if (ssl === false) return { mode: 'disable', options: {} };
-  if (ssl !== undefined) return { mode: 'require', options: ssl === true ? {} : ssl };
+  const byAmazon = (options: ConnectionOptions): Tls => ({ mode: 'require', options, ...(amazon && !options.ca && { amazon: true }) });
+  if (ssl !== undefined) return byAmazon(ssl === true ? {} : ssl);
   const mode = query.get('sslmode');
   const files: ConnectionOptions = {
-    ...pem('ca', query.get('sslrootcert')),
+    ...pem('ca', query.get('sslrootcert') ?? process.env['PGSSLROOTCERT'] ?? null),
     ...pem('cert', query.get('sslcert')),
     ...pem('key', query.get('sslkey')),
   };
@@ -81,10 +122,11 @@ function tlsOf(host: string, query: URLSearchParams, ssl: SslSetting | undefined
     case 'no-verify':
       return { mode: 'require', options: files.ca ? { ...files, checkServerIdentity: () => undefined } : unverified };
     case 'verify-ca':
-      return { mode: 'require', options: { ...files, checkServerIdentity: () => undefined } };
+      return byAmazon({ ...files, checkServerIdentity: () => undefined });
     case 'verify-full':
-      return { mode: 'require', options: files };
+      return byAmazon(files);
     case null:
+      if (amazon) return byAmazon(files);
       return isHere(host) ? { mode: 'disable', options: {} } : { mode: 'prefer', options: unverified };
     default:
       throw invalid(`sslmode "${mode}" is none of disable, allow, prefer, require, verify-ca, verify-full`);

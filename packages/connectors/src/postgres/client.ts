@@ -1,16 +1,21 @@
 import { connect as openSocket } from 'node:net';
 import { type Context, describeSetting, isMillraceError, MillraceError, type Setting } from '@millrace/core/runtime';
 import pg from 'pg';
-import { type Address, parseAddress, type SslSetting } from './address.ts';
+import { bundleOf } from '../aws/authorities.ts';
+import type { Address, SslSetting } from './address.ts';
 import { type CopyIn, copyIn } from './copy-in.ts';
 import { type CopyOut, copyOut } from './copy-out.ts';
+import { type Credentials, credentialsOf, differ } from './credentials.ts';
 import { literal } from './literal.ts';
-import { type Place, pgError } from './sqlstate.ts';
+import { type Place, pgError, readOnly } from './sqlstate.ts';
+import { tlsOptions } from './tls-options.ts';
 
 /** What a session needs to know: a connection's settings as its author wrote them. */
 export interface SessionSettings {
   readonly url: Setting;
   readonly ssl?: SslSetting;
+  /** The IP address to dial, whatever the host's name leads to now: that of a server which another session has come to. */
+  readonly hostaddr?: string;
 }
 
 export interface SessionOptions {
@@ -18,6 +23,8 @@ export interface SessionOptions {
   readonly purpose?: string;
   /** Settings beyond those of `sessionSettings`, or `none` for a server that is not quite Postgres. */
   readonly settings?: Readonly<Record<string, string>> | 'none';
+  /** It will write: a standby is refused, since the name of the writer leads to the old one for a while after a failover. */
+  readonly writer?: boolean;
   /** A walsender of the database: it takes replication commands too, and of SQL what needs no parameters. */
   readonly replication?: boolean;
 }
@@ -72,31 +79,55 @@ const cancelTimeoutMs = 2_000;
  * Opens a session. It ends when it is disposed, or at once when the context's signal aborts: the running statement is
  * cancelled at the server, and what waits for it rejects with the signal's reason.
  *
- * @throws AUTHENTICATION_FAILED, CONNECTION_FAILED, CONNECTION_LIMIT, DATABASE_MISSING, CONFIG_INVALID, SECRET_MISSING
+ * A log-in that is refused is tried once more where the secret has changed since it was looked up.
+ *
+ * @throws AUTHENTICATION_FAILED, CERTIFICATE_REFUSED, CONNECTION_FAILED, CONNECTION_LIMIT, DATABASE_MISSING, CONFIG_INVALID, SECRET_MISSING
  */
 export async function openSession(
   settings: SessionSettings,
   context: Pick<Context, 'secret' | 'signal'>,
   options: SessionOptions = {},
 ): Promise<Session> {
-  const url = typeof settings.url === 'string' ? settings.url : await context.secret(settings.url);
-  if (context.signal.aborted) throw aborted(context.signal);
-  const address = parseAddress(url, settings.ssl);
+  const credentials = await credentialsOf(settings, context);
+  try {
+    return await logIn(settings, credentials, context, options);
+  } catch (error) {
+    if (!isMillraceError(error) || error.code !== 'AUTHENTICATION_FAILED') throw error;
+    const again = await credentialsOf(settings, context, credentials);
+    if (!differ(credentials, again)) throw error;
+    return logIn(settings, again, context, options);
+  }
+}
+
+async function logIn(
+  settings: SessionSettings,
+  credentials: Credentials,
+  { signal }: Pick<Context, 'signal'>,
+  options: SessionOptions,
+): Promise<Session> {
+  if (signal.aborted) throw aborted(signal);
+  const { address, user, password } = credentials;
   const place: Place = {
     label: label(settings.url, address),
-    user: address.user,
+    user,
     database: address.database,
-    ...(address.password !== undefined && { hidden: address.password }),
+    ...(password !== undefined && { hidden: password }),
+    ...(options.writer && { writer: true }),
+    ...(address.login.by === 'iam' && { byToken: true }),
+    ...(address.amazon && { endpoint: address.amazon.kind }),
+    ...(address.tls.amazon && address.amazon && { bundle: bundleOf(address.amazon) }),
   };
+  if (options.replication) checkReplicates(place);
   const { client, secure } = await connectTo(
-    address,
+    credentials,
     place,
     `millrace${options.purpose ? ` ${options.purpose}` : ''}`,
     options.replication,
   );
-  const session = new Session(client, place, secure, context.signal);
+  const session = new Session(client, place, secure, signal);
   try {
     if (options.settings !== 'none') await session.prepare({ ...sessionSettings, ...options.settings });
+    if (options.writer && session.standby) throw readOnly(place);
   } catch (error) {
     await session[Symbol.asyncDispose]();
     throw error;
@@ -104,24 +135,38 @@ export async function openSession(
   return session;
 }
 
+/** @throws UNSUPPORTED */
+function checkReplicates({ endpoint, label: name }: Place): void {
+  if (endpoint === undefined || endpoint === 'instance' || endpoint === 'writer') return;
+  const why =
+    endpoint === 'proxy' ? 'RDS Proxy does not carry replication' : 'it leads to any of several instances, and a slot lives at one';
+  throw new MillraceError('UNSUPPORTED', {
+    message: `${name}: changes cannot be read through this endpoint: ${why}.`,
+    remedy: 'Name the endpoint of the writer (of Aurora the cluster endpoint) in the URL of the connection that is captured.',
+    facts: { connection: name, endpoint, reason: 'endpoint' },
+  });
+}
+
 const label = (url: Setting, { host, port, database }: Address): string =>
   typeof url === 'string' ? `${host}:${port}/${database}` : describeSetting(url);
 
 async function connectTo(
-  address: Address,
+  { address, user, password = '' }: Credentials,
   place: Place,
   application: string,
   replication = false,
 ): Promise<{ client: pg.Client; secure: boolean }> {
+  const { host, hostaddr, tls } = address;
+  const ssl = await tlsOptions(address);
   const attempt = async (secure: boolean): Promise<pg.Client> => {
     const client = new pg.Client({
-      host: address.host,
+      host: hostaddr ?? host,
       port: address.port,
-      user: address.user,
+      user,
       database: address.database,
-      password: address.password ?? '',
+      password,
       application_name: application,
-      ssl: secure ? { ...address.tls.options } : false,
+      ssl: secure && { ...ssl },
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
       connectionTimeoutMillis: connectTimeoutMs,
@@ -139,11 +184,11 @@ async function connectTo(
     }
     return client;
   };
-  const secure = address.tls.mode !== 'disable';
+  const secure = tls.mode !== 'disable';
   try {
     return { client: await attempt(secure), secure };
   } catch (error) {
-    if (address.tls.mode !== 'prefer' || !/does not support SSL/.test(String((error as Error).message))) throw pgError(error, place);
+    if (tls.mode !== 'prefer' || !/does not support SSL/.test(String((error as Error).message))) throw pgError(error, place);
   }
   try {
     return { client: await attempt(false), secure: false };
@@ -162,6 +207,7 @@ export class Session implements AsyncDisposable {
   readonly #onNotice = new Set<(message: string, sqlstate: string) => void>();
   #turn: Promise<unknown> = Promise.resolve();
   #version = 0;
+  #standby = false;
   #closed = false;
   #ended = false;
 
@@ -186,6 +232,18 @@ export class Session implements AsyncDisposable {
     return this.#version;
   }
 
+  /** In recovery when the session was opened: it can be read from and not written to. */
+  get standby(): boolean {
+    return this.#standby;
+  }
+
+  /** The server's IP address where the name of the host leads to any of several, else null. */
+  get instance(): string | null {
+    const { endpoint } = this.place;
+    if (endpoint !== 'reader' && endpoint !== 'custom') return null;
+    return (this.#client as pg.Client & ClientInside).connection.stream.remoteAddress ?? null;
+  }
+
   /** True once the connection is gone, or going; the next statement then rejects. */
   get ended(): boolean {
     return this.#ended || this.#closed;
@@ -194,9 +252,10 @@ export class Session implements AsyncDisposable {
   async prepare(settings: Readonly<Record<string, string>>): Promise<void> {
     const values = literal(JSON.stringify(settings));
     const { rows } = await this.execute(
-      `select current_setting('server_version_num') as version, set_config(name, ${values}::json->>name, false) from pg_settings where name = any(${literal(Object.keys(settings))})`,
+      `select current_setting('server_version_num') as version, pg_is_in_recovery() as standby, set_config(name, ${values}::json->>name, false) from pg_settings where name = any(${literal(Object.keys(settings))})`,
     );
     this.#version = Number(rows[0]?.['version'] ?? 0);
+    this.#standby = rows[0]?.['standby'] === 't';
   }
 
   async query<Row extends TextRow = TextRow>(text: string, values: readonly Value[] = [], object?: string): Promise<Row[]> {
@@ -321,7 +380,7 @@ export class Session implements AsyncDisposable {
 
 /** Parts of pg's client that its types leave out. */
 interface ClientInside {
-  readonly connection: { readonly stream: { destroy(): void } };
+  readonly connection: { readonly stream: { readonly remoteAddress?: string; destroy(): void } };
   readonly processID: number | null;
   readonly secretKey: number | null;
   readonly host: string;

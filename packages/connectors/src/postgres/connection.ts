@@ -33,7 +33,7 @@ import { type TableHome, type TableLoadOptions, tableTarget } from './sink/table
 export interface PostgresOptions {
   /** `secret('SHOP_URL')`, or `postgres://…` where there is no secret in it. See `parseAddress` for what a URL may hold. */
   readonly url: Setting;
-  /** `false` for none, `true` to verify the server's certificate, or options of Node's TLS. Where it is left out, `sslmode` of the URL decides. */
+  /** `false` for none, `true` to verify the server's certificate, or options of Node's TLS. Where it is left out, `sslmode` of the URL decides, and without that an endpoint of RDS or Redshift is verified. */
   readonly ssl?: SslSetting;
   /** Connections that read at once, 4 by default for each stage; what is set here holds for all stages of a fleet together. With 1, splits are read one after another. */
   readonly maxConnections?: number;
@@ -75,14 +75,25 @@ export interface PostgresConnection
 /** A Postgres database. */
 export const postgres = (options: PostgresOptions): PostgresConnection => connection('postgres', options);
 
-/** Aurora for PostgreSQL: its writer, or a reader where it is only read from. */
-export const aurora = (options: PostgresOptions): PostgresConnection => connection('aurora', options);
+export interface AuroraOptions extends PostgresOptions {
+  /**
+   * The cluster's reader endpoint, as a URL of its own: tables and queries are read there, so that the writer is spared. What the writer
+   * has committed is there some ten milliseconds later; an incremental window needs a `lag` longer than the longest transaction.
+   */
+  readonly reader?: Setting;
+}
 
-function connection(connector: 'postgres' | 'aurora', options: PostgresOptions): PostgresConnection {
+/** Aurora for PostgreSQL: `url` is its writer, the cluster endpoint, or any endpoint where it is only read from. */
+export const aurora = ({ reader, ...options }: AuroraOptions): PostgresConnection => connection('aurora', options, reader);
+
+function connection(connector: 'postgres' | 'aurora', options: PostgresOptions, reader?: Setting): PostgresConnection {
   const settings = Object.freeze({ ...options });
   const label = describeSetting(settings.url);
-  const open = (context: Context, purpose: string) => openSession(settings, context, { purpose });
+  const readingSettings = reader === undefined ? settings : Object.freeze({ ...settings, url: reader });
+  const readingLabel = describeSetting(readingSettings.url);
+  const open = (context: Context, purpose: string, writer = false) => openSession(settings, context, { purpose, writer });
   const home = (): Home & CaptureHome => ({ connector, label, settings, connection: self });
+  const reading = (): Home => ({ ...home(), label: readingLabel, settings: readingSettings });
   const target = (): TableHome => ({
     connector,
     label,
@@ -105,9 +116,9 @@ function connection(connector: 'postgres' | 'aurora', options: PostgresOptions):
     ...(settings.maxConnections !== undefined && { maxConnections: settings.maxConnections }),
     dialect: 'postgres',
     selection: <C extends Columns>(table: Table<C>) =>
-      selectionOf<RowOf<Table<C>>>(home(), { kind: 'relation', name: table.name }, schemaOf(table)),
+      selectionOf<RowOf<Table<C>>>(reading(), { kind: 'relation', name: table.name }, schemaOf(table)),
     query: <DB, Row, C extends Columns>(build: (db: Kysely<DB>) => RowQuery<Row>, { as }: { readonly as: Table<C> }) =>
-      selectionOf<RowOf<Table<C>>>(home(), { kind: 'query', name: as.name, text: queryText(as, build) }, schemaOf(as)),
+      selectionOf<RowOf<Table<C>>>(reading(), { kind: 'query', name: as.name, text: queryText(as, build) }, schemaOf(as)),
     capture: <Tables extends Readonly<Record<string, Table>>>(tables: Tables, capturing?: PostgresCaptureOptions) =>
       captureSource(home(), tables, capturing),
     table: <C extends Columns>(table: Table<C>, loading: TableLoadOptions) => tableTarget(target(), table, loading),
@@ -127,7 +138,10 @@ function connection(connector: 'postgres' | 'aurora', options: PostgresOptions):
         applying,
       ),
     sql: () => sqlRunner(open, postgresLedger),
-    examine: (context: Context): Promise<readonly Finding[]> => examine(settings, label, context),
+    examine: async (context: Context): Promise<readonly Finding[]> => [
+      ...(await examine(settings, label, context)),
+      ...(reader === undefined ? [] : await examine(readingSettings, readingLabel, context)),
+    ],
     introspect: (context: Context, wanted: { readonly schemas?: readonly string[]; readonly tables?: readonly string[] }) =>
       introspect(settings, context, wanted),
   } satisfies PostgresConnection);

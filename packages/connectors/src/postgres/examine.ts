@@ -23,6 +23,7 @@ export async function examine(settings: SessionSettings, label: string, context:
         statistics(session, label),
         room(session, label),
       ])),
+      ...proxy(session, label),
     ];
   } catch (error) {
     if (!isMillraceError(error)) throw error;
@@ -67,6 +68,20 @@ async function role(session: Session, subject: string): Promise<Finding> {
       remedy: 'Set default_transaction_read_only = off for this user if tables are to be loaded.',
     };
   return { subject, level: 'ok', message: 'a writer: it can be read from and loaded' };
+}
+
+/** Settings, temporary tables, COPY and advisory locks each tie a connection of the proxy to one session. */
+function proxy({ place }: Session, subject: string): Finding[] {
+  if (place.endpoint !== 'proxy') return [];
+  return [
+    {
+      subject,
+      level: 'warning',
+      message:
+        'this is RDS Proxy, which gives each session of a load a connection for itself (pinning), so it saves none and can run out of them',
+      remedy: 'Name the endpoint of the cluster or instance in the URL; captures need it in any case.',
+    },
+  ];
 }
 
 /** Windows of `since` look at the transactions of others. */

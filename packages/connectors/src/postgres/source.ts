@@ -41,8 +41,9 @@ export async function openSource(
   context: Context,
   exported: string | null = null,
 ): Promise<RowSource> {
-  const connect = (): Promise<Session> => openSession(settings, context, { purpose: readerPurpose });
-  return new PostgresSource(settings, object, declared, context, connect, await connect(), exported);
+  const connect = (instance: string | null): Promise<Session> =>
+    openSession(instance === null ? settings : { ...settings, hostaddr: instance }, context, { purpose: readerPurpose });
+  return new PostgresSource(settings, object, declared, context, connect, await connect(null), exported);
 }
 
 /** The object as the catalog has it now. */
@@ -67,8 +68,9 @@ class PostgresSource implements RowSource {
   readonly #object: ReadObject;
   readonly #declared: RowSchema;
   readonly #context: Context;
-  readonly #connect: () => Promise<Session>;
-  readonly #first: Session;
+  /** To one instance of a cluster, where the name of the host leads to any: a snapshot is known there and nowhere else. */
+  readonly #connect: (instance: string | null) => Promise<Session>;
+  #first: Session;
   readonly #exported: string | null;
   /** As `describe` has seen it, until `plan` looks again. */
   #described: Found | undefined;
@@ -80,7 +82,7 @@ class PostgresSource implements RowSource {
     object: ReadObject,
     declared: RowSchema,
     context: Context,
-    connect: () => Promise<Session>,
+    connect: (instance: string | null) => Promise<Session>,
     first: Session,
     exported: string | null,
   ) {
@@ -113,6 +115,11 @@ class PostgresSource implements RowSource {
   }
 
   async join({ absorbed, window, splits, shared }: ReadPlan): Promise<void> {
+    const instance = shared?.['instance'];
+    if (typeof instance === 'string' && instance !== this.#first.instance) {
+      await this.#first[Symbol.asyncDispose]();
+      this.#first = await this.#connect(instance);
+    }
     const before = this.#described ?? (await this.#find());
     this.#planned = { ...(await this.#look(before, { absorbed, window }, String(shared?.['snapshot']))), splits: splits.length };
   }
@@ -122,7 +129,7 @@ class PostgresSource implements RowSource {
     const session = this.#first;
     const parts = {
       session,
-      connect: this.#connect,
+      connect: () => this.#connect(session.instance),
       prepare: await this.#salts(compileSelect(this.#expressions(before), absorbed)),
       most: this.#settings.maxConnections ?? defaultConnections,
       log: this.#context.log,
@@ -235,7 +242,7 @@ class PostgresSource implements RowSource {
       splits,
       estimate: { rows: sum('rows'), bytes: sum('bytes') },
       continuesEarlier: continues,
-      ...(snapshot.id !== null && { shared: { snapshot: snapshot.id } }),
+      ...(snapshot.id !== null && { shared: { snapshot: snapshot.id, ...(session.instance !== null && { instance: session.instance }) } }),
     };
   }
 

@@ -1,4 +1,5 @@
 import { type ErrorCode, isMillraceError, MillraceError } from '@millrace/core/runtime';
+import type { AmazonEndpoint } from '../aws/endpoint.ts';
 
 /** What is known about the place of an error. Nothing here may be secret. */
 export interface Place {
@@ -10,6 +11,14 @@ export interface Place {
   readonly object?: string;
   /** Text that must not appear in a message: the password. */
   readonly hidden?: string;
+  /** The session was opened to write. */
+  readonly writer?: boolean;
+  /** The password was a token of IAM. */
+  readonly byToken?: boolean;
+  /** Of a database of Amazon's. */
+  readonly endpoint?: AmazonEndpoint['kind'];
+  /** Where the authorities are to be had by which the server's certificate was looked at, where those were the ones that come with us. */
+  readonly bundle?: string;
 }
 
 interface Meaning {
@@ -20,6 +29,25 @@ interface Meaning {
 const on = (place: Place): string => place.object ?? 'the object that the message names';
 const again: Meaning['remedy'] = () => 'Nothing to do: it is tried again with backoff. If it stays, look at the server and the way to it.';
 
+const tokenRemedy: Meaning['remedy'] = ({ user = '' }) =>
+  `GRANT rds_iam TO "${user}"; switch IAM authentication on at the cluster or instance; and allow the role of this process rds-db:connect on its arn:aws:rds-db:…:dbuser:…/${user}.`;
+
+const writerRemedy =
+  'After a failover the name of the writer leads to the new one within seconds, and it is tried again. If it stays, name the writer in the URL (of Aurora the cluster endpoint), and look at default_transaction_read_only.';
+
+/** In a session that reads, the statement is to blame for it. */
+const readOnlyState = '25006';
+const demoted: Meaning = { code: 'CONNECTION_FAILED', remedy: () => writerRemedy };
+
+/** A server that was to be written to, and is a standby. */
+export function readOnly(place: Place): MillraceError {
+  return new MillraceError('CONNECTION_FAILED', {
+    message: `${place.label}: this server is a standby and takes no writes.`,
+    remedy: writerRemedy,
+    facts: facts(place, { reason: 'standby' }),
+  });
+}
+
 /**
  * SQLSTATE to code, whole states before their classes (the first two characters).
  * Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -27,12 +55,15 @@ const again: Meaning['remedy'] = () => 'Nothing to do: it is tried again with ba
 const states: Readonly<Record<string, Meaning>> = {
   '28000': {
     code: 'AUTHENTICATION_FAILED',
-    remedy: ({ user }) =>
-      `Check that user "${user ?? ''}" may log in from here (pg_hba.conf, rds_iam), and that TLS is as the server wants it (sslmode in the URL).`,
+    remedy: (place) =>
+      place.byToken
+        ? tokenRemedy(place)
+        : `Check that user "${place.user ?? ''}" may log in from here (pg_hba.conf, rds_iam), and that TLS is as the server wants it (sslmode in the URL).`,
   },
   '28P01': {
     code: 'AUTHENTICATION_FAILED',
-    remedy: ({ user }) => `Check the password of user "${user ?? ''}" in the secret that the connection names.`,
+    remedy: (place) =>
+      place.byToken ? tokenRemedy(place) : `Check the password of user "${place.user ?? ''}" in the secret that the connection names.`,
   },
   '3D000': {
     code: 'DATABASE_MISSING',
@@ -96,11 +127,24 @@ const statement: Meaning = {
 const redshiftConflict = /^1023\b|serializable isolation violation|conflict with concurrent transaction/i;
 const conflict: Meaning = { code: 'LOAD_CONFLICT', remedy: again };
 
+/** What Node says of a certificate. */
+const certificate =
+  /^(CERT_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED_CERT|UNABLE_TO_GET_ISSUER|UNABLE_TO_VERIFY|INVALID_CA|HOSTNAME_MISMATCH|ERR_TLS_CERT_ALTNAME_INVALID)/;
+
+function certificateRemedy(code: string, { bundle }: Place): string {
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID' || code === 'HOSTNAME_MISMATCH')
+    return 'Connect by a name that the certificate is for: an alias of the database, or its IP address, is none. Through a tunnel keep the name as host and add hostaddr=127.0.0.1 to the URL.';
+  if (code === 'CERT_HAS_EXPIRED')
+    return 'Renew the certificate at the server; on RDS rotate it to the current authority (rds-ca-rsa2048-g1).';
+  return bundle
+    ? `The authorities that come with Millrace lack that of this region, or the server is another one. Download ${bundle} and name the file with sslrootcert=… in the URL, or with PGSSLROOTCERT.`
+    : 'Name the authority that has signed it with sslrootcert=… in the URL or with PGSSLROOTCERT; sslmode=require encrypts without looking at it.';
+}
+
 /** Errors of the socket and of the resolver, and what the driver says when a connection ends. */
 const network =
-  /^(ECONN|EHOSTUNREACH|ENET|ENOTCONN|ENOTFOUND|EAI_|EPIPE|ETIMEDOUT|EHOSTDOWN|EADDRNOTAVAIL|ENOENT|EACCES|ERR_STREAM|ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|ERR_SOCKET)/;
-const ended =
-  /Connection terminated|timeout expired|not queryable|connection error|does not support SSL|establishing an SSL|self-signed|certificate/i;
+  /^(ECONN|EHOSTUNREACH|ENET|ENOTCONN|ENOTFOUND|EAI_|EPIPE|ETIMEDOUT|EHOSTDOWN|EADDRNOTAVAIL|ENOENT|EACCES|ERR_STREAM|ERR_SSL|ERR_TLS|ERR_SOCKET)/;
+const ended = /Connection terminated|timeout expired|not queryable|connection error|does not support SSL|establishing an SSL/i;
 
 /** Any error of the driver or the server as one of ours. The password, should it stand anywhere, is taken out. */
 export function pgError(error: unknown, place: Place): MillraceError {
@@ -109,7 +153,8 @@ export function pgError(error: unknown, place: Place): MillraceError {
   const text = scrubbed(message, place);
   if (/^[0-9A-Z]{5}$/.test(code) && fields.severity !== undefined) {
     const isConflict = code === 'XX000' && redshiftConflict.test(message);
-    const meaning = isConflict ? conflict : (states[code] ?? states[code.slice(0, 2)] ?? statement);
+    const isDemoted = code === readOnlyState && place.writer === true;
+    const meaning = isConflict ? conflict : isDemoted ? demoted : (states[code] ?? states[code.slice(0, 2)] ?? statement);
     return new MillraceError(meaning.code, {
       message: `${place.label}: ${sentence(text)}${fields.detail ? ` ${sentence(scrubbed(fields.detail, place))}` : ''}${fields.where ? ` (${scrubbed(firstLine(fields.where), place)})` : ''}`,
       remedy: meaning.remedy(place),
@@ -123,10 +168,17 @@ export function pgError(error: unknown, place: Place): MillraceError {
       }),
     });
   }
+  if (certificate.test(code)) {
+    return new MillraceError('CERTIFICATE_REFUSED', {
+      message: `${place.label}: the certificate of the server was refused: ${sentence(text)}`,
+      remedy: certificateRemedy(code, place),
+      facts: facts(place, { reason: code }),
+    });
+  }
   if (network.test(code) || syscall !== undefined || ended.test(message) || aggregate(error)) {
     return new MillraceError('CONNECTION_FAILED', {
       message: `${place.label}: ${sentence(text || inner(error, place))}`,
-      remedy: /certificate|self-signed|SSL|TLS/i.test(text)
+      remedy: /SSL|TLS/i.test(text)
         ? 'Check TLS: sslmode in the URL (disable, require, verify-full) and the certificate authority given with ssl or sslrootcert.'
         : 'Check host and port, that the server runs, and that firewalls and security groups let this machine in. It is tried again with backoff.',
       facts: facts(place, { reason: code || undefined }),

@@ -23,6 +23,7 @@ export const codes = {
   ACCESS_DENIED: never(1, 'The database or the object store refused the operation for this user or role. The message names the object and the privilege to grant.'),
   ATTEMPT_FENCED: { retry: 'lost', exit: 75, manual: 'A newer attempt at the same stage has taken over, so this one was refused before it could change anything. Nothing to do.' },
   AUTHENTICATION_FAILED: never(2, 'User name or password were refused. Check the secret that the connection names.'),
+  CERTIFICATE_REFUSED: never(2, 'The server could not prove by its certificate that it is the one that the connection names: another authority has signed it, it is for another name, or it has expired. The message says which, and how the right authority is named.'),
   CHECK_FAILED: never(5, 'A data quality check with severity "fail" did not hold, so the load was not committed. The message shows the check, the count and a sample.'),
   CAPTURE_IMPOSSIBLE: never(2, 'The source is not set up so that its changes can be captured. Every problem is listed with its remedy; "millrace doctor --fix" does what is safe.'),
   CHANGE_INCOMPLETE: never(1, 'A function asked for a value that an update left as it was and that the source therefore did not send (a TOASTed column). Set REPLICA IDENTITY FULL on the table, then copy it again with "millrace resync".'),

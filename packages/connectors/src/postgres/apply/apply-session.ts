@@ -10,6 +10,7 @@ import type { ApplySettings } from './settings.ts';
 export function applySession(settings: ApplySettings, context: Context, fence: Fence): Promise<Session> {
   return openSession(settings.connection, context, {
     purpose: attemptName(fence),
+    writer: true,
     settings: {
       plan_cache_mode: 'force_generic_plan',
       enable_seqscan: 'off',

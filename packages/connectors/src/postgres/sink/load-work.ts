@@ -33,7 +33,7 @@ export interface LoadWork {
 
 /** A session that the next attempt can find and end. */
 export function attemptSession({ settings, context, fence }: Pick<LoadWork, 'settings' | 'context' | 'fence'>): Promise<Session> {
-  return openSession(settings.connection, context, { purpose: attemptName(fence) });
+  return openSession(settings.connection, context, { purpose: attemptName(fence), writer: true });
 }
 
 /** The statements that make a staging table; checks are carried over where rows may be set aside, since only then do they help before the end. */

@@ -38,11 +38,14 @@ export const postgresLedger: SqlLedger = {
   transactionId: () => 'SELECT txid_current() AS id',
 };
 
+/** `writer` where statements will write. */
+export type OpenSession = (context: Context, purpose: string, writer?: boolean) => Promise<Session>;
+
 /** Runs SQL and procedures once, however often they are tried: the note of what was done commits with it. */
-export function sqlRunner(open: (context: Context, purpose: string) => Promise<Session>, ledger: SqlLedger): SqlRunner {
+export function sqlRunner(open: OpenSession, ledger: SqlLedger): SqlRunner {
   return {
     async execute(request, context) {
-      await using session = await open(context, attemptName(request.fence));
+      await using session = await open(context, attemptName(request.fence), true);
       await ledger.open(session);
       await ledger.take(session, request.fence);
       const noted = await ledger.find(session, request.id);
@@ -52,7 +55,7 @@ export function sqlRunner(open: (context: Context, purpose: string) => Promise<S
         if (notices.length < 1_000) notices.push(message);
       });
       const again = async (): Promise<SqlResult | null> => {
-        await using other = await open(context, attemptName(request.fence));
+        await using other = await open(context, attemptName(request.fence), true);
         await other.execute('BEGIN');
         await ledger.hold(other, request.fence);
         const found = await ledger.find(other, request.id);
