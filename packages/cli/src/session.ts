@@ -10,6 +10,7 @@ import {
   localExecutor,
   outsideContext,
   type Secrets,
+  type StateAddress,
 } from '@millrace/worker';
 import { createDatabase, type EmbeddedPostgres, embeddedPostgres } from './embedded/index.ts';
 import { openProject, type Project } from './project/config.ts';
@@ -108,14 +109,22 @@ export class Session implements AsyncDisposable {
     return outsideContext({ secrets, signal: this.signal, spool: this.#spool });
   }
 
-  /** The URL of the database that keeps runs: `MILLRACE_STATE_URL`, else what the environment says, else an embedded one. */
-  async stateUrl(): Promise<string> {
+  /** The database that keeps runs: `MILLRACE_STATE_URL`, else what the environment says, else an embedded one. */
+  async stateDatabase(): Promise<StateAddress> {
     const project = await this.project();
-    const secrets = await this.secrets();
+    await this.secrets(); // .env may name it
     const setting: Setting | undefined = process.env['MILLRACE_STATE_URL'] || project.environment.state;
     if (setting === undefined) return createDatabase((await this.embedded()).url, 'millrace');
-    const value = typeof setting === 'string' ? setting : await secrets.get(setting);
-    return isEmbeddedUrl(value) ? this.#embeddedUrl(value) : value;
+    return this.database(setting);
+  }
+
+  /** A database as the parts of this process that are no connectors dial it. */
+  async database(setting: Setting): Promise<StateAddress> {
+    const value = typeof setting === 'string' ? setting : await (await this.secrets()).get(setting);
+    if (isEmbeddedUrl(value)) return this.#embeddedUrl(value);
+    if (saysItAll(value) && !isKeptByService(setting, await this.project())) return value;
+    const { databaseLogin } = await import('@millrace/connectors/postgres');
+    return databaseLogin(setting, await this.context());
   }
 
   /** What those who run stages take from the environment. */
@@ -132,7 +141,7 @@ export class Session implements AsyncDisposable {
 
   /** The one of this command; what is given with the first call counts. */
   executor(how: Pick<LocalOptions, 'watch' | 'trace' | 'fileOf'> = {}): Promise<ProjectExecutor> {
-    this.#executor ??= this.stateUrl().then(async (state) => {
+    this.#executor ??= this.stateDatabase().then(async (state) => {
       const project = await this.project();
       const { executor: kind, fleet, pools } = project.environment;
       const executor =
@@ -171,3 +180,9 @@ export class Session implements AsyncDisposable {
     for (const close of this.#closing.splice(0).reverse()) await close();
   }
 }
+
+/** A URL that the driver can use as it is. What else may stand there is the business of `parseAddress` in the connectors. */
+const saysItAll = (url: string): boolean => !/\.amazonaws\.com\b|[?&](auth|login|hostaddr)=|^\s*\{/i.test(url);
+
+const isKeptByService = (setting: Setting, { environment: { secrets = [] } }: Project): boolean =>
+  typeof setting !== 'string' && (setting.name.startsWith('arn:') || secrets.some((place) => typeof place === 'object'));

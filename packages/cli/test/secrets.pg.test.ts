@@ -20,6 +20,7 @@ export default defineConfig({ pipelines: 'pipelines/*.ts', environments: {
   written: { ...fleet, state: ${JSON.stringify(wrong)} },
   away: { ...fleet, state: 'postgres://someone:${word}@127.0.0.1:1/nowhere' },
   redis: { ...fleet, state: secret('RIGHT_URL'), fleet: { dispatch: { redis: secret('REDIS_URL') } } },
+  managed: { secrets: ['env'], state: secret('MANAGED_URL') },
   hook: { ...fleet, state: secret('RIGHT_URL'), alerts: { oncall: { slack: 'no-url-of-slack-${word}' } } },
 } });
 `,
@@ -49,4 +50,12 @@ test.each<[role: 'worker' | 'scheduler', env: string, code: string]>([
   expect(ended.stdout).toContain(`"code":"${code}"`);
   expect(`${ended.stdout}${ended.stderr}`).not.toContain(word);
   expect(ended.code).not.toBe(0);
+});
+
+test('the state database may be logged in to by a secret of RDS', async () => {
+  const { host, pathname, username, password } = new URL(state.url);
+  const env = { MANAGED_URL: `postgres://${host}${pathname}?login=STATE_LOGIN`, STATE_LOGIN: JSON.stringify({ username, password }) };
+  const ended = await millrace(['doctor', '--env', 'managed', '--json'], { cwd: project.root, env });
+  expect(ended.stdout).toMatch(/"subject":"state database","level":"ok"/);
+  expect(await millrace(['runs', 'list', '--env', 'managed'], { cwd: project.root, env })).toMatchObject({ code: 0 });
 });

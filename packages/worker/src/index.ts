@@ -27,6 +27,7 @@ export type { TriggerSource } from './scheduler/trigger-source.ts';
 export { type OutsideContextOptions, outsideContext } from './secrets/outside.ts';
 export type { Redactor } from './secrets/redact.ts';
 export { environmentSecrets, type Secrets, type SecretsOptions } from './secrets/secrets.ts';
+export { clientOf, type StateAddress, type StateLogin, urlOf } from './store/address.ts';
 export { postgresStore } from './store/postgres-store.ts';
 export { postgresScheduleStore } from './store/schedule-store.ts';
 export { workerFailpoints } from './worker/failpoints.ts';

@@ -5,7 +5,7 @@ import { chosenBackfill } from './chosen-backfill.ts';
 
 export async function backfillCancel(session: Session, wanted: string): Promise<ExitCode> {
   const { terminal } = session;
-  const store = session.keep(await postgresScheduleStore(await session.stateUrl()));
+  const store = session.keep(await postgresScheduleStore(await session.stateDatabase()));
   const { id } = await chosenBackfill(store, wanted);
   const backfill = await store.cancelBackfill(id);
   terminal.print(`${id}: ${backfill?.state === 'cancelling' ? 'asked to stop; what has begun is being stopped' : backfill?.state}`);
@@ -15,7 +15,7 @@ export async function backfillCancel(session: Session, wanted: string): Promise<
 
 export async function backfillResume(session: Session, wanted: string, options: { readonly onlyFailed?: true }): Promise<ExitCode> {
   const { terminal } = session;
-  const store = session.keep(await postgresScheduleStore(await session.stateUrl()));
+  const store = session.keep(await postgresScheduleStore(await session.stateDatabase()));
   const { id } = await chosenBackfill(store, wanted);
   const backfill = await store.resumeBackfill(id, { onlyFailed: options.onlyFailed ?? false });
   terminal.print(`${id}: ${backfill?.counts.pending ?? 0} to be done`);

@@ -32,7 +32,7 @@ export async function backfillCreate(session: Session, wanted: string, options: 
     terminal.emit({ dryRun: true, pipeline: plan.pipeline, range, count: items.length, first, last });
     return exitCodes.ok;
   }
-  const store = session.keep(await postgresScheduleStore(await session.stateUrl()));
+  const store = session.keep(await postgresScheduleStore(await session.stateDatabase()));
   const backfill = await store.createBackfill({
     id: makeRunId(await store.now(), Math.random),
     pipeline: plan.pipeline,

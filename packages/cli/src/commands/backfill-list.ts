@@ -7,7 +7,7 @@ import { alignedTable } from '../text/table.ts';
 
 export async function backfillList(session: Session, options: { readonly pipeline?: string; readonly limit: number }): Promise<ExitCode> {
   const { terminal } = session;
-  const store = session.keep(await postgresScheduleStore(await session.stateUrl()));
+  const store = session.keep(await postgresScheduleStore(await session.stateDatabase()));
   const backfills = await store.backfills({
     limit: options.limit,
     ...(options.pipeline !== undefined && { pipelines: [options.pipeline] }),

@@ -9,7 +9,7 @@ import { chosenBackfill } from './chosen-backfill.ts';
 /** A backfill: what is under way or has gone wrong; with `all` every item. */
 export async function backfillShow(session: Session, wanted: string | undefined, options: { readonly all?: true }): Promise<ExitCode> {
   const { terminal } = session;
-  const store = session.keep(await postgresScheduleStore(await session.stateUrl()));
+  const store = session.keep(await postgresScheduleStore(await session.stateDatabase()));
   const backfill = await chosenBackfill(store, wanted);
   const items = await store.backfillItems(backfill.id);
   const shown = options.all ? items : items.filter(({ state }) => state === 'running' || state === 'launching' || state === 'failed');

@@ -31,7 +31,7 @@ export async function dev(session: Session, options: DevOptions): Promise<ExitCo
   if (project.environment.executor === 'fleet') throw belongsToFleet(project.environmentName);
   const versions = new Versions(project);
   const { pipelines, fileOf } = versions;
-  const store = session.keep(await postgresScheduleStore(await session.stateUrl()));
+  const store = session.keep(await postgresScheduleStore(await session.stateDatabase()));
   const observation = await observed(session, { role: 'dev', id: workerId(), endpoints: options, listener: listenerOf(session) });
   const executor = (await session.executor({ watch: observation.watch, trace: observation.trace, fileOf })) as LocalExecutor;
   const launch = executorLaunch(executor, pipelines);

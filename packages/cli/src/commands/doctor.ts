@@ -8,6 +8,7 @@ import {
   type SecretRef,
   type Step,
 } from '@millrace/core/runtime';
+import { clientOf } from '@millrace/worker';
 import pg from 'pg';
 import { type ExitCode, exitCodeOf, exitCodes } from '../exit-code.ts';
 import { isConnection } from '../project/connection.ts';
@@ -95,7 +96,7 @@ async function secretsPresent(pipelines: readonly Pipeline[], context: Context):
 
 function collectSecrets(value: unknown, names: Set<string>, seen: Set<unknown>): void {
   // Connections keep their settings to themselves; their labels say secret(NAME).
-  if (typeof value === 'string') for (const [, name] of value.matchAll(/\bsecret\(([A-Za-z_][A-Za-z0-9_]*)\)/g)) names.add(name as string);
+  if (typeof value === 'string') for (const [, name] of value.matchAll(/\bsecret\(([^()\s]+)\)/g)) names.add(name as string);
   if (typeof value !== 'object' || value === null || seen.has(value)) return;
   seen.add(value);
   if ((value as SecretRef).kind === 'secret' && typeof (value as SecretRef).name === 'string') names.add((value as SecretRef).name);
@@ -170,8 +171,7 @@ async function fixes(findings: readonly Examined[]): Promise<Examined[]> {
 async function stateDatabase(session: Session): Promise<Examined> {
   const subject = 'state database';
   try {
-    const url = await session.stateUrl();
-    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
+    const client = new pg.Client({ ...clientOf(await session.stateDatabase()), connectionTimeoutMillis: 10_000 });
     await client.connect();
     try {
       const { rows } = await client.query(

@@ -8,7 +8,7 @@ import { noSchedule } from './schedule-pause.ts';
 /** For schedules whose pipeline is gone. What has run stays in the history. */
 export async function scheduleForget(session: Session, pipeline: string): Promise<ExitCode> {
   const { terminal } = session;
-  const store = session.keep(await postgresScheduleStore(await session.stateUrl()));
+  const store = session.keep(await postgresScheduleStore(await session.stateDatabase()));
   const outcome = await store.forget(pipeline, silentMs);
   if (outcome === 'unknown')
     throw noSchedule(

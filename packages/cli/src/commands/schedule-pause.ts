@@ -6,7 +6,7 @@ import type { Session } from '../session.ts';
 /** Pauses a schedule, or has it go on. */
 export async function schedulePause(session: Session, pipeline: string, paused: boolean): Promise<ExitCode> {
   const { terminal } = session;
-  const store = session.keep(await postgresScheduleStore(await session.stateUrl()));
+  const store = session.keep(await postgresScheduleStore(await session.stateDatabase()));
   const schedule = await store.pause(pipeline, paused);
   if (!schedule)
     throw noSchedule(

@@ -17,7 +17,7 @@ export async function scheduleTrigger(
   options: { readonly param: Readonly<Record<string, string>>; readonly date?: string },
 ): Promise<ExitCode> {
   const { terminal } = session;
-  const store = session.keep(await postgresScheduleStore(await session.stateUrl()));
+  const store = session.keep(await postgresScheduleStore(await session.stateDatabase()));
   const schedules = await store.schedules();
   const found = schedules.find((one) => one.pipeline === pipeline);
   if (!found)

@@ -19,7 +19,7 @@ export async function scheduler(session: Session, options: SchedulerCommandOptio
   const deployed = await deployment(session);
   const { pipelines } = deployed;
   const { executor: kind, fleet } = (await session.project()).environment;
-  const store = session.keep(await postgresScheduleStore(await session.stateUrl()));
+  const store = session.keep(await postgresScheduleStore(await session.stateDatabase()));
   const observation = await observed(session, {
     role: 'scheduler',
     id: workerId(),

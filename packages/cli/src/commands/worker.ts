@@ -26,7 +26,7 @@ export async function worker(session: Session, options: WorkerCommandOptions): P
   const project = await session.project();
   const deployed = await deployment(session);
   const pipelines = [...deployed.pipelines.values()];
-  const store = session.keep(await postgresStore(await session.stateUrl()));
+  const store = session.keep(await postgresStore(await session.stateDatabase()));
   const environment = { ...(await session.workingEnvironment()), ...(options.concurrency && { concurrency: options.concurrency }) };
   const { name: fleet = 'default', lease = '60s', drain = '60s' } = project.environment.fleet ?? {};
   const dispatch = await fleetDispatch(session, fleet);
@@ -80,7 +80,7 @@ async function fleetDispatch(session: Session, fleet: string): Promise<Dispatch 
         : `${terminal.err.yellow('warning')} wake-ups do not travel (${health.why}): work is found by looking, every few seconds.`,
     );
   const options = { queue: stages, fleet, watch };
-  if (dispatch === 'bullmq-postgres') return session.keep(await bullmqPostgresDispatch({ url: await session.stateUrl(), ...options }));
+  if (dispatch === 'bullmq-postgres') return session.keep(await bullmqPostgresDispatch({ url: await session.stateDatabase(), ...options }));
   const { redis } = dispatch;
   const url = typeof redis === 'string' ? redis : await (await session.secrets()).get(redis);
   return session.keep(await bullmqDispatch({ url, ...options }));

@@ -13,7 +13,7 @@ export interface FleetStatus {
 
 /** Of all pipelines, or of one. Looks each time it is called. */
 export async function fleetStatuses(session: Session, pipeline?: string): Promise<() => Promise<FleetStatus>> {
-  const state = await session.stateUrl();
+  const state = await session.stateDatabase();
   const overview = session.keep(await overviewOf(state));
   const store = session.keep(await postgresScheduleStore(state));
   return async () => {

@@ -6,9 +6,11 @@ import {
   fileEvents,
   filesSource,
   notifySource,
+  type StateAddress,
   sqsQueue,
   successSource,
   type TriggerSource,
+  urlOf,
 } from '@millrace/worker';
 import type { Session } from '../session.ts';
 
@@ -20,14 +22,14 @@ export async function triggerSources(
   { s3Events, onError }: { readonly s3Events: string | undefined; readonly onError: (error: unknown, what: string) => void },
 ): Promise<TriggerSource[]> {
   const sources: TriggerSource[] = [];
-  const channels = new Map<string, { readonly channel: string; readonly database: string; readonly pipelines: string[] }>();
+  const channels = new Map<string, { readonly channel: string; readonly database: StateAddress; readonly pipelines: string[] }>();
   for (const [pipeline, { plan }] of pipelines) {
     const { schedule } = plan;
     if (schedule.kind === 'files') sources.push(filesSource({ store, files: fileStore(await session.context()), pipeline, schedule }));
     if (schedule.kind === 'success') sources.push(successSource(store, pipeline, schedule.of));
     if (schedule.kind === 'notify') {
       const database = await databaseOf(session, schedule.database);
-      const key = `${schedule.channel} ${database}`;
+      const key = `${schedule.channel} ${urlOf(database)}`;
       const others = channels.get(key);
       if (others) others.pipelines.push(pipeline);
       else channels.set(key, { channel: schedule.channel, database, pipelines: [pipeline] });
@@ -66,8 +68,8 @@ async function eventsOf(
   return { ...source, close: () => queue.close() };
 }
 
-async function databaseOf(session: Session, named: SecretRef | undefined): Promise<string> {
-  return named ? (await session.secrets()).get(named) : session.stateUrl();
+async function databaseOf(session: Session, named: SecretRef | undefined): Promise<StateAddress> {
+  return named ? session.database(named) : session.stateDatabase();
 }
 
 const fileStore = (context: Context): FileStore => ({

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MillraceError, withoutPassword } from '@millrace/core/runtime';
 import type { PgPool } from 'bullmq';
 import pg from 'pg';
+import { clientOf, type StateAddress, urlOf } from '../store/address.ts';
 import { refusal } from '../store/refusal.ts';
 import { type BullmqQueue, Carrier } from './carrier.ts';
 import type { Dispatch, DispatchHealth } from './dispatch.ts';
@@ -13,7 +14,7 @@ import { atMost } from './within.ts';
 
 export interface BullmqPostgresDispatchOptions {
   /** `postgres://user:password@host:5432/database`, straight to the server: a pooler between cannot carry LISTEN. */
-  readonly url: string;
+  readonly url: StateAddress;
   /** Whose wake-ups: workers of one queue get them. */
   readonly queue: string;
   /** Keeps fleets in one database apart. `default` when left out. */
@@ -30,7 +31,8 @@ const poolEndMs = 2_000;
  * @throws STATE_UNAVAILABLE, AUTHENTICATION_FAILED, ACCESS_DENIED, STATE_VERSION, UNSUPPORTED; CONFIG_INVALID where bullmq is not installed
  */
 export async function bullmqPostgresDispatch(options: BullmqPostgresDispatchOptions): Promise<Dispatch> {
-  const { url, queue: name, fleet = 'default', watch } = options;
+  const { url: address, queue: name, fleet = 'default', watch } = options;
+  const url = urlOf(address);
   if (!URL.canParse(url) || !/^postgres(ql)?:$/.test(new URL(url).protocol)) {
     throw new MillraceError('CONFIG_INVALID', {
       message: 'The address of the queue is no postgres:// URL.',
@@ -39,9 +41,9 @@ export async function bullmqPostgresDispatch(options: BullmqPostgresDispatchOpti
   }
   const { Job, createPostgresBackend, withBackend } = await loadBullmq();
   const { Queue, Worker } = withBackend(createPostgresBackend);
-  await migrateQueue(url);
+  await migrateQueue(address);
   const health = new Health(watch ?? (() => {}));
-  const { pool, release } = queuePool(url, health);
+  const { pool, release } = queuePool(address, health);
   const connection = pool as unknown as PgPool; // it is one; the declarations of the two differ in optional properties
   const queueName = encodeURIComponent(fleet === 'default' ? name : `${fleet}/${name}`);
   const queue = new Queue(queueName, { connection, streams: { events } });
@@ -96,9 +98,9 @@ const deadlock = '40P01';
 const longestPauseMs = 100;
 
 /** One pool for sending and reading; its LISTEN takes one of its connections for good. */
-function queuePool(url: string, health: Health): { pool: pg.Pool; release: () => Promise<void> } {
+function queuePool(address: StateAddress, health: Health): { pool: pg.Pool; release: () => Promise<void> } {
   const pool = new pg.Pool({
-    connectionString: url,
+    ...clientOf(address),
     max: 4,
     idleTimeoutMillis: 10_000,
     connectionTimeoutMillis: 4_000,

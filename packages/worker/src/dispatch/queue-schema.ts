@@ -1,5 +1,6 @@
 import { MillraceError, withoutPassword } from '@millrace/core/runtime';
 import pg from 'pg';
+import { clientOf, type StateAddress, urlOf } from '../store/address.ts';
 import { refusal } from '../store/refusal.ts';
 import { loadBullmq } from './load-bullmq.ts';
 
@@ -13,11 +14,11 @@ const waitMs = 60_000;
  * Makes the tables of BullMQ, or brings them up to date: once, however many processes start, and without a lock where there is nothing to do.
  * @throws STATE_UNAVAILABLE, AUTHENTICATION_FAILED, ACCESS_DENIED, STATE_VERSION, UNSUPPORTED
  */
-export async function migrateQueue(url: string): Promise<void> {
+export async function migrateQueue(address: StateAddress): Promise<void> {
   const { runMigrations, assertSchemaCompatibility, SchemaMigrationRequiredError, SchemaVersionMismatchError, ...bullmq } =
     await loadBullmq();
   const client = new pg.Client({
-    connectionString: url,
+    ...clientOf(address),
     connectionTimeoutMillis: 10_000,
     application_name: 'millrace queue',
     lock_timeout: waitMs,
@@ -38,7 +39,7 @@ export async function migrateQueue(url: string): Promise<void> {
   }
 
   function meaning(error: unknown): unknown {
-    const place = withoutPassword(url);
+    const place = withoutPassword(urlOf(address));
     if (error instanceof SchemaVersionMismatchError) {
       return new MillraceError('STATE_VERSION', {
         message: `The schema "${queueSchema}" in ${place} was made by a newer version of BullMQ.`,
@@ -60,6 +61,6 @@ export async function migrateQueue(url: string): Promise<void> {
         cause: error,
       });
     }
-    return refusal(error, url) ?? error;
+    return refusal(error, urlOf(address)) ?? error;
   }
 }

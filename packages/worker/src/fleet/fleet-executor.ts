@@ -15,12 +15,13 @@ import {
 import { streamHeld } from '../executor/refusals.ts';
 import { runRequest, stagesWith } from '../executor/request.ts';
 import { type RunViews, runViews } from '../executor/views.ts';
+import type { StateAddress } from '../store/address.ts';
 import { postgresStore } from '../store/postgres-store.ts';
 import { defaultFleet, fleetQueue } from './queue.ts';
 
 export interface FleetOptions {
-  /** URL of the Postgres database that keeps the fleet's runs. */
-  readonly state: string;
+  /** The Postgres database that keeps the fleet's runs. */
+  readonly state: StateAddress;
   /** `default` by default. */
   readonly fleet?: string;
   /** Sizes of the environment's pools: to say what a run waits for. */

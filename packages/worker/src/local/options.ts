@@ -1,9 +1,10 @@
 import type { Environment, Executor, Lease, RunRecord, RunStore } from '@millrace/core/runtime';
 import type { RunViews } from '../executor/views.ts';
+import type { StateAddress } from '../store/address.ts';
 
 export interface LocalOptions {
-  /** URL of the Postgres database that keeps runs. Its schema `millrace` is made and kept up to date. */
-  readonly state: string;
+  /** The Postgres database that keeps runs. Its schema `millrace` is made and kept up to date. */
+  readonly state: StateAddress;
   /** The project's directory: `.env` and relative paths (`file:./lake`) start there. The working directory by default. */
   readonly directory?: string;
   /** Where secrets are looked for (`['.env', 'env']` by default), how many stages run side by side (2) and in how much memory (256 MiB). */

@@ -1,6 +1,7 @@
 import type { Environment, LogLine } from '@millrace/core/runtime';
 import type { Level } from 'pino';
 import type { Secrets } from '../secrets/secrets.ts';
+import type { StateAddress } from '../store/address.ts';
 import type { ExpectedRun } from './alerts/alert.ts';
 import type { Happening } from './happenings.ts';
 import type { LineSink } from './log/logger.ts';
@@ -14,8 +15,8 @@ export interface ObserveOptions {
   readonly role: 'worker' | 'scheduler' | 'dev';
   /** Of the worker, as the store knows it. */
   readonly id: string;
-  /** The URL of the state database; a connection or two of its own are opened to it. */
-  readonly state: string;
+  /** The state database; a connection or two of its own are opened to it. */
+  readonly state: StateAddress;
   readonly secrets: Secrets;
   /** The fleet. Its backlog is told to CloudWatch also while it has neither work nor workers. */
   readonly queue?: string;

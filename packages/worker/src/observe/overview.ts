@@ -1,3 +1,4 @@
+import type { StateAddress } from '../store/address.ts';
 import { connect } from '../store/connect.ts';
 import { migrate } from '../store/migrate.ts';
 import { type FleetOverview, fleetOverview } from '../store/overview.ts';
@@ -9,7 +10,7 @@ export interface Overview extends AsyncDisposable {
 }
 
 /** @throws CONFIG_INVALID, STATE_UNAVAILABLE, STATE_VERSION */
-export async function overviewOf(state: string): Promise<Overview> {
+export async function overviewOf(state: StateAddress): Promise<Overview> {
   const connection = connect(state);
   try {
     await connection.guard(migrate);

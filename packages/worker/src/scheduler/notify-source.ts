@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type NewTick, type ScheduleStore, withoutPassword } from '@millrace/core/runtime';
 import pg from 'pg';
+import { clientOf, type StateAddress, urlOf } from '../store/address.ts';
 import type { TriggerSource } from './trigger-source.ts';
 
 export interface NotifySourceOptions {
@@ -8,8 +9,8 @@ export interface NotifySourceOptions {
   /** All that wait for the channel: each gets its run. */
   readonly pipelines: readonly string[];
   readonly channel: string;
-  /** URL of the Postgres that notifies. */
-  readonly database: string;
+  /** The Postgres that notifies. */
+  readonly database: StateAddress;
   /** Milliseconds between two looks at the table, also where nobody notifies; 5,000 by default. */
   readonly everyMs?: number;
   /** Hears that the table cannot be made there; notifications are heard all the same. */
@@ -64,7 +65,7 @@ export function notifySource({
       for (let next = session.heard.shift(); next; next = session.heard.shift())
         if (session.hears && next.channel === channel) await offer([tick(randomUUID(), next.payload)]);
       if (!session.broken) await session.told(everyMs, signal);
-      if (session.broken) throw new Error(`The session that listens at ${withoutPassword(database)} has ended.`);
+      if (session.broken) throw new Error(`The session that listens at ${withoutPassword(urlOf(database))} has ended.`);
       return 0;
     } catch (error) {
       await close();
@@ -94,9 +95,9 @@ interface Session {
   table: boolean | undefined;
 }
 
-async function open(database: string): Promise<Session> {
+async function open(database: StateAddress): Promise<Session> {
   const client = new pg.Client({
-    connectionString: database,
+    ...clientOf(database),
     application_name: 'millrace trigger',
     keepAlive: true,
     connectionTimeoutMillis: 10_000,

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isMillraceError, MillraceError } from '@millrace/core/runtime';
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
+import { clientOf, loggedIn, type StateAddress, urlOf } from './address.ts';
 import { refusal } from './refusal.ts';
 import type { StateDatabase } from './schema.ts';
 
@@ -17,10 +18,11 @@ export interface StateConnection extends AsyncDisposable {
 }
 
 /** @throws CONFIG_INVALID where it is no address of a Postgres */
-export function connect(url: string): StateConnection {
+export function connect(address: StateAddress): StateConnection {
+  const url = urlOf(address);
   checkUrl(url);
   const pool = new pg.Pool({
-    connectionString: url,
+    ...clientOf(address),
     max: 6,
     idleTimeoutMillis: 10_000,
     connectionTimeoutMillis: 10_000,
@@ -33,14 +35,24 @@ export function connect(url: string): StateConnection {
     for (const listener of broken) listener();
   };
   pool.on('error', tell); // an idle connection broke; the next query opens another
-  // One that breaks between two statements of a transaction: the next statement is told, and this process must live to ask it.
-  pool.on('connect', (client) => client.on('error', tell));
+  const open = new Set<pg.PoolClient>();
+  pool.on('connect', (client) => {
+    open.add(client);
+    // One that breaks between two statements of a transaction: the next statement is told, and this process must live to ask it.
+    client.on('error', tell);
+  });
+  pool.on('remove', (client) => void open.delete(client));
+  /** They lead to a server that was the writer before a failover, or is none yet: the next statement dials again. */
+  const cut = () => {
+    for (const client of open) (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+  };
+  const guarded = guard(address, cut);
   const db = new Kysely<StateDatabase>({ dialect: new PostgresDialect({ pool }) });
   return {
     db,
-    guard: (work) => guarded(() => work(db), url),
+    guard: (work) => guarded(() => work(db)),
     statement: <Row extends object>(text: string, values: readonly unknown[]) =>
-      guarded(async () => (await pool.query<Row & pg.QueryResultRow>({ name: nameOf(text), text, values: [...values] })).rows, url),
+      guarded(async () => (await pool.query<Row & pg.QueryResultRow>({ name: nameOf(text), text, values: [...values] })).rows),
     onBreak: (listener) => void broken.add(listener),
     [Symbol.asyncDispose]: () => db.destroy(),
   };
@@ -58,17 +70,22 @@ function nameOf(text: string): string {
 /** Deadlock, serialisation failure: another try gives the answer. */
 const passing = new Set(['40P01', '40001']);
 
-async function guarded<T>(work: () => Promise<T>, url: string): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await work();
-    } catch (error) {
-      if (isMillraceError(error)) throw error;
-      const { code } = error as { code?: unknown };
-      if (typeof code === 'string' && passing.has(code) && attempt < 5) await sleep(10 * attempt);
-      else throw refusal(error, url) ?? error;
+const readOnly = '25006';
+
+function guard(address: StateAddress, cut: () => void): <T>(work: () => Promise<T>) => Promise<T> {
+  return async (work) => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await loggedIn(address, work);
+      } catch (error) {
+        if (isMillraceError(error)) throw error;
+        const { code } = error as { code?: unknown };
+        if (code === readOnly) cut();
+        if (typeof code === 'string' && passing.has(code) && attempt < 5) await sleep(10 * attempt);
+        else throw refusal(error, urlOf(address)) ?? error;
+      }
     }
-  }
+  };
 }
 
 function checkUrl(url: string): void {

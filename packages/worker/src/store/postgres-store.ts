@@ -12,6 +12,7 @@ import {
   type WorkerInfo,
 } from '@millrace/core/runtime';
 import { sql, type Transaction } from 'kysely';
+import type { StateAddress } from './address.ts';
 import { connect } from './connect.ts';
 import { json } from './json.ts';
 import * as leases from './leases.ts';
@@ -32,8 +33,8 @@ import * as work from './work.ts';
 type Trx = Transaction<StateDatabase>;
 
 /** The state store in a Postgres database, in its schema `millrace`, which is made or brought up to date. @throws STATE_UNAVAILABLE, STATE_VERSION */
-export async function postgresStore(url: string): Promise<RunStore> {
-  const connection = connect(url);
+export async function postgresStore(address: StateAddress): Promise<RunStore> {
+  const connection = connect(address);
   const { guard } = connection;
   try {
     await guard(migrate);
@@ -45,7 +46,7 @@ export async function postgresStore(url: string): Promise<RunStore> {
   const hear = (run: RunId): void => {
     for (const listener of listeners) listener(run);
   };
-  const session = new StateSession(url, hear);
+  const session = new StateSession(address, hear);
   const plans = new Map<string, Plan>();
   const transitions = new Transitions(connection, planOf);
 

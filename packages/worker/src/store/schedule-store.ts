@@ -1,4 +1,5 @@
 import type { ScheduleStore } from '@millrace/core/runtime';
+import type { StateAddress } from './address.ts';
 import * as backfills from './backfills.ts';
 import { connect } from './connect.ts';
 import { migrate } from './migrate.ts';
@@ -6,8 +7,8 @@ import * as schedules from './schedules.ts';
 import * as ticks from './ticks.ts';
 
 /** Schedules and backfills, beside the runs of `postgresStore` in the same database. @throws STATE_UNAVAILABLE, STATE_VERSION */
-export async function postgresScheduleStore(url: string): Promise<ScheduleStore> {
-  const connection = connect(url);
+export async function postgresScheduleStore(address: StateAddress): Promise<ScheduleStore> {
+  const connection = connect(address);
   const { guard } = connection;
   try {
     await guard(migrate);

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { clientOf, loggedIn, type StateAddress } from './address.ts';
 import { workerLocks } from './liveness.ts';
 
 /** Pause before a lost session is opened again. */
@@ -11,14 +12,14 @@ const reopenMs = 500;
  * epochs make harmless.
  */
 export class StateSession implements AsyncDisposable {
-  readonly #url: string;
+  readonly #address: StateAddress;
   readonly #hear: (run: string) => void;
   readonly #locks = new Set<number>();
   #client: Promise<pg.Client> | undefined;
   #closed = false;
 
-  constructor(url: string, hear: (run: string) => void) {
-    this.#url = url;
+  constructor(address: StateAddress, hear: (run: string) => void) {
+    this.#address = address;
     this.#hear = hear;
   }
 
@@ -46,13 +47,16 @@ export class StateSession implements AsyncDisposable {
   }
 
   #opened(): Promise<pg.Client> {
-    this.#client ??= this.#open();
+    this.#client ??= loggedIn(this.#address, () => this.#open()).catch((error: unknown) => {
+      this.#client = undefined;
+      throw error;
+    });
     return this.#client;
   }
 
   async #open(): Promise<pg.Client> {
     const client = new pg.Client({
-      connectionString: this.#url,
+      ...clientOf(this.#address),
       application_name: 'millrace session',
       keepAlive: true,
       connectionTimeoutMillis: 10_000,
@@ -64,7 +68,6 @@ export class StateSession implements AsyncDisposable {
       await client.query('listen millrace');
       for (const key of this.#locks) await take(client, key);
     } catch (error) {
-      this.#client = undefined;
       await client.end().catch(() => {});
       throw error;
     }
