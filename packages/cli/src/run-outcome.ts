@@ -148,6 +148,7 @@ function amounts(state: StageState): { rows: number | null; bytes: number | null
     const known = output.rowsAffected.filter((rows) => rows !== null);
     return { rows: known.length > 0 ? known.reduce((sum, rows) => sum + rows, 0) : null, bytes: null };
   }
+  if (output.kind === 'remote') return { rows: null, bytes: null };
   if (output.kind === 'changes') return { rows: output.stream.changes, bytes: null };
   return { rows: output.receipt.rows, bytes: output.receipt.bytes };
 }

@@ -125,6 +125,8 @@ function stepConnections({ work }: Step): Connection[] {
       return work.onBadRow === 'fail' ? [] : [work.onBadRow.quarantine.connection].filter(isConnection);
     case 'capture':
       return [work.source.connection];
+    // A service has no connection to examine.
+    case 'remote':
     case 'transform-changes':
       return [];
     case 'load-changes':

@@ -60,6 +60,11 @@ function stageLines({ id, state, attempts, progress }: StageDetail, { out }: Ter
 }
 
 function receiptLines(output: Extract<StageDetail['state'], { at: 'succeeded' }>['output']): string[] {
+  if (output.kind === 'remote') {
+    const { label, handle } = output;
+    const told = Object.keys(output.output).length > 0 ? [`  output  ${onOneLine(JSON.stringify(output.output))}`] : [];
+    return [`  ${label}  ${handle.id}${handle.link === null ? '' : `  ${handle.link}`}`, ...told];
+  }
   const checks = output.checks.map(
     ({ check, severity, passed, found }) => `  ${passed ? 'holds' : severity === 'warn' ? 'warning' : 'fails'}  ${check}: ${found}`,
   );

@@ -168,6 +168,8 @@ function rowsOf(output: StageOutput): number {
       return output.stream.changes;
     case 'execute':
       return output.rowsAffected.reduce<number>((sum, rows) => sum + (rows ?? 0), 0);
+    case 'remote':
+      return 0;
     default:
       return output satisfies never;
   }
@@ -175,6 +177,7 @@ function rowsOf(output: StageOutput): number {
 
 /** What a person should see of a success: what was set aside, what a check found, that nothing had to be done. */
 export function outputNote(output: StageOutput): string | null {
+  if (output.kind === 'remote') return null;
   const notes: string[] = [];
   if (output.kind === 'load') {
     if (output.alreadyApplied) notes.push('an earlier attempt had committed it');

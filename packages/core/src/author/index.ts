@@ -10,6 +10,7 @@ export {
 export { type CronFields, parseCron } from './cron-expression.ts';
 export { milliseconds } from './duration.ts';
 export { type Pipeline, type PipelineOptions, type Priority, pipeline } from './pipeline.ts';
+export { type RemoteParameters, type RemoteValue, remote } from './remote-step.ts';
 export { isRunValue, type RunValue, run } from './run-value.ts';
 export {
   type CronOptions,

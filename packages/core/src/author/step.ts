@@ -1,5 +1,6 @@
-import type { CaptureSource, ChangeTarget, SchemaPolicy, Selection, StreamTables, Target, Transform } from '../connector/index.ts';
+import type { CaptureSource, ChangeTarget, RemoteTask, SchemaPolicy, Selection, StreamTables, Target, Transform } from '../connector/index.ts';
 import type { Column, RowSchema } from '../schema/index.ts';
+import type { RemoteParameters } from './remote-step.ts';
 import type { ExecuteRequest } from './task-step.ts';
 
 declare const rowType: unique symbol;
@@ -30,6 +31,7 @@ export type StepWork =
   | { readonly kind: 'transform'; readonly transform: Transform; readonly onBadRow: OnBadRow }
   | { readonly kind: 'load'; readonly target: Target; readonly onBadRow: OnBadRow }
   | { readonly kind: 'execute'; readonly request: ExecuteRequest }
+  | { readonly kind: 'remote'; readonly task: RemoteTask; readonly parameters: RemoteParameters }
   | { readonly kind: 'capture'; readonly source: CaptureSource; readonly snapshot: 'initial' | 'never'; readonly policy: SchemaPolicy }
   /** A transform for each table that has one. */
   | { readonly kind: 'transform-changes'; readonly name: string; readonly transforms: Readonly<Record<string, Transform>> }

@@ -4,6 +4,7 @@ import { type ColumnEdge, type ColumnSchema, edges, type RowSchema } from '../sc
 import type { Graph } from './graph.ts';
 import { patience } from './patience.ts';
 import type { Problem } from './plan.ts';
+import { parameterProblems } from './remote-parameters.ts';
 
 export interface GraphCheck {
   readonly problems: readonly Problem[];
@@ -56,6 +57,7 @@ function stepProblems(name: string, step: Step): Problem[] {
   }
   problems.push(...optionProblems(name, step));
   const { work } = step;
+  if (work.kind === 'remote') problems.push(...parameterProblems(work.parameters).map((problem) => ({ step: name, ...problem })));
   if (work.kind === 'extract' && work.since) {
     const column = work.selection.schema.columns.find((candidate) => candidate.name === work.since?.column);
     if (!column) {

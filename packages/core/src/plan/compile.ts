@@ -4,6 +4,7 @@ import { checkGraph } from './check.ts';
 import { fingerprint, plainJson } from './fingerprint.ts';
 import { graphOf } from './graph.ts';
 import type { Plan, PlanStep, Problem } from './plan.ts';
+import { describeParameters } from './remote-parameters.ts';
 import { stagesOf } from './stage.ts';
 
 /**
@@ -94,6 +95,14 @@ function describe({ work }: Step): { does: string; description: PlanStep['descri
             ? `run ${rest.statements.length} SQL statement(s)`
             : `check ${rest.expectations.length} expectation(s)`;
       return { does: `${what} at ${connection.label}`, description: { connection: connection.label, ...rest } };
+    }
+    case 'remote': {
+      const { description } = work.task;
+      const at = `${description.service}:${description.action}`;
+      return {
+        does: `${description.label} (${at})`,
+        description: { connector: description.service, ...description, parameters: describeParameters(work.parameters) },
+      };
     }
     case 'capture': {
       const { description, tables } = work.source;

@@ -84,6 +84,8 @@ function describe(step: Step): string {
       return `load into ${work.target.description.object}`;
     case 'execute':
       return work.request.kind;
+    case 'remote':
+      return work.task.description.label;
     case 'capture':
       return `capture from ${work.source.description.connection}`;
     case 'transform-changes':

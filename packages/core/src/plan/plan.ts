@@ -24,7 +24,7 @@ export interface Plan {
 
 export interface PlanStep {
   readonly name: string;
-  readonly kind: 'extract' | 'transform' | 'load' | 'execute' | 'capture';
+  readonly kind: 'extract' | 'transform' | 'load' | 'execute' | 'remote' | 'capture';
   /** One line for people: `map`, `append to public.orders`. */
   readonly does: string;
   readonly description: Readonly<Record<string, unknown>>;
@@ -41,7 +41,7 @@ export interface PlanStep {
 /** What one worker does in one go, and tries again as a whole. Named after its last step; one that follows changes after its capture. */
 export interface PlanStage {
   readonly id: string;
-  readonly kind: 'rows' | 'files' | 'execute' | 'changes';
+  readonly kind: 'rows' | 'files' | 'execute' | 'remote' | 'changes';
   readonly steps: readonly string[];
   /** Stages that must have succeeded before. */
   readonly needs: readonly string[];

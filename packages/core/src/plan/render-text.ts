@@ -39,13 +39,27 @@ function stageLines(
     for (const edge of step.edges.filter(({ fidelity }) => fidelity === 'widening')) {
       lines.push(style('dim', `   ${' '.repeat(width)}    ${edge.column}: ${edge.from} → ${edge.to} (widening)`));
     }
-    for (const line of step.kind === 'capture' ? captureLines(step) : []) lines.push(style('dim', `   ${' '.repeat(width)}    ${line}`));
+    for (const line of detailLines(step)) lines.push(style('dim', `   ${' '.repeat(width)}    ${line}`));
     // Tables of one target share their schema.
     for (const statement of new Set(step.ddl)) {
       lines.push(...statement.split('\n').map((line) => style('dim', `   ${' '.repeat(width)}    ${line}`)));
     }
   }
   return lines;
+}
+
+function detailLines(step: PlanStep): string[] {
+  return step.kind === 'capture' ? captureLines(step) : step.kind === 'remote' ? remoteLines(step) : [];
+}
+
+/** With what the service is called, and whether a start whose answer is lost is made twice. */
+function remoteLines({ description }: PlanStep): string[] {
+  const { parameters, region, starts } = description as { parameters: object; region: string | null; starts: 'once' | 'at-least-once' };
+  return [
+    ...(region === null ? [] : [`in ${region}`]),
+    ...(Object.keys(parameters).length > 0 ? [JSON.stringify(parameters)] : []),
+    ...(starts === 'once' ? [] : ['started at least once: the service cannot tell a start that is repeated after a lost answer']),
+  ];
 }
 
 /** What a capture does beside what its step says in one line. */

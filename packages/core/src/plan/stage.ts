@@ -8,7 +8,7 @@ import { patience } from './patience.ts';
 import type { PlanStage, Problem } from './plan.ts';
 
 /**
- * Cuts the graph into stages. A load or an execute step ends a stage, and each load has a stage of its own with the whole
+ * Cuts the graph into stages. A load, an execute step or a remote one ends a stage, and each load has a stage of its own with the whole
  * chain of transforms back to the extract: rows that go to two targets are read twice, each under its own checkpoint, so
  * that one target's trouble is not the other's.
  */
@@ -25,7 +25,7 @@ export function stagesOf(graph: Graph): { stages: PlanStage[]; problems: Problem
       stages.push(changeStage(name, step, followed, graph));
       continue;
     }
-    if (step.work.kind !== 'load' && step.work.kind !== 'execute') continue;
+    if (step.work.kind !== 'load' && step.work.kind !== 'execute' && step.work.kind !== 'remote') continue;
     const chain = chainOf(step);
     const common = {
       id: name,
@@ -35,17 +35,11 @@ export function stagesOf(graph: Graph): { stages: PlanStage[]; problems: Problem
       ...limitsOf(chain),
     };
     const first = chain[0] as Step;
+    const elsewhere = { lane: 'server', absorbed: [], read: null, write: null, whole: true } as const;
     if (step.work.kind === 'execute') {
-      stages.push({
-        ...common,
-        kind: 'execute',
-        lane: 'server',
-        reason: 'the database does the work',
-        absorbed: [],
-        read: null,
-        write: null,
-        whole: true,
-      });
+      stages.push({ ...common, ...elsewhere, kind: 'execute', reason: 'the database does the work' });
+    } else if (step.work.kind === 'remote') {
+      stages.push({ ...common, ...elsewhere, kind: 'remote', reason: 'the service does the work, and no worker is held meanwhile' });
     } else if (first.work.kind === 'extract') {
       const readers = reads.get(first);
       if (readers) readers.push(name);
@@ -55,7 +49,7 @@ export function stagesOf(graph: Graph): { stages: PlanStage[]; problems: Problem
       stages.push({ ...common, kind: 'rows', ...made.stage });
     } else {
       const reason = `${step.work.target.description.connector} reads the files of "${graph.names.get(step.input as Step)}" itself`;
-      stages.push({ ...common, kind: 'files', lane: 'server', reason, absorbed: [], read: null, write: null, whole: true });
+      stages.push({ ...common, ...elsewhere, kind: 'files', reason });
     }
   }
   for (const [step, readers] of reads) {
@@ -91,9 +85,10 @@ function needsOf(chain: readonly Step[], graph: Graph): string[] {
 
 /** The stages whose end means that a step has run: its own, or for rows the loads that consume them. */
 function endings(step: Step, graph: Graph): string[] {
-  if (step.work.kind === 'load' || step.work.kind === 'execute' || step.work.kind === 'capture') return [graph.names.get(step) ?? '?'];
+  const { kind } = step.work;
+  if (kind === 'load' || kind === 'execute' || kind === 'remote' || kind === 'capture') return [graph.names.get(step) ?? '?'];
   // Whatever stands behind a capture runs in its stage.
-  if (step.out === 'changes' || step.work.kind === 'load-changes') return step.input ? endings(step.input, graph) : [];
+  if (step.out === 'changes' || kind === 'load-changes') return step.input ? endings(step.input, graph) : [];
   return (readersOf(graph).get(step) ?? []).flatMap((reader) => endings(reader, graph));
 }
 

@@ -73,6 +73,11 @@ function work(job: StageJob, pipeline: Pipeline, ports: StagePorts, context: Con
       return runChanges(job, pipeline, ports, context, meter);
     case 'execute':
       return runExecute(job, pipeline, context, meter);
+    case 'remote':
+      throw new MillraceError('UNSUPPORTED', {
+        message: `"${job.stage.id}" is work of a service, which no executor starts yet.`,
+        remedy: 'Take the step out, or run it with a version that does.',
+      });
     default:
       return kind satisfies never;
   }

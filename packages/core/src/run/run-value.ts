@@ -1,6 +1,7 @@
-import { type Argument, type BoundStatement, isRunValue, type RunValue } from '../author/index.ts';
-import type { RunFacts, SqlStatement } from '../connector/index.ts';
+import { type Argument, type BoundStatement, isRunValue, type RemoteParameters, type RunValue } from '../author/index.ts';
+import type { Json, RunFacts, SqlStatement } from '../connector/index.ts';
 import { MillraceError } from '../error/index.ts';
+import { fillParameters } from '../plan/index.ts';
 
 /** A statement with the values of this run in place of `run.date` and the like. @throws CONFIG_INVALID where the run has none */
 export function bind({ text, values }: BoundStatement, run: RunFacts): SqlStatement {
@@ -9,6 +10,11 @@ export function bind({ text, values }: BoundStatement, run: RunFacts): SqlStatem
 
 export function bindArgument(value: Argument, run: RunFacts): Exclude<Argument, RunValue> {
   return isRunValue(value) ? lookUp(value.of, run) : value;
+}
+
+/** Parameters of a service's call. @throws CONFIG_INVALID where the run has no such value */
+export function bindParameters(parameters: RemoteParameters, run: RunFacts): Readonly<Record<string, Json>> {
+  return fillParameters(parameters, ({ of }) => lookUp(of, run));
 }
 
 function lookUp(of: RunValue['of'], run: RunFacts): string {

@@ -1,5 +1,5 @@
 import type { Priority } from '../author/index.ts';
-import type { CheckResult, Receipt } from '../connector/index.ts';
+import type { CheckResult, Json, Receipt, RemoteHandle } from '../connector/index.ts';
 import type { StoredError } from '../error/index.ts';
 import type { Lane, Plan } from '../plan/index.ts';
 import type { StreamProgress } from './progress.ts';
@@ -86,6 +86,13 @@ export type StageOutput =
       readonly rowsAffected: readonly (number | null)[];
       readonly notices: readonly string[];
       readonly checks: readonly CheckResult[];
+    }
+  /** Work elsewhere has ended well; `output` is what the service says of it. */
+  | {
+      readonly kind: 'remote';
+      readonly label: string;
+      readonly handle: RemoteHandle;
+      readonly output: Readonly<Record<string, Json>>;
     };
 
 /** A stage of a run, with what outlives its states. */

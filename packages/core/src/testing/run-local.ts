@@ -12,11 +12,11 @@ import {
   step,
 } from '../author/index.ts';
 import { rowsOf } from '../batch/index.ts';
-import type { CheckResult, FilesRef, RunFacts, SqlStatement, Transform } from '../connector/index.ts';
+import type { CheckResult, FilesRef, Json, RunFacts, SqlStatement, Transform } from '../connector/index.ts';
 import { MillraceError } from '../error/index.ts';
 import { compile, type PlanStage } from '../plan/index.ts';
 import { runStage } from '../run/index.ts';
-import { bind, bindArgument } from '../run/run-value.ts';
+import { bind, bindArgument, bindParameters } from '../run/run-value.ts';
 import type { StageOutput } from '../state/index.ts';
 import { dedupeRows } from './dedupe-rows.ts';
 import { memorySelection } from './memory-source.ts';
@@ -51,10 +51,17 @@ export interface LocalResult<S extends Steps> {
     readonly kind: ExecuteRequest['kind'];
     readonly statements: readonly SqlStatement[];
   }[];
+  /** Work that services would have been asked to do, with the values of this run. */
+  readonly remote: readonly {
+    readonly step: string;
+    readonly service: string;
+    readonly action: string;
+    readonly parameters: Readonly<Record<string, Json>>;
+  }[];
 }
 
 /**
- * Runs a pipeline in memory: given rows stand for its extracts, every load is recorded, SQL is recorded and not run. Transforms,
+ * Runs a pipeline in memory: given rows stand for its extracts, every load is recorded, SQL and work of services are recorded and not run. Transforms,
  * checks and quarantines are the real ones, on the same path as anywhere else.
  *
  * @throws what the pipeline would fail with: FUNCTION_FAILED, CHECK_FAILED, TOO_MANY_BAD_ROWS, PIPELINE_INVALID, …
@@ -74,6 +81,11 @@ export async function runLocal<const S extends Steps>(pipeline: Pipeline<S>, opt
       const work = local.steps[stage.id]?.work;
       if (work?.kind === 'execute') {
         record.execute(stage.id, work.request, run);
+        continue;
+      }
+      if (work?.kind === 'remote') {
+        const { service, action } = work.task.description;
+        record.remote.push({ step: stage.id, service, action, parameters: bindParameters(work.parameters, run) });
         continue;
       }
       const output = await runStage(jobOf(stage, run, files), local, {
@@ -96,14 +108,16 @@ export async function runLocal<const S extends Steps>(pipeline: Pipeline<S>, opt
   return {
     rows: (name) => record.rowsOf(name) as never,
     rejected: (name) => (record.quarantine(name).rows as unknown as RejectedRecord[]).filter(({ step: at }) => at === name),
-    checks: outputs.flatMap(({ checks }) => checks),
+    checks: outputs.flatMap((output) => (output.kind === 'remote' ? [] : output.checks)),
     executed: record.executed,
+    remote: record.remote,
   };
 }
 
 /** What has happened, step by step. */
 class Recording {
   readonly executed: LocalResult<Steps>['executed'][number][] = [];
+  readonly remote: LocalResult<Steps>['remote'][number][] = [];
   readonly #rows = new Map<string, Record<string, unknown>[]>();
   readonly #tables = new Map<string, MemoryTable>();
 
@@ -199,6 +213,7 @@ function inMemory(
         return { kind: 'load', target, onBadRow: quarantined(work.onBadRow, name, record) };
       }
       case 'execute':
+      case 'remote':
         return work;
       case 'capture':
       case 'transform-changes':

@@ -80,6 +80,8 @@ function describe({ work }: Step): string {
       return `load into ${work.target.description.object}`;
     case 'execute':
       return `${work.request.kind} at ${work.request.connection.label}`;
+    case 'remote':
+      return work.task.description.label;
     case 'capture':
       return `capture from ${work.source.description.connection}`;
     case 'transform-changes':
