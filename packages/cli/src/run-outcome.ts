@@ -131,6 +131,7 @@ function stateText({ at }: StageState, colours: Colours): string {
     case 'cancelled':
       return colours.yellow(at);
     case 'running':
+    case 'elsewhere':
       return colours.cyan(at);
     case 'waiting':
     case 'ready':

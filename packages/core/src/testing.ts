@@ -26,9 +26,11 @@ export {
   memoryMirror,
   mirrorState,
 } from './testing/memory-mirror.ts';
+export { MemoryService, type MemoryServiceOptions, type ServiceCall, type ServiceWork, throttled } from './testing/memory-service.ts';
 export { type MemorySelectionOptions, memorySelection } from './testing/memory-source.ts';
 export { type MemoryTable, type MemoryTargetOptions, memoryTable, memoryTarget } from './testing/memory-target.ts';
 export { planOf, requestFor, stageOf } from './testing/plans.ts';
+export { type RemoteFixture, remoteTaskConformance } from './testing/remote-task.ts';
 export { rowSinkConformance, type SinkFixture, type SinkRow, type SinkSuiteOptions, sinkTable } from './testing/row-sink.ts';
 export { rowSourceConformance, type SourceFixture } from './testing/row-source.ts';
 export { type LocalResult, type RunLocalOptions, runLocal } from './testing/run-local.ts';

@@ -20,6 +20,10 @@ export interface TestProject extends AsyncDisposable {
   /** What was loaded. */
   rows(target?: string): Promise<number[]>;
   calls(): Promise<string[]>;
+  /** What the service of `ledgerWork` has been asked to do. */
+  works(): Promise<readonly { readonly step: string; readonly request: string; readonly at: 'running' | 'ended' | 'stopped' }[]>;
+  /** Whatever the service does is done now. */
+  endWorks(): Promise<void>;
   /** Splits that wait for a commit. */
   staged(): Promise<number>;
 }
@@ -57,7 +61,7 @@ export async function testProject(): Promise<TestProject> {
       const file = join(directory, `${name}.ts`);
       writeFileSync(
         file,
-        `import { existsSync } from 'node:fs';\nimport { setTimeout as sleep } from 'node:timers/promises';\nimport { extract, load, pipeline } from '@millrace/core';\nimport { each, ledgerCall, ledgerTarget, numbersOf } from ${JSON.stringify(fixtures)};\n${body}\n`,
+        `import { existsSync } from 'node:fs';\nimport { setTimeout as sleep } from 'node:timers/promises';\nimport { extract, load, pipeline } from '@millrace/core';\nimport { each, ledgerCall, ledgerTarget, ledgerWork, numbersOf } from ${JSON.stringify(fixtures)};\n${body}\n`,
       );
       return file;
     },
@@ -68,6 +72,10 @@ export async function testProject(): Promise<TestProject> {
       return executor;
     },
     rows: async (name = 'out') => (await ask(`select n from ledger_rows where target = '${name}' order by n`)).map(({ n }) => n as number),
+    works: async () =>
+      (await ask(`select step, request, case when stopped_at is not null then 'stopped' when ends_at <= clock_timestamp() then 'ended'
+        else 'running' end as at from ledger_works order by id`)) as never,
+    endWorks: async () => void (await ask('update ledger_works set ends_at = clock_timestamp() where ends_at > clock_timestamp()')),
     staged: async () => Number((await ask('select count(distinct split) as splits from ledger_staged'))[0]?.['splits'] ?? 0),
     calls: async () => (await ask('select step from ledger_done order by step')).map(({ step }) => step as string),
     async [Symbol.asyncDispose]() {

@@ -1,7 +1,7 @@
-import type { QueueGauges, RunningStage, WorkerOverview } from '@millrace/worker/observe';
+import type { ElsewhereStage, QueueGauges, RunningStage, WorkerOverview } from '@millrace/worker/observe';
 import { scheduleTable } from '../scheduler/schedule-status.ts';
 import type { Colours } from '../terminal.ts';
-import { counted, duration, moment } from '../text/amount.ts';
+import { counted, duration, moment, saidText } from '../text/amount.ts';
 import { alignedTable } from '../text/table.ts';
 import { onOneLine } from '../text/width.ts';
 import type { DispatchStatus } from './dispatch-status.ts';
@@ -10,11 +10,12 @@ import type { FleetStatus } from './fleet-status.ts';
 /** A fleet for people, as `millrace status` shows it: blocks of lines, those that have nothing to say left out. */
 export function fleetBlocks({ fleet, schedules, dispatch }: FleetStatus, colours: Colours): string[][] {
   const now = Date.parse(fleet.at);
-  const { queues, workers, running } = fleet;
+  const { queues, workers, running, elsewhere } = fleet;
   return [
     [...queues.map((queue) => queueLine(queue, colours)), ...(dispatch ? dispatchLines(dispatch, colours) : [])],
     workers.length > 0 ? workerTable(workers, now, colours) : [],
     running.length > 0 ? stageTable(running, now, colours) : [],
+    elsewhere.length > 0 ? elsewhereTable(elsewhere, now, colours) : [],
     schedules.length > 0 ? scheduleTable(schedules, colours.dim) : [],
   ].filter(({ length }) => length > 0);
 }
@@ -96,6 +97,30 @@ function stageTable(running: readonly RunningStage[], now: number, colours: Colo
         workerGone ? colours.yellow('worker gone') : left > 0 ? `${duration(left)} left` : colours.yellow('over'),
       ];
     }),
+    colours.dim,
+  );
+}
+
+function elsewhereTable(stages: readonly ElsewhereStage[], now: number, colours: Colours): string[] {
+  return alignedTable(
+    [
+      { title: 'pipeline' },
+      { title: 'stage' },
+      { title: 'run' },
+      { title: 'runs elsewhere' },
+      { title: 'says' },
+      { title: 'for', align: 'right' },
+      { title: 'where' },
+    ],
+    stages.map(({ pipeline, stage, run, label, status, progress, since, handle, link }) => [
+      pipeline,
+      stage,
+      run,
+      label ?? '',
+      status === null ? '' : onOneLine(saidText(status, progress)),
+      duration(Math.max(0, now - Date.parse(since))),
+      link ?? handle ?? colours.dim('not known yet'),
+    ]),
     colours.dim,
   );
 }

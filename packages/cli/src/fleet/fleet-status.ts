@@ -20,7 +20,11 @@ export async function fleetStatuses(session: Session, pipeline?: string): Promis
     const [fleet, schedules, dispatch] = await Promise.all([overview.look(), scheduleStatuses(store), dispatchStatus(session)]);
     if (pipeline === undefined) return { fleet, schedules, dispatch };
     return {
-      fleet: { ...fleet, running: fleet.running.filter((stage) => stage.pipeline === pipeline) },
+      fleet: {
+        ...fleet,
+        running: fleet.running.filter((stage) => stage.pipeline === pipeline),
+        elsewhere: fleet.elsewhere.filter((stage) => stage.pipeline === pipeline),
+      },
       schedules: schedules.filter((schedule) => schedule.pipeline === pipeline),
       dispatch,
     };

@@ -1,6 +1,15 @@
-import type { PlanStage, RunRecord, StageOutput, StageProgress, StageRecord, StageState, WatchEvent } from '@millrace/core/runtime';
+import {
+  type PlanStage,
+  type RunRecord,
+  remoteOf,
+  type StageOutput,
+  type StageProgress,
+  type StageRecord,
+  type StageState,
+  type WatchEvent,
+} from '@millrace/core/runtime';
 import { tablesText } from '../stream/stream-lines.ts';
-import { count, counted } from '../text/amount.ts';
+import { count, counted, saidText } from '../text/amount.ts';
 import type { RunView, StageView } from './run-view.ts';
 
 /** Follows the events of a run, so that its view is always that of the last one. */
@@ -22,6 +31,8 @@ export class RunFold {
     switch (event.type) {
       case 'stage.started':
         return this.#change(event.stage, () => ({ ...fresh, at: 'running', attempt: event.attempt, startedAt: time }));
+      case 'stage.elsewhere':
+        return this.#change(event.stage, () => ({ at: 'running', ...this.#elsewhere(event.stage, undefined) }));
       case 'stage.retrying':
         this.#change(event.stage, () => ({ at: 'retrying', attempt: event.attempt, endedAt: time, note: event.error.message }));
         return `${event.stage}: attempt ${event.attempt} failed (${event.error.code}): ${event.error.message}`;
@@ -75,11 +86,23 @@ export class RunFold {
   /** Remarks on tables whose first copy is complete. */
   #progress(progress: StageProgress): string | undefined {
     const before = this.#stages.get(progress.stage)?.view.stream?.tables ?? {};
-    this.#change(progress.stage, () => progressed(progress));
+    this.#change(progress.stage, ({ at }) => {
+      if (!progress.remote) return progressed(progress);
+      // It may come after the end that it was on the way to.
+      return at === 'running' ? this.#elsewhere(progress.stage, progress.remote) : {};
+    });
     const copied = Object.entries(progress.stream?.tables ?? {}).filter(
       ([table, { at }]) => before[table]?.at === 'copying' && (at === 'catching-up' || at === 'ready'),
     );
     return copied.length > 0 ? `${progress.stage}: ${copied.map(([table]) => table).join(', ')} copied` : undefined;
+  }
+
+  /** What a service does, and what it says of it: `Glue job nightly: RUNNING 40 %, https://…` */
+  #elsewhere(stage: string, remote: StageProgress['remote']): Partial<StageView> {
+    const { status = null, progress = null, link = null, id = null } = remote ?? {};
+    const label = remoteOf(this.#run.plan, stage)?.label ?? stage;
+    const said = [...(status === null ? [] : [saidText(status, progress)]), ...((link ?? id) ? [link ?? id] : [])].join(', ');
+    return { phase: 'elsewhere', note: said === '' ? label : `${label}: ${said}` };
   }
 
   #change(stage: string, change: (view: StageView) => Partial<StageView>): undefined {
@@ -115,6 +138,8 @@ function fromState(state: StageState, record: StageRecord | undefined): Partial<
       return { at: 'waiting', attempt: record?.attempts ?? 0 };
     case 'running':
       return { at: 'running', attempt: state.attempt, startedAt: Date.parse(state.since) };
+    case 'elsewhere':
+      return { at: 'running', phase: 'elsewhere', attempt: state.attempt, startedAt: Date.parse(state.since) };
     case 'retrying':
       return { at: 'retrying', attempt: state.attempt, note: state.error.message };
     case 'succeeded':

@@ -40,7 +40,7 @@ function tellingWhyItWaits(executor: Executor, run: RunId, tell: (reason: string
     asking = true;
     try {
       const { waits, stages } = await executor.show(run);
-      const busy = stages.some(({ state }) => state.at === 'running');
+      const busy = stages.some(({ state }) => state.at === 'running' || state.at === 'elsewhere');
       const reason = waits ?? (busy ? null : (stages.find(({ state }) => state.at === 'ready')?.waits ?? null));
       if (reason !== null && reason !== told) tell(reason);
       told = reason;

@@ -102,7 +102,7 @@ function cellsOf(stage: StageView, speed: Speed, { now, tick }: { now: number; t
 const spinner = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 
 /** Phases in which the numbers stand still: then it is good to know why. */
-const saidPhases: ReadonlySet<string> = new Set(['planning', 'checking', 'committing', 'copying', 'streaming']);
+const saidPhases: ReadonlySet<string> = new Set(['planning', 'checking', 'committing', 'copying', 'streaming', 'elsewhere']);
 
 function stateText({ at, attempt, phase }: StageView, tick: number, colours: Colours): string {
   const again = attempt > 1 ? ` (${attempt})` : '';

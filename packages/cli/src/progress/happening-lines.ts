@@ -67,6 +67,8 @@ function resultText(result: Result, colours: Colours): string {
       return colours.yellow('partly succeeded');
     case 'retrying':
       return colours.yellow('will be tried again');
+    case 'elsewhere':
+      return colours.cyan('runs elsewhere');
     case 'released':
       return colours.yellow('given back');
     case 'lost':

@@ -94,6 +94,7 @@ function changeText(stage: StageView): string | undefined {
   const again = stage.attempt > 1 ? `, attempt ${stage.attempt}` : '';
   const note = stage.note ? `: ${onOneLine(stage.note)}` : '';
   if (isOver(stage)) return `${stage.at}${stage.startedAt === null ? '' : `  ${summary(stage)}`}${note}`;
+  if (stage.phase === 'elsewhere' && stage.at === 'running') return `runs elsewhere${again}${note}`;
   if (stage.at === 'running') return `running in the ${stage.lane} lane${again}`;
   return stage.at === 'retrying' ? `will be tried again${note}` : undefined;
 }

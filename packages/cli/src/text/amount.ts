@@ -51,3 +51,7 @@ export function moment(at: string | Date): string {
 }
 
 const pad2 = (value: number): string => value.toString().padStart(2, '0');
+
+/** `RUNNING 40 %`: what a service says of its work. */
+export const saidText = (status: string, progress: number | null): string =>
+  progress === null ? status : `${status} ${Math.round(progress * 100)} %`;

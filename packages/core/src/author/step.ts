@@ -1,4 +1,13 @@
-import type { CaptureSource, ChangeTarget, RemoteTask, SchemaPolicy, Selection, StreamTables, Target, Transform } from '../connector/index.ts';
+import type {
+  CaptureSource,
+  ChangeTarget,
+  RemoteTask,
+  SchemaPolicy,
+  Selection,
+  StreamTables,
+  Target,
+  Transform,
+} from '../connector/index.ts';
 import type { Column, RowSchema } from '../schema/index.ts';
 import type { RemoteParameters } from './remote-step.ts';
 import type { ExecuteRequest } from './task-step.ts';

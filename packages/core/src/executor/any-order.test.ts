@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, it } from 'vitest';
 import type { StoredError } from '../error/index.ts';
 import type { PlanStage, StageLimit } from '../plan/index.ts';
-import { evolve, isEnded, isFinal, type RunEvent, type RunRecord, type StageOutput, type StageRecord } from '../state/index.ts';
+import { evolve, type Found, isEnded, isFinal, type RunEvent, type RunRecord, type StageOutput, type StageRecord } from '../state/index.ts';
 import { type DecidedRun, decidedRun } from '../testing/decided-run.ts';
 import { stageOf } from '../testing/plans.ts';
 import { type Command, isDone, lossesAllowed, streamLossesAllowed, streamRunsWell } from './decide.ts';
@@ -33,7 +33,7 @@ const scene = fc
     fc.record({
       needs: fc.array(fc.nat(), { maxLength: 3 }),
       stop: fc.boolean(),
-      changes: fc.boolean(),
+      kind: fc.constantFrom('execute', 'changes', 'remote'),
       pool: fc.boolean(),
       shop: fc.boolean(),
       omitted: fc.constantFrom(false, false, false, true),
@@ -41,9 +41,9 @@ const scene = fc
     { minLength: 1, maxLength: 7, size: 'max' },
   )
   .map((nodes) => {
-    const stages = nodes.map(({ needs, stop, changes, pool, shop }, i) =>
+    const stages = nodes.map(({ needs, stop, kind, pool, shop }, i) =>
       stageOf(`s${i}`, i === 0 ? [] : [...new Set(needs.map((need) => `s${need % i}`))], {
-        kind: changes ? 'changes' : 'execute',
+        kind,
         onFailure: stop ? 'stop' : 'continue',
         retry: policy,
         limits: limitsOf(pool, shop),
@@ -52,11 +52,14 @@ const scene = fc
     return { stages, omitted: Object.fromEntries(nodes.slice(0, -1).flatMap(({ omitted }, i) => (omitted ? [[`s${i}`, output]] : []))) };
   });
 
+/** What looks at work elsewhere find. */
+const looks = ['found done', 'found interrupted', 'found broken', 'found unknown', 'found nothing'] as const;
+
 const move = fc.record({
   what: fc.oneof(
     { weight: 1, arbitrary: fc.constantFrom('cancel', 'reopen', 'crowded') },
-    { weight: 2, arbitrary: fc.constantFrom('broken', 'fenced', 'gone', 'repeat') },
-    { weight: 4, arbitrary: fc.constantFrom('admit', 'wake', 'succeed', 'busy', 'release', 'lose') },
+    { weight: 2, arbitrary: fc.constantFrom('broken', 'fenced', 'gone', 'repeat', 'interrupted', 'refused') },
+    { weight: 4, arbitrary: fc.constantFrom('admit', 'wake', 'succeed', 'busy', 'release', 'lose', 'park', ...looks) },
     { weight: 14, arbitrary: fc.constant('claim') },
   ),
   /** Of the stages to which it can be done, mostly. */
@@ -75,7 +78,7 @@ type Move = typeof move extends fc.Arbitrary<infer T> ? T : never;
 
 function commandOf({ now, first }: DecidedRun, past: readonly Command[], { what, apt, which, stale, random, others }: Move): Command {
   const all = [...now.stages.values()];
-  const suited = all.filter(({ state }) => state.at === (what === 'claim' ? 'ready' : 'running'));
+  const suited = all.filter(({ state }) => state.at === (what === 'claim' ? 'ready' : what.startsWith('found') ? 'elsewhere' : 'running'));
   const choice = apt && suited.length > 0 ? suited : all;
   const { id: stage, epoch: newest } = choice[which % choice.length] as StageRecord;
   const epoch = newest - stale;
@@ -92,20 +95,48 @@ function commandOf({ now, first }: DecidedRun, past: readonly Command[], { what,
       return { type: 'succeed', stage, epoch, output };
     case 'release':
     case 'lose':
+    case 'park':
       return { type: what, stage, epoch };
+    case 'found done':
+    case 'found interrupted':
+    case 'found broken':
+    case 'found unknown':
+    case 'found nothing':
+      return { type: 'found', stage, epoch, found: foundOf(what), random };
     case 'reopen':
       return { type: 'reopen', from: which % 2 === 0 ? [] : [(first.plan.stages[which % first.plan.stages.length] as PlanStage).id] };
     case 'wake':
     case 'cancel':
       return { type: what };
     default: {
-      const code = { busy: 'CONNECTION_FAILED', broken: 'FUNCTION_FAILED', fenced: 'ATTEMPT_FENCED', gone: 'LEASE_LOST' } as const;
+      const code = {
+        busy: 'CONNECTION_FAILED',
+        broken: 'FUNCTION_FAILED',
+        fenced: 'ATTEMPT_FENCED',
+        gone: 'LEASE_LOST',
+        interrupted: 'REMOTE_INTERRUPTED',
+        refused: 'REMOTE_REFUSED',
+      } as const;
       return { type: 'fail', stage, epoch, error: errorOf(code[what as keyof typeof code]), random };
     }
   }
 }
 
-const running = (run: RunRecord) => [...run.stages.values()].flatMap(({ id, state }) => (state.at === 'running' ? [{ id, ...state }] : []));
+function foundOf(what: (typeof looks)[number]): Found {
+  switch (what) {
+    case 'found done':
+      return { at: 'succeeded', output };
+    case 'found nothing':
+      return { at: 'nothing' };
+    case 'found unknown':
+      return { at: 'failed', error: errorOf('ACCESS_DENIED'), over: false };
+    default:
+      return { at: 'failed', error: errorOf(what === 'found broken' ? 'REMOTE_FAILED' : 'REMOTE_INTERRUPTED'), over: true };
+  }
+}
+
+const running = (run: RunRecord) =>
+  [...run.stages.values()].flatMap(({ id, state }) => (state.at === 'running' || state.at === 'elsewhere' ? [{ id, ...state }] : []));
 
 function roomFor(run: RunRecord, others: { readonly pool: number; readonly shop: number }): Room {
   const used = new Map([
@@ -140,7 +171,7 @@ describe('whatever happens, in whatever order, twice and too late', () => {
   });
 
   it('a run comes to its end when every stage that is ready is run, however that ends', { timeout: 120_000 }, () => {
-    const ends = fc.array(fc.constantFrom('succeed', 'busy', 'broken', 'fenced', 'gone', 'lose'), {
+    const ends = fc.array(fc.constantFrom('succeed', 'busy', 'broken', 'fenced', 'gone', 'lose', 'park', 'interrupted'), {
       minLength: 1,
       maxLength: 20,
       size: 'max',
@@ -152,10 +183,21 @@ describe('whatever happens, in whatever order, twice and too late', () => {
         for (let i = 0; !isEnded(run.now.state); i++) {
           const at = new Date(start.getTime() + i * 2_000);
           run.do({ type: 'wake' }, at);
+          for (const { id, state, epoch } of run.now.stages.values()) {
+            if (state.at !== 'elsewhere') continue;
+            const left = isStopped(run.now) ? 'found nothing' : 'found done';
+            const found = foundOf(i % 3 === 0 ? 'found interrupted' : i % 3 === 1 ? 'found broken' : left);
+            run.do({ type: 'found', stage: id, epoch, found, random: 0.5 }, at);
+          }
+          if (isEnded(run.now.state)) break;
           const ready = [...run.now.stages.values()].filter(({ state }) => state.at === 'ready');
+          const waits = [...run.now.stages.values()].some(({ state }) => state.at === 'retrying' || state.at === 'elsewhere');
+          if (ready.length === 0 && waits) continue;
           const { id } = ready[i % ready.length] ?? assert.fail('nothing is ready, and the run has not ended');
           run.do({ type: 'claim', stage: id, worker: 'w', room: roomFor(run.now, { pool: 0, shop: 0 }) }, at);
-          const what = hows[i % hows.length] as Move['what'];
+          const how = hows[i % hows.length] as Move['what'];
+          const ofService = stages.find((stage) => stage.id === id)?.kind === 'remote';
+          const what = how === 'park' && !ofService ? 'succeed' : how;
           const which = [...run.now.stages.keys()].indexOf(id);
           const command = commandOf(run, [], { what, apt: false, which, stale: 0, after: 0, random: 0.5, others: { pool: 0, shop: 0 } });
           run.do(command, at);
@@ -175,13 +217,13 @@ function checkStep(before: RunRecord, after: RunRecord, command: Command, events
   if (isEnded(before.state) && !reopened) assert.deepEqual(events, [], 'a run that has ended stays so');
   checkCommand(before, after, command, events, now);
 
-  const stopped = after.plan.stages.some(({ id, onFailure }) => onFailure === 'stop' && stateOf(after, id).at === 'failed');
+  const stopped = isStopped(after);
   for (const { id, needs, kind } of after.plan.stages) {
     const was = before.stages.get(id) as StageRecord;
     const is = after.stages.get(id) as StageRecord;
     const inputs = needs.map((need) => after.stages.get(need) as StageRecord);
     if (isFinal(was.state) && !begun.has(id)) assert.deepEqual(is.state, was.state, `${id} ends once`);
-    if (['ready', 'running', 'retrying', 'succeeded', 'failed'].includes(is.state.at))
+    if (['ready', 'running', 'elsewhere', 'retrying', 'succeeded', 'failed'].includes(is.state.at))
       assert(inputs.every(isDone), `${id} comes after its inputs`);
     if (is.state.at === 'waiting' && after.state.at === 'running') {
       assert(!inputs.every(isDone), `${id} begins as soon as its inputs are there`);
@@ -192,12 +234,18 @@ function checkStep(before: RunRecord, after: RunRecord, command: Command, events
     if (is.state.at === 'skipped') checkSkipped(after, id, needs);
     assert.equal(is.epoch - was.epoch, events.filter((event) => event.type === 'stage.started' && event.stage === id).length);
     assert(is.attempts >= 0 && is.attempts <= policy.attempts);
+    assert(is.settled >= was.settled && is.settled <= is.epoch);
+    if (kind === 'remote' && is.state.at === 'succeeded') assert.equal(is.settled, is.epoch);
+    if (kind !== 'remote') assert(is.settled === 0 && is.state.at !== 'elsewhere');
     assert(is.losses >= 0 && is.losses < (kind === 'changes' ? streamLossesAllowed : lossesAllowed));
   }
   const over = [...after.stages.values()].every(({ state }) => isFinal(state));
   assert.equal(isEnded(after.state), over, 'the run has ended when all its stages have');
   if (isEnded(after.state) && !isEnded(before.state)) checkOutcome(after);
 }
+
+const isStopped = (run: RunRecord): boolean =>
+  run.plan.stages.some(({ id, onFailure }) => onFailure === 'stop' && stateOf(run, id).at === 'failed');
 
 const stateOf = (run: RunRecord, id: string) => (run.stages.get(id) as StageRecord).state;
 
@@ -227,12 +275,32 @@ function checkCommand(before: RunRecord, after: RunRecord, command: Command, eve
       return;
     case 'reopen':
       return assert(!isEnded(before.state) || events.length === 0 || after.state.at === 'queued');
+    case 'found': {
+      const state = stateOf(before, command.stage);
+      if (state.at !== 'elsewhere' || state.epoch !== command.epoch)
+        return assert.deepEqual(events, [], 'a look of another time has no say');
+      return checkLook(before, after, command);
+    }
     default: {
       const state = stateOf(before, command.stage);
       if (state.at !== 'running' || state.epoch !== command.epoch) return assert.deepEqual(events, [], 'an older attempt has no say');
       return checkAttempt(before, after, command, now);
     }
   }
+}
+
+/** Somebody has looked at work elsewhere. */
+function checkLook(before: RunRecord, after: RunRecord, { stage, found }: Extract<Command, { type: 'found' }>): void {
+  const was = before.stages.get(stage) as StageRecord;
+  const is = after.stages.get(stage) as StageRecord;
+  const over = found.at !== 'failed' || found.over;
+  assert.equal(is.settled, over ? was.epoch : was.settled, 'what is over is known to be');
+  if (found.at === 'succeeded') return assert.equal(is.state.at, 'succeeded');
+  if (before.cancelRequestedAt !== null) return assert.equal(is.state.at, 'cancelled');
+  const stopped = isStopped(before);
+  if (found.at === 'nothing') return assert.equal(is.state.at, stopped ? 'skipped' : 'ready');
+  const again = found.over && found.error.code === 'REMOTE_INTERRUPTED' && was.attempts < policy.attempts;
+  assert.equal(is.state.at, !again ? 'failed' : stopped ? 'skipped' : 'retrying');
 }
 
 /** The attempt that runs has come to an end. */
@@ -242,10 +310,13 @@ function checkAttempt(before: RunRecord, after: RunRecord, command: Extract<Comm
   const { kind } = after.plan.stages.find(({ id }) => id === command.stage) as PlanStage;
   assert(was.state.at === 'running');
   if (command.type === 'succeed') return assert.equal(is.state.at, 'succeeded');
-  if (before.cancelRequestedAt !== null) return assert.equal(is.state.at, 'cancelled');
-  const stopped = before.plan.stages.some(({ id, onFailure }) => onFailure === 'stop' && stateOf(before, id).at === 'failed');
+  if (command.type === 'park') return assert.equal(is.state.at, kind === 'remote' ? 'elsewhere' : 'running');
+  const over = kind === 'remote' && command.type === 'fail' && command.error.code.startsWith('REMOTE_');
+  const left = kind === 'remote' && !over;
+  if (before.cancelRequestedAt !== null) return assert.equal(is.state.at, left ? 'elsewhere' : 'cancelled');
+  const stopped = isStopped(before);
   const ranWell = kind === 'changes' && now.getTime() - Date.parse(was.state.since) >= streamRunsWell;
-  const waits = (at: 'ready' | 'retrying') => assert.equal(is.state.at, stopped ? 'skipped' : at);
+  const waits = (at: 'ready' | 'retrying') => assert.equal(is.state.at, !stopped ? at : left ? 'elsewhere' : 'skipped');
   if (command.type === 'release') {
     assert.deepEqual({ attempts: is.attempts, losses: is.losses }, { attempts: was.attempts - 1, losses: 0 });
     return waits('ready');
@@ -258,7 +329,8 @@ function checkAttempt(before: RunRecord, after: RunRecord, command: Extract<Comm
     return waits('ready');
   }
   const counted = ranWell ? 1 : was.attempts;
-  if (code !== 'CONNECTION_FAILED' || counted >= policy.attempts) return assert(is.state.at === 'failed' && is.state.error.code === code);
+  if (!['CONNECTION_FAILED', 'REMOTE_INTERRUPTED'].includes(code) || counted >= policy.attempts)
+    return assert(is.state.at === 'failed' && is.state.error.code === code);
   waits('retrying');
   if (is.state.at !== 'retrying') return;
   assert.deepEqual({ attempts: is.attempts, losses: is.losses }, { attempts: counted, losses: 0 });

@@ -1,7 +1,18 @@
 import type { StoredError } from '../error/index.ts';
 import type { PlanStage } from '../plan/index.ts';
-import { judge } from '../run/retry.ts';
-import { apply, isEnded, isFinal, type Rival, type RunEvent, type RunRecord, type StageOutput, type StageRecord } from '../state/index.ts';
+import { endsWork, judge } from '../run/retry.ts';
+import {
+  apply,
+  type Found,
+  type Grants,
+  isEnded,
+  isFinal,
+  type Rival,
+  type RunEvent,
+  type RunRecord,
+  type StageOutput,
+  type StageRecord,
+} from '../state/index.ts';
 import { downstream, stagesById } from './downstream.ts';
 import { grantsOf, type Room } from './limits.ts';
 
@@ -16,6 +27,10 @@ export type Command =
   | { readonly type: 'succeed'; readonly stage: string; readonly epoch: number; readonly output: StageOutput }
   /** `random` in [0, 1) spreads the retries. */
   | { readonly type: 'fail'; readonly stage: string; readonly epoch: number; readonly error: StoredError; readonly random: number }
+  /** The attempt has begun work at a service, which goes on without it. */
+  | { readonly type: 'park'; readonly stage: string; readonly epoch: number }
+  /** What a look at work elsewhere has found. */
+  | { readonly type: 'found'; readonly stage: string; readonly epoch: number; readonly found: Found; readonly random: number }
   /** The worker gives the attempt back before its end: shutdown. */
   | { readonly type: 'release'; readonly stage: string; readonly epoch: number }
   /** Nobody has heard of the attempt's worker for too long. */
@@ -81,11 +96,18 @@ function obey(run: RunRecord, command: Command, now: Date, emit: (event: RunEven
       if (isEnded(run.state) || run.cancelRequestedAt !== null) return;
       emit({ type: 'run.cancel-requested' });
       for (const { id, state } of run.stages.values()) {
-        if (state.at === 'waiting' || state.at === 'ready' || state.at === 'retrying') emit({ type: 'stage.cancelled', stage: id });
+        if (leftElsewhere(run, id)) emit(looksElsewhere(run, id));
+        else if (state.at === 'waiting' || state.at === 'ready' || state.at === 'retrying') emit({ type: 'stage.cancelled', stage: id });
       }
       return;
     case 'reopen':
       return reopen(run, command.from, emit);
+    case 'found': {
+      const stage = run.stages.get(command.stage);
+      if (stage?.state.at === 'elsewhere' && stage.state.epoch === command.epoch)
+        afterLook(run, stage, stage.state.attempt, command, now, emit);
+      return;
+    }
     default: {
       const running = attemptOf(run, command.stage, command.epoch);
       if (running) afterAttempt(run, running, command, now, emit);
@@ -110,7 +132,7 @@ function attemptOf(run: RunRecord, id: string, epoch: number): Running | undefin
   return stage?.state.at === 'running' && stage.state.epoch === epoch ? { stage, attempt: stage.state.attempt } : undefined;
 }
 
-type AttemptCommand = Extract<Command, { type: 'succeed' | 'fail' | 'release' | 'lose' }>;
+type AttemptCommand = Extract<Command, { type: 'succeed' | 'fail' | 'park' | 'release' | 'lose' }>;
 
 function afterAttempt(
   run: RunRecord,
@@ -120,22 +142,28 @@ function afterAttempt(
   emit: (event: RunEvent) => void,
 ): void {
   const { id } = stage;
-  if (command.type === 'succeed') return emit({ type: 'stage.succeeded', stage: id, attempt, output: command.output });
-  // Whatever else has become of it: it was to stop, and it has.
-  if (run.cancelRequestedAt !== null) return emit({ type: 'stage.cancelled', stage: id });
+  const { kind, retry } = planStage(run, id);
+  const over = kind === 'remote' && (command.type === 'succeed' || (command.type === 'fail' && endsWork(command.error))) && isOver;
+  if (command.type === 'succeed') return emit({ type: 'stage.succeeded', stage: id, attempt, output: command.output, ...over });
+  if (command.type === 'park') {
+    if (kind === 'remote') emit(elsewhere(stage, attempt));
+    return;
+  }
+  // Whatever else has become of it: it was to stop, and it has. What it has started elsewhere has not.
+  if (run.cancelRequestedAt !== null)
+    return emit(kind === 'remote' && !over ? elsewhere(stage, attempt) : { type: 'stage.cancelled', stage: id, ...over });
   switch (command.type) {
     case 'fail': {
       const { error } = command;
-      const { kind, retry } = planStage(run, id);
       const counted = afresh(run, stage, now) ? 1 : attempt;
       const verdict = judge(error, counted, retry, command.random);
       // Ours is the newest attempt of this run: whoever has fenced it off belongs to another one, and will not give way.
       const taken = kind === 'changes' && error.code === 'ATTEMPT_FENCED';
       if (taken) return emit({ type: 'stage.failed', stage: id, attempt, error: { ...error, remedy: twinRemedy } });
-      if (verdict.kind === 'give-up') return emit({ type: 'stage.failed', stage: id, attempt, error });
+      if (verdict.kind === 'give-up') return emit({ type: 'stage.failed', stage: id, attempt, error, ...over });
       if (verdict.kind === 'lost') return lose(run, stage, attempt, now, emit);
       const next = new Date(now.getTime() + verdict.delayMs).toISOString();
-      return emit({ type: 'stage.retrying', stage: id, attempt: counted, next, error });
+      return emit({ type: 'stage.retrying', stage: id, attempt: counted, next, error, ...over });
     }
     case 'release':
       return emit({ type: 'stage.released', stage: id, epoch: stage.epoch, because: 'released' });
@@ -144,6 +172,49 @@ function afterAttempt(
     default:
       return command satisfies never;
   }
+}
+
+const isOver = { over: true } as const;
+
+function elsewhere({ id, state, epoch }: StageRecord, attempt: number): RunEvent {
+  const { worker = null, grants }: { readonly worker?: string | null; readonly grants?: Grants } = state.at === 'running' ? state : {};
+  return { type: 'stage.elsewhere', stage: id, attempt, epoch, worker, ...(grants && { grants }) };
+}
+
+/** True where the stage waits for an attempt, and one before may have left work at a service. */
+function leftElsewhere(run: RunRecord, id: string): boolean {
+  const { state, epoch, settled } = run.stages.get(id) as StageRecord;
+  return (state.at === 'ready' || state.at === 'retrying') && epoch > settled && planStage(run, id).kind === 'remote';
+}
+
+/** There will be no attempt that would find it: somebody has to look. */
+function looksElsewhere(run: RunRecord, id: string): RunEvent {
+  const stage = run.stages.get(id) as StageRecord;
+  return elsewhere(stage, stage.attempts);
+}
+
+function afterLook(
+  run: RunRecord,
+  { id, epoch }: StageRecord,
+  attempt: number,
+  { found, random }: Extract<Command, { type: 'found' }>,
+  now: Date,
+  emit: (event: RunEvent) => void,
+): void {
+  if (found.at === 'succeeded') return emit({ type: 'stage.succeeded', stage: id, attempt, output: found.output, ...isOver });
+  const over = (found.at === 'nothing' || found.over) && isOver;
+  if (run.cancelRequestedAt !== null) return emit({ type: 'stage.cancelled', stage: id, ...over });
+  if (found.at === 'nothing') {
+    const stopped = stopper(run);
+    if (stopped !== undefined) return emit({ type: 'stage.skipped', stage: id, because: { kind: 'stopped', stage: stopped }, ...over });
+    return emit({ type: 'stage.released', stage: id, epoch, because: 'released', ...over });
+  }
+  const { error } = found;
+  const verdict = judge(error, attempt, planStage(run, id).retry, random);
+  // A start beside one that goes on would be a second one.
+  if (!over || verdict.kind !== 'retry') return emit({ type: 'stage.failed', stage: id, attempt, error, ...over });
+  const next = new Date(now.getTime() + verdict.delayMs).toISOString();
+  emit({ type: 'stage.retrying', stage: id, attempt, next, error, ...over });
 }
 
 const twinRemedy = 'Another process, with a state database of its own, follows this stream now: let one of the two do it.';
@@ -186,7 +257,9 @@ function settle(run: RunRecord, emit: (event: RunEvent) => void): void {
   const stopped = stopper(run);
   for (const stage of run.plan.stages) {
     const { state } = run.stages.get(stage.id) as StageRecord;
-    if (stopped !== undefined && (state.at === 'waiting' || state.at === 'ready' || state.at === 'retrying')) {
+    if (stopped !== undefined && leftElsewhere(run, stage.id)) {
+      emit(looksElsewhere(run, stage.id));
+    } else if (stopped !== undefined && (state.at === 'waiting' || state.at === 'ready' || state.at === 'retrying')) {
       emit({ type: 'stage.skipped', stage: stage.id, because: { kind: 'stopped', stage: stopped } });
     } else if (state.at === 'waiting' && run.state.at === 'running') {
       const hindered = stage.needs.find((need) => isLost(run.stages.get(need) as StageRecord));

@@ -4,7 +4,7 @@ import { type ColumnEdge, type ColumnSchema, edges, type RowSchema } from '../sc
 import type { Graph } from './graph.ts';
 import { patience } from './patience.ts';
 import type { Problem } from './plan.ts';
-import { parameterProblems } from './remote-parameters.ts';
+import { parameterProblems } from './remote.ts';
 
 export interface GraphCheck {
   readonly problems: readonly Problem[];

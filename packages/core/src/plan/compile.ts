@@ -4,7 +4,7 @@ import { checkGraph } from './check.ts';
 import { fingerprint, plainJson } from './fingerprint.ts';
 import { graphOf } from './graph.ts';
 import type { Plan, PlanStep, Problem } from './plan.ts';
-import { describeParameters } from './remote-parameters.ts';
+import { describeParameters } from './remote.ts';
 import { stagesOf } from './stage.ts';
 
 /**

@@ -6,5 +6,6 @@ export { executeId, loadId } from './load-id.ts';
 export { rejectedSchema } from './reject-spool.ts';
 export { judge, type Verdict } from './retry.ts';
 export { batchesOf } from './route.ts';
-export { helpStage, runStage, stageTimeout } from './run-stage.ts';
-export type { AttemptProgress, SharedSplits, StageJob, StagePorts } from './stage-job.ts';
+export { type Begun, failedLook, firstLook, type Looked, type LookJob, lookPause, requestId } from './run-remote.ts';
+export { beginStage, helpStage, lookStage, runStage, stageTimeout } from './run-stage.ts';
+export type { AttemptProgress, RemotePort, SharedSplits, StageJob, StagePorts } from './stage-job.ts';

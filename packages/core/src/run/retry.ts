@@ -24,3 +24,10 @@ export function judge(error: StoredError, attempt: number, policy: PlanStage['re
       return retry satisfies never;
   }
 }
+
+/** The same may work later. */
+export const mayPass = ({ code }: Pick<StoredError, 'code'>): boolean => codes[code].retry === 'backoff';
+
+/** Says that work at a service has ended, or was never begun: another start is another work. */
+export const endsWork = ({ code }: Pick<StoredError, 'code'>): boolean =>
+  code === 'REMOTE_FAILED' || code === 'REMOTE_INTERRUPTED' || code === 'REMOTE_REFUSED';

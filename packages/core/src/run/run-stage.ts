@@ -9,6 +9,7 @@ import { manyListeners } from './many-listeners.ts';
 import { Meter } from './meter.ts';
 import { runExecute } from './run-execute.ts';
 import { runFiles } from './run-files.ts';
+import { type Begun, beginRemote, type Looked, type LookJob, lookRemote, runRemote } from './run-remote.ts';
 import { runRows } from './run-rows.ts';
 import type { StageJob, StagePorts } from './stage-job.ts';
 
@@ -23,6 +24,20 @@ export function runStage(job: StageJob, pipeline: Pipeline, ports: StagePorts): 
     passing('engine.stage.started');
     return work(job, pipeline, ports, context, meter);
   });
+}
+
+/** As `runStage`, of a remote stage, but only until its work goes on elsewhere. */
+export function beginStage(job: StageJob, pipeline: Pipeline, ports: StagePorts): Promise<Begun> {
+  return attempted(job, ports, async (context, meter) => {
+    passing('engine.stage.started');
+    return beginRemote(job, pipeline, ports, context, meter);
+  });
+}
+
+/** One look at what goes on elsewhere. Its own time is short; the stage's timeout is for whoever asks it to end. */
+export function lookStage(job: StageJob, look: LookJob, pipeline: Pipeline, ports: StagePorts): Promise<Looked> {
+  const unhurried = { ...job, stage: { ...job.stage, timeoutMs: null } };
+  return attempted(unhurried, ports, (context) => lookRemote(job, look, pipeline, context));
 }
 
 /**
@@ -74,10 +89,7 @@ function work(job: StageJob, pipeline: Pipeline, ports: StagePorts, context: Con
     case 'execute':
       return runExecute(job, pipeline, context, meter);
     case 'remote':
-      throw new MillraceError('UNSUPPORTED', {
-        message: `"${job.stage.id}" is work of a service, which no executor starts yet.`,
-        remedy: 'Take the step out, or run it with a version that does.',
-      });
+      return runRemote(job, pipeline, ports, context, meter);
     default:
       return kind satisfies never;
   }

@@ -1,7 +1,7 @@
-import type { Context, FilesRef, Log, ReadPlan, RunFacts, StagedPart } from '../connector/index.ts';
+import type { Context, FilesRef, Log, ReadPlan, RemoteHandle, RunFacts, StagedPart } from '../connector/index.ts';
 import type { StoredError } from '../error/index.ts';
 import type { PlanStage } from '../plan/index.ts';
-import type { EarlierAttempt, SplitClaim, SplitClaims, StageProgress, StreamRequest } from '../state/index.ts';
+import type { EarlierAttempt, RemoteIntent, SplitClaim, SplitClaims, StageProgress, StreamRequest } from '../state/index.ts';
 
 /** One attempt at a stage, as plain data: it goes to the process that runs it. */
 export interface StageJob {
@@ -50,6 +50,15 @@ export interface StagePorts extends Pick<Context, 'secret' | 'now' | 'spool'> {
   answerRequest?(id: string, error: StoredError | null): Promise<void>;
   /** Where other workers may help with the splits, and for those who do. */
   readonly splits?: SharedSplits;
+  /** For work of a service: where its handle is kept. */
+  readonly remote?: RemotePort;
+}
+
+/** The attempt's part of `RemoteStore`. */
+export interface RemotePort {
+  /** @throws LEASE_LOST */
+  intend(): Promise<RemoteIntent>;
+  started(work: number, handle: RemoteHandle, firstLookMs: number): Promise<RemoteHandle | null>;
 }
 
 /** Splits that several workers stage side by side: see `SplitStore`. */

@@ -10,7 +10,7 @@ export function newRun(id: RunId, request: RunRequest, plan: Plan, at: string): 
     const state: StageState = omitted
       ? { at: 'skipped', because: { kind: 'not-selected', output: request.omitted[stage.id] ?? null } }
       : { at: 'waiting' };
-    return [stage.id, { id: stage.id, state, epoch: 0, attempts: 0, losses: 0, redone: 0 }];
+    return [stage.id, { id: stage.id, state, epoch: 0, attempts: 0, losses: 0, redone: 0, settled: 0 }];
   });
   return {
     id,
@@ -77,7 +77,8 @@ const runStateNames = {
 
 type StageEvent = Extract<RunEvent, { stage: string }>;
 
-function afterStageEvent(stage: StageRecord, event: StageEvent, at: string): StageRecord {
+function afterStageEvent(before: StageRecord, event: StageEvent, at: string): StageRecord {
+  const stage = 'over' in event && event.over ? { ...before, settled: before.epoch } : before;
   switch (event.type) {
     case 'stage.ready':
       return { ...stage, state: { at: 'ready', since: at } };
@@ -85,6 +86,11 @@ function afterStageEvent(stage: StageRecord, event: StageEvent, at: string): Sta
       const { attempt, epoch, worker, grants } = event;
       const state: StageState = { at: 'running', attempt, epoch, worker, since: at, ...(grants && { grants }) };
       return { ...stage, epoch, attempts: stage.attempts + 1, state };
+    }
+    case 'stage.elsewhere': {
+      const { attempt, epoch, worker, grants } = event;
+      const losses = stage.state.at === 'running' ? 0 : stage.losses;
+      return { ...stage, losses, state: { at: 'elsewhere', attempt, epoch, worker, since: at, ...(grants && { grants }) } };
     }
     case 'stage.released': {
       const losses = event.because === 'lost' ? (event.afresh ? 0 : stage.losses) + 1 : 0;

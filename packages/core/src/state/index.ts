@@ -9,7 +9,25 @@ export type {
 } from './backfill.ts';
 export { apply, evolve, newRun } from './evolve.ts';
 export { memoryStore } from './memory.ts';
-export type { LogLine, StagePhase, StageProgress, StreamProgress, StreamTableState } from './progress.ts';
+export {
+  elsewhereProgress,
+  type LogLine,
+  type RemoteProgress,
+  type StagePhase,
+  type StageProgress,
+  type StreamProgress,
+  type StreamTableState,
+} from './progress.ts';
+export {
+  type Found,
+  type Looks,
+  lookMs,
+  type RemoteIntent,
+  type RemoteLook,
+  type RemoteSeen,
+  type RemoteStore,
+  type RemoteWork,
+} from './remote-store.ts';
 export type { RunEvent, StoredEvent } from './run-event.ts';
 export { makeRunId } from './run-id.ts';
 export {

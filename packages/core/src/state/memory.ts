@@ -1,5 +1,6 @@
 import type { ReadPlan, StagedPart } from '../connector/index.ts';
 import { evolve, newRun } from './evolve.ts';
+import { memoryRemote } from './memory-remote.ts';
 import { memorySplits } from './memory-splits.ts';
 import type { LogLine, StageProgress } from './progress.ts';
 import type { RunEvent, StoredEvent } from './run-event.ts';
@@ -57,6 +58,14 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
     storePart,
   });
 
+  const remote = memoryRemote({
+    now,
+    run: (id) => kept(id).record,
+    inQueue: (queue) => inQueue(queue).map(({ record }) => record),
+    holds: (lease) => holds(kept(lease.run), lease),
+    gone,
+  });
+
   function storePart(id: RunId, stage: string, part: StagedPart): void {
     const { earlier } = kept(id);
     const before = earlier.get(stage) ?? { plan: null, parts: [] };
@@ -89,6 +98,7 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
     }
     run.leases.delete(event.stage);
     run.progress.delete(event.stage);
+    if (event.type === 'stage.elsewhere') return;
     const open = run.attempts.findIndex((attempt) => attempt.stage === event.stage && attempt.ended === null);
     const last = run.attempts[open];
     if (last)
@@ -97,6 +107,7 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
 
   return {
     splits,
+    remote,
     now: async () => now(),
     async create({ id, request, plan, queue }) {
       const same =
@@ -216,7 +227,7 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
       return !isEnded(run.record.state) && unheld(run.queue);
     },
     attempts: async (id) => kept(id).attempts,
-    progress: async (id) => [...kept(id).progress.values()],
+    progress: async (id) => [...kept(id).progress.values(), ...remote.progress(kept(id).record)],
     streams: async (pipeline) => [...streams.values()].filter((stream) => pipeline === undefined || stream.pipeline === pipeline),
     async requestStream({ pipeline, step }, { kind, tables }) {
       const id = `request-${requests.size + 1}`;
@@ -287,7 +298,7 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
     const sums = new Map<string, number>();
     for (const { record } of runs.values())
       for (const { state } of record.stages.values())
-        for (const [key, count] of Object.entries(state.at === 'running' ? (state.grants ?? {}) : {}))
+        for (const [key, count] of Object.entries(state.at === 'running' || state.at === 'elsewhere' ? (state.grants ?? {}) : {}))
           sums.set(key, (sums.get(key) ?? 0) + count);
     for (const { grants } of splits.shares())
       for (const [key, count] of Object.entries(grants)) sums.set(key, (sums.get(key) ?? 0) + count);

@@ -1,4 +1,4 @@
-import type { StreamHealth } from '../connector/index.ts';
+import type { RemoteHandle, StreamHealth } from '../connector/index.ts';
 import type { RunId } from './run-state.ts';
 
 /** How far an attempt is: totals since it began. */
@@ -15,6 +15,8 @@ export interface StageProgress {
   readonly estimate: { readonly rows: number | null; readonly bytes: number | null };
   /** Of a stage that follows changes. */
   readonly stream?: StreamProgress;
+  /** Of a stage whose work a service does. */
+  readonly remote?: RemoteProgress;
   /** Resident memory of the process that runs the stage, in bytes. */
   readonly memory: number;
   /** Milliseconds since the attempt began. */
@@ -28,10 +30,51 @@ export type StagePhase =
   | 'checking'
   | 'committing'
   | 'executing'
+  /** A service does the work. */
+  | 'elsewhere'
   /** First copies of the tables of a stream. */
   | 'copying'
   | 'streaming'
   | 'done';
+
+export interface RemoteProgress {
+  /** What the service says, in a word; null before the first look. */
+  readonly status: string | null;
+  /** From 0 to 1, where the service says it. */
+  readonly progress: number | null;
+  /** Its name at the service. */
+  readonly id: string | null;
+  readonly link: string | null;
+}
+
+/** Of a stage whose work goes on at a service, as people are shown it. */
+export function elsewhereProgress({
+  run,
+  stage,
+  epoch,
+  handle,
+  status,
+  progress,
+  elapsedMs,
+}: Pick<StageProgress, 'run' | 'stage' | 'epoch' | 'elapsedMs'> & {
+  readonly handle: RemoteHandle | null;
+  readonly status: string | null;
+  readonly progress: number | null;
+}): StageProgress {
+  return {
+    run,
+    stage,
+    epoch,
+    phase: 'elsewhere',
+    rows: 0,
+    bytes: 0,
+    splits: { done: 0, total: 0 },
+    estimate: { rows: null, bytes: null },
+    remote: { status, progress, id: handle?.id ?? null, link: handle?.link ?? null },
+    memory: 0,
+    elapsedMs,
+  };
+}
 
 /** Where a stream is: what `millrace status` shows. */
 export interface StreamProgress {

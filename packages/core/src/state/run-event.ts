@@ -21,6 +21,16 @@ export type RunEvent =
       readonly worker: string;
       readonly grants?: Grants;
     }
+  /** The work goes on at a service, or may: nobody holds it any more. */
+  | {
+      readonly type: 'stage.elsewhere';
+      readonly stage: string;
+      readonly attempt: number;
+      readonly epoch: number;
+      readonly worker: string | null;
+      readonly grants?: Grants;
+    }
+  /** `over`, here and below: of what a service has done or was to do for this stage nothing goes on. */
   | {
       readonly type: 'stage.retrying';
       readonly stage: string;
@@ -28,6 +38,7 @@ export type RunEvent =
       readonly attempt: number;
       readonly next: string;
       readonly error: StoredError;
+      readonly over?: true;
     }
   /**
    * Back to ready without an attempt spent: the worker shuts down (`released`) or has not been heard of (`lost`). `afresh`: a stream that
@@ -39,11 +50,18 @@ export type RunEvent =
       readonly epoch: number;
       readonly because: 'released' | 'lost';
       readonly afresh?: true;
+      readonly over?: true;
     }
-  | { readonly type: 'stage.succeeded'; readonly stage: string; readonly attempt: number; readonly output: StageOutput }
-  | { readonly type: 'stage.failed'; readonly stage: string; readonly attempt: number; readonly error: StoredError }
-  | { readonly type: 'stage.cancelled'; readonly stage: string }
-  | { readonly type: 'stage.skipped'; readonly stage: string; readonly because: SkipReason };
+  | {
+      readonly type: 'stage.succeeded';
+      readonly stage: string;
+      readonly attempt: number;
+      readonly output: StageOutput;
+      readonly over?: true;
+    }
+  | { readonly type: 'stage.failed'; readonly stage: string; readonly attempt: number; readonly error: StoredError; readonly over?: true }
+  | { readonly type: 'stage.cancelled'; readonly stage: string; readonly over?: true }
+  | { readonly type: 'stage.skipped'; readonly stage: string; readonly because: SkipReason; readonly over?: true };
 
 /** `seq` counts from 1 within a run, without gaps. `at` is the store's clock. */
 export interface StoredEvent {

@@ -13,6 +13,8 @@ import type { StreamProgress } from './progress.ts';
  *                       ▲          │
  *                       ├─ retrying┤      an error that may pass: after a pause, by the plan's `retry`
  *                       └──────────┘      given back (shutdown) or lost (no heartbeat): at once, no attempt spent
+ *                       running ─▶ elsewhere ─▶ succeeded | failed | cancelled | retrying
+ *                                         a service does the work: nobody holds it, and whoever looks next says how it fares
  *           waiting ─▶ skipped            not selected, or something before it has failed
  *
  * The last column absorbs. Only `run.reopened` (resume and retry by a person) leads out of it.
@@ -43,6 +45,15 @@ export type StageState =
       readonly since: string;
       readonly grants?: Grants;
     }
+  /** A service does its work, or may: nobody has a lease. `worker` has begun it; null where nobody knows whether anybody has. */
+  | {
+      readonly at: 'elsewhere';
+      readonly attempt: number;
+      readonly epoch: number;
+      readonly worker: string | null;
+      readonly since: string;
+      readonly grants?: Grants;
+    }
   /** `attempt` is the one that failed with `error`. */
   | { readonly at: 'retrying'; readonly attempt: number; readonly next: string; readonly error: StoredError }
   | { readonly at: 'succeeded'; readonly since: string; readonly attempt: number; readonly output: StageOutput }
@@ -50,7 +61,7 @@ export type StageState =
   | { readonly at: 'cancelled'; readonly since: string }
   | { readonly at: 'skipped'; readonly because: SkipReason };
 
-/** What an attempt may use of each limit of its stage while it runs, by `limitKey`. */
+/** What an attempt may use of each limit of its stage while it runs, here or elsewhere, by `limitKey`. */
 export type Grants = Readonly<Record<string, number>>;
 
 export type SkipReason =
@@ -107,6 +118,8 @@ export interface StageRecord {
   readonly losses: number;
   /** Grows when a person asks for a stage again that had succeeded, so that a procedure is called again. */
   readonly redone: number;
+  /** Of a stage whose work a service does: the epoch up to which all of it is over. Where `epoch` is greater, some may go on. */
+  readonly settled: number;
 }
 
 /** What a run was asked to do. Fixed when it is made. */

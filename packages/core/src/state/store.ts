@@ -3,6 +3,7 @@ import type { ReadPlan, StagedPart } from '../connector/index.ts';
 import { MillraceError, type StoredError } from '../error/index.ts';
 import type { Plan } from '../plan/index.ts';
 import type { LogLine, StageProgress } from './progress.ts';
+import type { RemoteStore } from './remote-store.ts';
 import type { RunEvent, StoredEvent } from './run-event.ts';
 import type { RunId, RunRecord, RunRequest, StageOutput } from './run-state.ts';
 import type { SplitStore } from './split-store.ts';
@@ -20,6 +21,7 @@ import type { AttemptDetail, RunFilter, RunSummary } from './summary.ts';
  */
 export interface RunStore extends AsyncDisposable {
   readonly splits: SplitStore;
+  readonly remote: RemoteStore;
   /** The store's time. */
   now(): Promise<Date>;
   /**
@@ -40,7 +42,7 @@ export interface RunStore extends AsyncDisposable {
    * this stage, by key. Of claims that share a limit one looks at a time.
    */
   claim(ref: StageRef, decide: (run: RunRecord, now: Date, used: ReadonlyMap<string, number>) => readonly RunEvent[]): Promise<Transition>;
-  /** What running attempts and those who help them have been granted, by limit. */
+  /** What running attempts, those whose work goes on elsewhere, and those who help have been granted, by limit. */
   granted(): Promise<ReadonlyMap<string, number>>;
   /** As `transition`, one at a time for a pipeline: `decide` is also told which other runs of the pipeline are running. */
   admission(run: RunId, decide: (run: RunRecord, now: Date, rivals: readonly Rival[]) => readonly RunEvent[]): Promise<Transition>;
@@ -96,7 +98,7 @@ export interface RunStore extends AsyncDisposable {
   /** Whether an unfinished run is worked on by nobody, or by a worker that is gone. */
   abandoned(run: RunId): Promise<boolean>;
   attempts(run: RunId): Promise<(AttemptDetail & { readonly stage: string })[]>;
-  /** The last stored progress of the stages that run. */
+  /** The last stored progress of the stages that run, here or elsewhere. */
   progress(run: RunId): Promise<StageProgress[]>;
   /** The last progress of every stage that follows changes, of all pipelines or of one: it outlives the attempt, and the run. */
   streams(pipeline?: string): Promise<StoredStream[]>;

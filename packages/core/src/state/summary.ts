@@ -54,6 +54,7 @@ export function summarise(run: RunRecord, abandoned: boolean): RunSummary {
     waiting: 0,
     ready: 0,
     running: 0,
+    elsewhere: 0,
     retrying: 0,
     succeeded: 0,
     failed: 0,

@@ -5,6 +5,7 @@ import type { StoredError } from '../error/index.ts';
 import { isMillraceError } from '../error/index.ts';
 import { evolve, newRun, type RunId, type RunRecord, type StageOutput, type StageProgress } from '../state/index.ts';
 import { stageOf } from './plans.ts';
+import { remoteConformance } from './run-store-remote.ts';
 import { splitConformance } from './run-store-splits.ts';
 import { workConformance } from './run-store-work.ts';
 import { type FreshState, storeTests } from './run-store-world.ts';
@@ -23,6 +24,7 @@ export function runStoreConformance(test: Test, fresh: FreshState): void {
   const withStore = storeTests(test, fresh);
   workConformance(withStore);
   splitConformance(withStore);
+  remoteConformance(withStore);
 
   withStore('a run is stored with its plan and read back as it was', async ({ store, create }) => {
     const made = await create();

@@ -5,7 +5,9 @@ import {
   type LeaseState,
   limitKey,
   type PlanStage,
+  type RemoteWork,
   type RunRecord,
+  remoteOf,
   type StageRecord,
   stagesById,
   type WorkerState,
@@ -46,6 +48,8 @@ export function whyStageWaits(run: RunRecord, stage: StageRecord, circumstances:
       const until = `${state.next.slice(11, 19)} UTC (${seconds.toFixed(1)} s more)`;
       return `waits until ${until} for attempt ${state.attempt + 1} of ${plan.retry.attempts}, after ${state.error.code}`;
     }
+    case 'elsewhere':
+      return whatGoesOn(run, stage, circumstances);
     case 'running': {
       if (lease?.workerGone) return 'its worker has gone; whoever looks next gives it to another';
       if (lease && Date.parse(lease.until) < now.getTime()) return 'its worker has not been heard of; the lease is over';
@@ -56,7 +60,22 @@ export function whyStageWaits(run: RunRecord, stage: StageRecord, circumstances:
   }
 }
 
+/** `runs elsewhere: Glue job nightly, RUNNING 40 %, https://…; looked at 12:00:03 UTC, next look in 20 s` */
+function whatGoesOn({ plan, cancelRequestedAt }: RunRecord, { id }: StageRecord, { works, now }: Circumstances): string {
+  const work = works.find(({ stage }) => stage === id);
+  const label = remoteOf(plan, id)?.label ?? id;
+  if (!work?.handle) return `may run elsewhere: whoever looks next asks for ${label}`;
+  const share = work.progress === null ? '' : ` ${Math.round(work.progress * 100)} %`;
+  const said = [label, ...(work.status === null ? [] : [`${work.status}${share}`]), work.handle.link ?? work.handle.id].join(', ');
+  const ends = cancelRequestedAt !== null || work.ending ? 'is being ended elsewhere' : 'runs elsewhere';
+  const looked = work.lookedAt === null ? '' : `looked at ${work.lookedAt.slice(11, 19)} UTC, `;
+  const seconds = Math.max(0, (Date.parse(work.nextAt ?? '') || 0) - now.getTime()) / 1000;
+  return `${ends}: ${said}; ${looked}${seconds === 0 ? 'the next look is due' : `next look in ${Math.ceil(seconds)} s`}`;
+}
+
 export interface Circumstances {
+  /** What services do for stages of the run. */
+  readonly works: readonly RemoteWork[];
   readonly lease: LeaseState | undefined;
   /** Of the fleet that the run belongs to; null where it belongs to one process. */
   readonly workers: readonly WorkerState[] | null;

@@ -52,26 +52,29 @@ export function runViews(store: RunStore, { live = noProgress, pools = {} }: Vie
 const noProgress: LiveProgress = { of: () => undefined, subscribe: () => () => {} };
 
 async function show(store: RunStore, live: LiveProgress, pools: Readonly<Record<string, number>>, id: RunId): Promise<RunDetail> {
-  const [run, abandoned, attempts, leases, stored, now] = await Promise.all([
+  const [run, abandoned, attempts, leases, stored, works, now] = await Promise.all([
     store.read(id),
     store.abandoned(id),
     store.attempts(id),
     store.leases(id),
     store.progress(id),
+    store.remote.works(id),
     store.now(),
   ]);
   const open = !isEnded(run.state);
   const workers = open ? await workersOf(store, id) : [];
   const granted = open && run.plan.stages.some(({ limits }) => limits) ? await store.granted() : new Map<string, number>();
   const holders = granted.size > 0 ? await holdersOf(store) : new Map<string, Holder[]>();
-  const circumstances = { workers, granted, holders, pools, now };
+  const circumstances = { workers, granted, holders, pools, works, now };
   const progress = [...stored, ...(live.of(id) ?? [])];
   const stages = [...run.stages.values()].map((stage) => ({
     id: stage.id,
     state: stage.state,
     waits: open ? whyStageWaits(run, stage, { ...circumstances, lease: leaseOf(leases, stage) }) : null,
     progress:
-      stage.state.at === 'running' ? (progress.findLast((one) => one.stage === stage.id && one.epoch === stage.epoch) ?? null) : null,
+      stage.state.at === 'running' || stage.state.at === 'elsewhere'
+        ? (progress.findLast((one) => one.stage === stage.id && one.epoch === stage.epoch) ?? null)
+        : null,
     attempts: attempts.filter((attempt) => attempt.stage === stage.id).map(({ stage: _, ...attempt }) => attempt),
   }));
   return { run, abandoned, stages, waits: whyRunWaits(run, { abandoned, workers }) };
@@ -80,13 +83,13 @@ async function show(store: RunStore, live: LiveProgress, pools: Readonly<Record<
 /** Runs that are looked through for those who hold a limit. */
 const mostRuns = 100;
 
-/** Running attempts that have been granted a share of a limit, by limit, those that began first before the others. */
+/** Attempts that run, here or elsewhere, and have been granted a share of a limit, by limit, those that began first before the others. */
 async function holdersOf(store: RunStore): Promise<ReadonlyMap<string, readonly Holder[]>> {
   const holders = new Map<string, Holder[]>();
   for (const { id } of (await store.list({ states: ['running'], limit: mostRuns })).reverse()) {
     const { stages, request } = await store.read(id);
     for (const { id: stage, state } of stages.values()) {
-      for (const key of state.at === 'running' ? Object.keys(state.grants ?? {}) : [])
+      for (const key of state.at === 'running' || state.at === 'elsewhere' ? Object.keys(state.grants ?? {}) : [])
         holders.set(key, [...(holders.get(key) ?? []), { run: id, pipeline: request.pipeline, stage }]);
     }
   }

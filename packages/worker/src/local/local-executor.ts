@@ -50,6 +50,8 @@ type Work = Omit<LocalExecutor, 'kind' | keyof RunViews>;
 
 const defaultConcurrency = 2;
 const defaultMemory = 256;
+/** How long somebody who cancels waits for services to end what they do; it goes on as long as this process lives. */
+const endingMs = 60_000;
 const mebibyte = 1024 * 1024;
 
 class Local implements Work {
@@ -206,11 +208,16 @@ class Local implements Work {
     return this.#store.read(id);
   }
 
-  /** Nobody is there to say that its stages have stopped. */
+  /** Nobody is there to say that its stages have stopped. Work that goes on elsewhere is ended from here, which may take a while. */
   async #endCancelled(id: RunId): Promise<void> {
     for (const { stage, epoch, workerGone } of await this.#store.leases(id)) {
       if (workerGone) await this.#store.transition(id, (record, now) => decide(record, { type: 'lose', stage, epoch }, now));
     }
+    const goesOn = ({ state, stages }: RunRecord): boolean =>
+      !isEnded(state) && [...stages.values()].some((stage) => stage.state.at === 'elsewhere');
+    if (!goesOn(await this.#store.read(id)) || !(await this.#takeUp(id))) return;
+    const end = performance.now() + endingMs;
+    while (performance.now() < end && goesOn(await this.#store.read(id))) await sleep(100);
   }
 
   async drain(): Promise<void> {

@@ -44,7 +44,8 @@ export interface AttemptEnded extends AttemptRef {
   readonly at: string;
   readonly attempt: number;
   readonly worker: string;
-  readonly result: 'succeeded' | 'failed' | 'retrying' | 'released' | 'lost' | 'cancelled';
+  /** `elsewhere`: a service goes on with it, and it ends once more. */
+  readonly result: 'succeeded' | 'failed' | 'retrying' | 'released' | 'lost' | 'cancelled' | 'elsewhere';
   readonly durationMs: number;
   /** Of a load that has succeeded. */
   readonly rows: number;
@@ -98,6 +99,8 @@ function happening(before: RunRecord, { event, at }: StoredEvent, since: string 
       return ended(before, event.stage, at, event.because, null);
     case 'stage.cancelled':
       return ended(before, event.stage, at, 'cancelled', null);
+    case 'stage.elsewhere':
+      return ended(before, event.stage, at, 'elsewhere', null);
     default:
       return null;
   }
@@ -112,7 +115,8 @@ function ended(
   output?: StageOutput,
 ): AttemptEnded | null {
   const state = before.stages.get(stage)?.state;
-  if (state?.at !== 'running') return null;
+  // What is elsewhere without a worker is an attempt that has ended before.
+  if ((state?.at !== 'running' && state?.at !== 'elsewhere') || state.worker === null) return null;
   const { attempt, epoch, worker, since } = state;
   const { rows = 0, bytes = 0 } = output?.kind === 'load' && !output.alreadyApplied ? output.receipt : {};
   const ref = { run: before.id, pipeline: before.request.pipeline, stage, epoch };

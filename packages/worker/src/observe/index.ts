@@ -26,7 +26,7 @@
  */
 
 export type { QueueGauges } from '../store/gauges.ts';
-export type { FleetOverview, RunningStage, WorkerOverview } from '../store/overview.ts';
+export type { ElsewhereStage, FleetOverview, RunningStage, WorkerOverview } from '../store/overview.ts';
 export type { ExpectedRun } from './alerts/alert.ts';
 export type { Happening } from './happenings.ts';
 export type { LineSink, Logger } from './log/logger.ts';

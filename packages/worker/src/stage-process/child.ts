@@ -1,8 +1,13 @@
 import {
+  beginStage,
   compile,
   helpStage,
+  lookStage,
   MillraceError,
+  type Pipeline,
   plainJson,
+  type RemoteHandle,
+  type RemoteIntent,
   restoreError,
   runStage,
   type SplitClaims,
@@ -76,7 +81,8 @@ async function tellPlan(): Promise<void> {
   }
 }
 
-async function run({ job, fingerprint, spool, help, trace }: Extract<ToProcess, { type: 'run' }>): Promise<void> {
+async function run(work: Extract<ToProcess, { type: 'run' }>): Promise<void> {
+  const { job, fingerprint, spool, trace } = work;
   const { pipeline, secrets } = loading as NonNullable<typeof loading>;
   const started = performance.now();
   const own = new Running(job);
@@ -90,11 +96,7 @@ async function run({ job, fingerprint, spool, help, trace }: Extract<ToProcess, 
     compiled ??= compile(loaded.pipeline).fingerprint;
     if (compiled !== fingerprint) throw planChanged(loaded, fingerprint);
     const ports = portsOf(own, secrets, spool, progress.tell);
-    outcome = await underSpan(trace, async () =>
-      help
-        ? { type: 'helped', splits: await helpStage(job, loaded.pipeline, ports) }
-        : { type: 'succeeded', output: plain(await runStage(job, loaded.pipeline, ports)) },
-    );
+    outcome = await underSpan(trace, () => outcomeOf(work, loaded.pipeline, ports));
   } catch (error) {
     outcome = { type: 'failed', error: failure(error) };
   }
@@ -102,6 +104,18 @@ async function run({ job, fingerprint, spool, help, trace }: Extract<ToProcess, 
   running = undefined;
   progress.flush();
   send(outcome);
+}
+
+async function outcomeOf(
+  { job, help, look }: Extract<ToProcess, { type: 'run' }>,
+  pipeline: Pipeline,
+  ports: StagePorts,
+): Promise<FromProcess> {
+  if (look) return { type: 'looked', looked: plain(await lookStage(job, look, pipeline, ports)) };
+  if (help) return { type: 'helped', splits: await helpStage(job, pipeline, ports) };
+  if (job.stage.kind !== 'remote') return { type: 'succeeded', output: plain(await runStage(job, pipeline, ports)) };
+  const begun = await beginStage(job, pipeline, ports);
+  return begun.at === 'ended' ? { type: 'succeeded', output: plain(begun.output) } : { type: 'elsewhere', handle: plain(begun.handle) };
 }
 
 function portsOf(own: Running, secrets: Secrets, spool: string, progress: StagePorts['progress']): StagePorts {
@@ -125,6 +139,11 @@ function portsOf(own: Running, secrets: Secrets, spool: string, progress: StageP
     forgetParts: async () => void (await ask({ type: 'forget-parts' })),
     streamRequests: async () => (await ask({ type: 'stream-requests' })) as readonly StreamRequest[],
     answerRequest: async (id, error) => void (await ask({ type: 'answer-request', id, error: error && redactError(error, secrets) })),
+    remote: {
+      intend: async () => (await ask({ type: 'intend-remote' })) as RemoteIntent,
+      started: async (work, handle, firstLookMs) =>
+        (await ask({ type: 'remote-started', work, handle: plain(handle), firstLookMs })) as RemoteHandle | null,
+    },
     splits: {
       offer: async (splits) => void (await ask({ type: 'offer-splits', splits })),
       claim: async (most) => (await ask({ type: 'claim-splits', most })) as SplitClaims,

@@ -2,8 +2,11 @@ import type {
   AttemptProgress,
   Environment,
   LogLine,
+  Looked,
+  LookJob,
   Plan,
   ReadPlan,
+  RemoteHandle,
   SplitClaim,
   StagedPart,
   StageJob,
@@ -16,11 +19,11 @@ import type {
  *
  *   worker ──load──▶ process      once: the pipeline file, so that it is there when the first stage comes
  *   worker ──plan──▶ process ──plan | failed──▶ worker     what the file compiles to
- *   worker ──run───▶ process      one stage at a time, or (`help`) splits of one that another worker runs
+ *   worker ──run───▶ process      one stage at a time, or (`help`) splits of one that another worker runs, or one `look` at work elsewhere
  *   worker ──stop──▶ process      end the stage; whoever does not within the grace period is killed
  *   process ──store──▶ worker ──stored──▶ process     the state store is the worker's; it answers with a value where one was asked for
  *   process ──progress, log, secret──▶ worker
- *   process ──succeeded | helped | failed──▶ worker   the outcome of `run`
+ *   process ──succeeded | elsewhere | helped | looked | failed──▶ worker   the outcome of `run`
  *
  * When the worker dies the channel closes, and the process ends.
  */
@@ -34,6 +37,7 @@ export type ToProcess =
       readonly fingerprint: string;
       readonly spool: string;
       readonly help: boolean;
+      readonly look?: LookJob;
       /** The span of the attempt, as a traceparent; null where nobody traces. */
       readonly trace: string | null;
     }
@@ -48,7 +52,10 @@ export type FromProcess =
   | { readonly type: 'secret'; readonly value: string }
   | { readonly type: 'store'; readonly id: number; readonly what: StoreRequest }
   | { readonly type: 'succeeded'; readonly output: StageOutput }
+  /** The stage's work goes on at a service. */
+  | { readonly type: 'elsewhere'; readonly handle: RemoteHandle }
   | { readonly type: 'helped'; readonly splits: number }
+  | { readonly type: 'looked'; readonly looked: Looked }
   | { readonly type: 'failed'; readonly error: StoredError };
 
 export type StoreRequest =
@@ -61,6 +68,10 @@ export type StoreRequest =
   | { readonly type: 'store-split'; readonly claim: SplitClaim; readonly part: StagedPart }
   /** Answered with `StagedPart[]`. */
   | { readonly type: 'staged' }
+  /** Answered with `RemoteIntent`. */
+  | { readonly type: 'intend-remote' }
+  /** Answered with the handle that counts, or null. */
+  | { readonly type: 'remote-started'; readonly work: number; readonly handle: RemoteHandle; readonly firstLookMs: number }
   /** Answered with `StreamRequest[]`. */
   | { readonly type: 'stream-requests' }
   | { readonly type: 'answer-request'; readonly id: string; readonly error: StoredError | null };

@@ -1,7 +1,16 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { MillraceError, type Plan, restoreError, type StageOutput, type StoredError, storeError } from '@millrace/core/runtime';
+import {
+  type Looked,
+  MillraceError,
+  type Plan,
+  type RemoteHandle,
+  restoreError,
+  type StageOutput,
+  type StoredError,
+  storeError,
+} from '@millrace/core/runtime';
 import { lines } from './capture-output.ts';
 import type { FromProcess, StoreRequest, ToProcess } from './message.ts';
 import { killedWithParent, parentArgument } from './orphan.ts';
@@ -13,7 +22,7 @@ export interface ProcessSpec {
   readonly sources: Extract<ToProcess, { type: 'load' }>['sources'];
 }
 
-/** A stage, or (`help`) splits of an attempt at it that another worker makes. `spool` is a directory of its own. */
+/** A stage, (`help`) splits of an attempt at it that another worker makes, or a `look` at its work elsewhere. `spool` is a directory of its own. */
 export type StageWork = Omit<Extract<ToProcess, { type: 'run' }>, 'type'>;
 
 export interface StageListener {
@@ -28,8 +37,11 @@ type Answer = Outcome | { readonly type: 'plan'; readonly plan: Plan };
 
 export type Outcome =
   | { readonly type: 'succeeded'; readonly output: StageOutput }
+  /** Its work goes on at a service. */
+  | { readonly type: 'elsewhere'; readonly handle: RemoteHandle }
   /** With so many splits of an attempt that another worker makes. */
   | { readonly type: 'helped'; readonly splits: number }
+  | { readonly type: 'looked'; readonly looked: Looked }
   | { readonly type: 'failed'; readonly error: StoredError };
 
 /** Characters of what a process has written past us that a crash shows. */
@@ -147,7 +159,9 @@ export class StageProcess {
         return void this.#store(message.id, message.what);
       case 'plan':
       case 'succeeded':
+      case 'elsewhere':
       case 'helped':
+      case 'looked':
       case 'failed':
         return this.#finish?.(message);
       default:

@@ -4,11 +4,16 @@ import type { StateDatabase } from './schema.ts';
 
 type Db = Kysely<StateDatabase>;
 
-/** Counted from the attempts that run and from who helps them, so that whoever dies frees what it had with its lease. */
+/**
+ * Counted from the attempts that run, from those whose work goes on elsewhere and from who helps, so that whoever dies frees what it had with
+ * its lease.
+ */
 export async function granted(db: Db, keys?: readonly string[]): Promise<ReadonlyMap<string, number>> {
   const { rows } = await sql<{ key: string; sum: string }>`
     select g.key, sum(g.value::int) from (
       select s.state -> 'grants' as grants from millrace.stage s where s.at = 'running'
+      union all
+      select s.state -> 'grants' from millrace.stage s where s.at = 'elsewhere'
       union all
       select h.grants from millrace.share h join millrace.stage s on s.run = h.run and s.id = h.stage and s.epoch = h.epoch and s.at = 'running'
       where h.lease_until > clock_timestamp()

@@ -11,6 +11,8 @@ export interface FleetOverview {
   readonly queues: readonly QueueGauges[];
   readonly workers: readonly WorkerOverview[];
   readonly running: readonly RunningStage[];
+  /** Work that services do: it holds no worker. */
+  readonly elsewhere: readonly ElsewhereStage[];
 }
 
 export interface WorkerOverview {
@@ -42,9 +44,31 @@ export interface RunningStage {
   readonly workerGone: boolean;
 }
 
+export interface ElsewhereStage {
+  readonly run: string;
+  readonly pipeline: string;
+  readonly stage: string;
+  readonly queue: string;
+  /** `Glue job nightly` */
+  readonly label: string | null;
+  readonly since: string;
+  readonly status: string | null;
+  readonly progress: number | null;
+  /** Its name at the service, and where people look at it. */
+  readonly handle: string | null;
+  readonly link: string | null;
+  readonly lookedAt: string | null;
+}
+
 export async function fleetOverview(db: Db): Promise<FleetOverview> {
-  const [{ queues }, workers, running, at] = await Promise.all([fleetGauges(db), workersOf(db), runningStages(db), clock(db)]);
-  return { at, queues, workers, running };
+  const [{ queues }, workers, running, elsewhere, at] = await Promise.all([
+    fleetGauges(db),
+    workersOf(db),
+    runningStages(db),
+    stagesElsewhere(db),
+    clock(db),
+  ]);
+  return { at, queues, workers, running, elsewhere };
 }
 
 const queueName = (queue: ReturnType<typeof sql>) =>
@@ -72,6 +96,18 @@ async function runningStages(db: Db): Promise<RunningStage[]> {
     from millrace.stage s join millrace.run r on r.id = s.run
     where s.at = 'running' order by s.state ->> 'since', s.run, s.ordinal`.execute(db);
   return rows.map(({ leaseUntil, ...stage }) => ({ ...stage, leaseUntil: leaseUntil.toISOString() }));
+}
+
+async function stagesElsewhere(db: Db): Promise<ElsewhereStage[]> {
+  const { rows } = await sql<Omit<ElsewhereStage, 'lookedAt'> & { lookedAt: Date | null }>`
+    select s.run, r.pipeline, s.id as stage, ${queueName(sql`r.queue`)} as queue, s.state ->> 'since' as since,
+      (select step -> 'description' ->> 'label' from millrace.plan p, json_array_elements(p.body -> 'steps') step
+       where p.fingerprint = r.fingerprint and step ->> 'name' = s.id) as label,
+      m.status, m.progress, m.handle ->> 'id' as handle, m.handle ->> 'link' as link, m.looked_at as "lookedAt"
+    from millrace.stage s join millrace.run r on r.id = s.run
+    left join millrace.remote m on m.run = s.run and m.stage = s.id and m.work = s.settled
+    where s.at = 'elsewhere' order by s.state ->> 'since', s.run, s.ordinal`.execute(db);
+  return rows.map(({ lookedAt, ...stage }) => ({ ...stage, lookedAt: lookedAt?.toISOString() ?? null }));
 }
 
 async function clock(db: Db): Promise<string> {

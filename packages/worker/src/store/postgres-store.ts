@@ -20,6 +20,7 @@ import * as limits from './limits.ts';
 import { unheld } from './liveness.ts';
 import { migrate } from './migrate.ts';
 import { recordOf, runColumns, stageColumns } from './record.ts';
+import { remoteStore } from './remote.ts';
 import * as reports from './reports.ts';
 import { clock } from './schedules.ts';
 import type { StateDatabase } from './schema.ts';
@@ -72,6 +73,7 @@ export async function postgresStore(address: StateAddress): Promise<RunStore> {
 
   return {
     splits: splitStore(guard, read),
+    remote: remoteStore(guard),
     now: () => guard(clock),
     async create(run) {
       const made = await guard((db) => db.transaction().execute((trx) => create(trx, run, planOf, read)));

@@ -3,10 +3,10 @@ import type { Selectable } from 'kysely';
 import type { RunTable, StageTable } from './schema.ts';
 
 export type RunRow = Pick<Selectable<RunTable>, 'id' | 'request' | 'state' | 'cancel_requested_at' | 'created_at' | 'seq'>;
-export type StageRow = Pick<Selectable<StageTable>, 'id' | 'state' | 'epoch' | 'attempts' | 'losses' | 'redone'>;
+export type StageRow = Pick<Selectable<StageTable>, 'id' | 'state' | 'epoch' | 'attempts' | 'losses' | 'redone' | 'settled'>;
 
 export const runColumns = ['id', 'request', 'state', 'cancel_requested_at', 'created_at', 'seq'] as const;
-export const stageColumns = ['id', 'state', 'epoch', 'attempts', 'losses', 'redone'] as const;
+export const stageColumns = ['id', 'state', 'epoch', 'attempts', 'losses', 'redone', 'settled'] as const;
 
 export function recordOf(run: RunRow, plan: Plan, stages: readonly StageRow[]): RunRecord {
   return {

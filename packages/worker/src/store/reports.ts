@@ -1,14 +1,15 @@
-import type {
-  AttemptDetail,
-  LeaseState,
-  LogLine,
-  LogPage,
-  RunFilter,
-  RunSummary,
-  StageOutput,
-  StageProgress,
-  StageState,
-  StoredEvent,
+import {
+  type AttemptDetail,
+  elsewhereProgress,
+  type LeaseState,
+  type LogLine,
+  type LogPage,
+  type RunFilter,
+  type RunSummary,
+  type StageOutput,
+  type StageProgress,
+  type StageState,
+  type StoredEvent,
 } from '@millrace/core/runtime';
 import { type Kysely, sql } from 'kysely';
 import { json, storable } from './json.ts';
@@ -56,6 +57,7 @@ const noStages: Readonly<Record<StageState['at'], number>> = {
   waiting: 0,
   ready: 0,
   running: 0,
+  elsewhere: 0,
   retrying: 0,
   succeeded: 0,
   failed: 0,
@@ -109,7 +111,12 @@ export async function attempts(db: Db, run: string): Promise<(AttemptDetail & { 
 
 export async function progress(db: Db, run: string): Promise<StageProgress[]> {
   const rows = await db.selectFrom('stage').select('progress').where('run', '=', run).where('at', '=', 'running').execute();
-  return rows.flatMap((row) => row.progress ?? []);
+  const elsewhere = await sql<Parameters<typeof elsewhereProgress>[0]>`
+    select s.run, s.id as stage, s.epoch, m.handle, m.status, m.progress,
+      coalesce(extract(epoch from clock_timestamp() - m.started_at)::float8 * 1000, 0) as "elapsedMs"
+    from millrace.stage s left join millrace.remote m on m.run = s.run and m.stage = s.id and m.work = s.settled
+    where s.run = ${run} and s.at = 'elsewhere'`.execute(db);
+  return [...rows.flatMap((row) => row.progress ?? []), ...elsewhere.rows.map(elsewhereProgress)];
 }
 
 export async function leases(db: Db, run: string): Promise<LeaseState[]> {

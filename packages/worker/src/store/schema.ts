@@ -3,6 +3,7 @@ import type {
   Plan,
   Priority,
   ReadPlan,
+  RemoteHandle,
   RunRequest,
   RunState,
   StagedPart,
@@ -21,6 +22,7 @@ export interface StateDatabase extends ScheduleTables {
   stage: StageTable;
   attempt: AttemptTable;
   part: PartTable;
+  remote: RemoteTable;
   run_event: EventTable;
   outbox: OutboxTable;
   worker: WorkerTable;
@@ -70,6 +72,7 @@ export interface StageTable {
   attempts: number;
   losses: number;
   redone: number;
+  settled: number;
   ready_at: Time | null;
   retry_at: Time | null;
   worker: string | null;
@@ -99,6 +102,24 @@ interface PartTable {
   stage: string;
   split: string;
   part: Json<StagedPart>;
+}
+
+interface RemoteTable {
+  run: string;
+  stage: string;
+  work: number;
+  request: string | null;
+  handle: Json<RemoteHandle> | null;
+  started_at: Time | null;
+  look: number;
+  looker: string | null;
+  look_until: Time | null;
+  looked_at: Time | null;
+  next_at: Time | null;
+  status: string | null;
+  progress: number | null;
+  ending_at: Time | null;
+  aware: boolean | null;
 }
 
 interface EventTable {

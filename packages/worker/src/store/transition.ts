@@ -88,7 +88,7 @@ async function wakeQueued(trx: Trx, pipeline: string): Promise<void> {
 export function freedLimits(before: RunRecord, events: readonly StoredEvent[]): string[] {
   return events.flatMap(({ event }) => {
     const state = 'stage' in event && endsAttempt(event) ? before.stages.get(event.stage)?.state : undefined;
-    return state?.at === 'running' ? Object.keys(state.grants ?? {}) : [];
+    return state?.at === 'running' || state?.at === 'elsewhere' ? Object.keys(state.grants ?? {}) : [];
   });
 }
 

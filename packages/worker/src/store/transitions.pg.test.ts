@@ -49,7 +49,7 @@ async function gapless(id: string): Promise<RunRecord> {
   expect(events.map(({ at }) => at)).toEqual(events.map(({ at }) => at).sort());
   const fresh = { ...run, state: { at: 'queued', since: run.createdAt, because: null }, cancelRequestedAt: null, seq: 0 } as const;
   const stages = new Map(
-    plan.stages.map(({ id }) => [id, { id, state: { at: 'waiting' }, epoch: 0, attempts: 0, losses: 0, redone: 0 } as const]),
+    plan.stages.map(({ id }) => [id, { id, state: { at: 'waiting' }, epoch: 0, attempts: 0, losses: 0, redone: 0, settled: 0 } as const]),
   );
   expect(evolve({ ...fresh, stages }, events)).toEqual(run);
   return run;

@@ -57,11 +57,11 @@ const text = (few: boolean, alone: boolean): string => {
     select e.run, e.seq, e.at, e.type, e.body
     from ${rows('$2', 'run text, seq int, at timestamptz, type text, body json')} e join moved on moved.id = e.run),
   changed as (
-    update millrace.stage s set at = c.at, state = c.state, epoch = c.epoch, attempts = c.attempts, losses = c.losses, redone = c.redone,
+    update millrace.stage s set at = c.at, state = c.state, epoch = c.epoch, attempts = c.attempts, losses = c.losses, redone = c.redone, settled = c.settled,
       ready_at = c.ready_at, retry_at = c.retry_at, rows = c.rows, worker = c.worker, progress = null,
       lease_until = case when c.worker is not null
         then clock_timestamp() + coalesce((select lease_ms from millrace.worker w where w.id = c.worker), 60000) * interval '1 ms' end
-    from ${rows('$3', 'run text, id text, at text, state json, epoch int, attempts int, losses int, redone int, ready_at timestamptz, retry_at timestamptz, rows int8, worker text')} c
+    from ${rows('$3', 'run text, id text, at text, state json, epoch int, attempts int, losses int, redone int, settled int, ready_at timestamptz, retry_at timestamptz, rows int8, worker text')} c
     join moved on moved.id = c.run
     where s.run = c.run and s.id = c.id),
   over as (
@@ -90,7 +90,7 @@ function runRow({ before, after }: Change) {
   return { run: id, before: before.seq, seq, at: state.at, state, cancelled: cancelRequestedAt };
 }
 
-function stageRow(run: string, { id, state, epoch, attempts, losses, redone }: StageRecord) {
+function stageRow(run: string, { id, state, epoch, attempts, losses, redone, settled }: StageRecord) {
   return {
     run,
     id,
@@ -100,6 +100,7 @@ function stageRow(run: string, { id, state, epoch, attempts, losses, redone }: S
     attempts,
     losses,
     redone,
+    settled,
     ready_at: state.at === 'ready' ? state.since : null,
     retry_at: state.at === 'retrying' ? state.next : null,
     rows: state.at === 'succeeded' && state.output.kind === 'load' ? state.output.receipt.rows : null,
@@ -116,7 +117,7 @@ function begunRow({ run, at, event }: StoredEvent) {
 /** Nothing where no attempt was under way: a stage that is cancelled before it begins has none. */
 function endedRow(before: RunRecord, { run, at, event }: StoredEvent) {
   const state = 'stage' in event && endsAttempt(event) ? before.stages.get(event.stage)?.state : undefined;
-  if (!('stage' in event) || state?.at !== 'running') return [];
+  if (!('stage' in event) || (state?.at !== 'running' && state?.at !== 'elsewhere')) return [];
   return [{ run, stage: event.stage, epoch: state.epoch, at, result: attemptResult(event), error: 'error' in event ? event.error : null }];
 }
 

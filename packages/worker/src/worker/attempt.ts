@@ -2,6 +2,7 @@ import {
   type AttemptProgress,
   type Command,
   decide,
+  elsewhereProgress,
   type HeldLease,
   type Lease,
   type PlanStage,
@@ -12,7 +13,7 @@ import {
   storeError,
   type Transition,
 } from '@millrace/core/runtime';
-import { redactError } from '../secrets/redact.ts';
+import { type Redactor, redactError } from '../secrets/redact.ts';
 import type { StoreRequest } from '../stage-process/message.ts';
 import type { Outcome } from '../stage-process/stage-process.ts';
 import { passing } from './failpoints.ts';
@@ -84,6 +85,7 @@ export class Attempt {
     passing('worker.outcome.known');
     const { run: after, events } = await this.#report(outcome, mayGoOn);
     passing('worker.outcome.stored');
+    if (outcome.type === 'elsewhere') this.#goesOnElsewhere(outcome);
     return this.#reported(after, events);
   }
 
@@ -107,13 +109,7 @@ export class Attempt {
   async #report(outcome: Outcome, mayGoOn: () => boolean): Promise<Transition> {
     const { store, redactor } = this.#setting;
     const { run, stage, epoch, worker } = this.lease;
-    if (outcome.type === 'helped') throw new TypeError('an attempt has helped, and nobody was to be helped');
-    const command: Command =
-      outcome.type === 'succeeded'
-        ? { type: 'succeed', stage, epoch, output: readable(outcome.output, redactor) }
-        : outcome.error.code === 'SHUTDOWN'
-          ? { type: 'release', stage, epoch }
-          : { type: 'fail', stage, epoch, error: redactError(outcome.error, redactor), random: Math.random() };
+    const command = commandOf(outcome, stage, epoch, redactor);
     const goesOn = command.type === 'succeed' && mayGoOn();
     return this.#stage.patiently(() =>
       store.transition(run, (record, now) => {
@@ -137,6 +133,11 @@ export class Attempt {
           event.type === 'stage.ready' ? event.stage !== begun?.stage : event.type !== 'stage.succeeded' && event.type !== 'stage.started',
         ),
     };
+  }
+
+  #goesOnElsewhere({ handle }: Extract<Outcome, { type: 'elsewhere' }>): void {
+    const { run, stage, epoch } = this.lease;
+    this.#setting.progress(elsewhereProgress({ run, stage, epoch, handle, status: null, progress: null, elapsedMs: 0 }));
   }
 
   /** What the process says of itself. */
@@ -169,10 +170,34 @@ export class Attempt {
         this.#answered.set(id, answer);
         return undefined;
       }
+      case 'intend-remote':
+        return this.#stage.patiently(() => store.remote.intend(this.lease));
+      case 'remote-started': {
+        const { work, handle, firstLookMs } = request;
+        return this.#stage.patiently(() => store.remote.started(this.lease, work, handle, firstLookMs));
+      }
       case 'offer-splits':
         return this.#stage.patiently(() => store.splits.offer(this.lease, request.splits));
       default:
         return this.#stage.patiently(() => splitRequest(request satisfies SplitRequest, this.lease, store));
     }
+  }
+}
+
+function commandOf(outcome: Outcome, stage: string, epoch: number, redactor: Redactor): Command {
+  switch (outcome.type) {
+    case 'succeeded':
+      return { type: 'succeed', stage, epoch, output: readable(outcome.output, redactor) };
+    case 'elsewhere':
+      return { type: 'park', stage, epoch };
+    case 'failed':
+      return outcome.error.code === 'SHUTDOWN'
+        ? { type: 'release', stage, epoch }
+        : { type: 'fail', stage, epoch, error: redactError(outcome.error, redactor), random: Math.random() };
+    case 'helped':
+    case 'looked':
+      throw new TypeError(`an attempt has ${outcome.type}, and nobody had asked for that`);
+    default:
+      return outcome satisfies never;
   }
 }

@@ -39,8 +39,15 @@ function start(file: string, failpoint = '') {
 
 /** See cli/test/help.pg.test.ts. */
 const ofHelp = new Set<string>(['worker.stage.joined', 'engine.splits.offered']);
+/** See elsewhere.pg.test.ts. */
+const ofRemote = (point: string): boolean => point.startsWith('engine.remote.') || point.startsWith('worker.look.');
 const points = [...workerFailpoints, ...engineFailpoints].filter(
-  (point) => point !== 'worker.run.created' && point !== 'engine.execute.done' && !point.startsWith('engine.stream.') && !ofHelp.has(point),
+  (point) =>
+    point !== 'worker.run.created' &&
+    point !== 'engine.execute.done' &&
+    !point.startsWith('engine.stream.') &&
+    !ofHelp.has(point) &&
+    !ofRemote(point),
 );
 
 /** Those between an act and the note of it. */

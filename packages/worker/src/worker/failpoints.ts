@@ -5,6 +5,9 @@ export const workerFailpoints = [
   'worker.run.created',
   'worker.stage.claimed',
   'worker.stage.joined',
+  'worker.look.taken',
+  'worker.look.known',
+  'worker.look.stored',
   'worker.outcome.known',
   'worker.outcome.stored',
 ] as const;

@@ -9,7 +9,6 @@ import {
   type PlanStage,
   type RunRecord,
   type RunStore,
-  type StageJob,
   type StageProgress,
   type StoredError,
   stageTimeout,
@@ -17,7 +16,7 @@ import {
 } from '@millrace/core/runtime';
 import type { Redactor } from '../secrets/redact.ts';
 import type { ProcessPool } from '../stage-process/pool.ts';
-import type { Outcome, ProcessSpec, StageListener, StageProcess } from '../stage-process/stage-process.ts';
+import type { Outcome, ProcessSpec, StageListener, StageProcess, StageWork } from '../stage-process/stage-process.ts';
 import type { Catalog } from './catalog.ts';
 import type { LogBuffer } from './log-buffer.ts';
 import { makeAttemptSpool, sharedSpool } from './spool.ts';
@@ -62,12 +61,12 @@ export class StageRun {
   /** `name` tells this attempt's temporary files from those of others. */
   async outcome(
     run: RunRecord,
-    { job, help, name }: { readonly job: StageJob; readonly help: boolean; readonly name: string },
+    { job, help, look, name }: Pick<StageWork, 'job' | 'help' | 'look'> & { readonly name: string },
     handler: Pick<StageListener, 'progress' | 'store'>,
   ): Promise<Outcome> {
     const { processes, catalog, graceMs } = this.#setting;
     const { stage } = job;
-    const own = stage.kind !== 'execute';
+    const own = stage.kind !== 'execute' && stage.kind !== 'remote';
     const spool = own
       ? join(this.#setting.spool, `${process.pid}-${run.id.slice(-6)}-${stage.id}-${name}`)
       : await sharedSpool(this.#setting.spool);
@@ -77,11 +76,14 @@ export class StageRun {
     this.#process = child;
     // Its own clock stops it; this one is for a stage that does not hear.
     const overdue =
-      stage.timeoutMs === null
+      stage.timeoutMs === null || look
         ? undefined
         : setTimeout(() => this.stop(storeError(stageTimeout(stage.id, stage.timeoutMs as number))), stage.timeoutMs + 500);
     try {
-      const running = child.run({ job, fingerprint, spool, help, trace: this.#setting.trace(this.#lease) }, this.#listener(handler));
+      const running = child.run(
+        { job, fingerprint, spool, help, ...(look && { look }), trace: this.#setting.trace(this.#lease) },
+        this.#listener(handler),
+      );
       if (this.#stopped) child.stop(this.#stopped, graceMs);
       const outcome = await running;
       processes.giveBack(child, this.#leftClean(outcome, stage));
@@ -93,11 +95,12 @@ export class StageRun {
     }
   }
 
-  /** Statements that a server refused for now leave nothing behind in the process; of what else fails here nobody knows. */
+  /** What a server or a service refused leaves nothing behind in the process; of what else fails here nobody knows. */
   #leftClean(outcome: Outcome, { kind }: PlanStage): boolean {
     if (outcome.type !== 'failed') return true;
     const { code } = outcome.error;
-    return kind === 'execute' && !this.#stopped && code !== 'STAGE_TIMEOUT' && codes[code].retry === 'backoff';
+    const refused = kind === 'execute' ? codes[code].retry === 'backoff' : kind === 'remote' && code.startsWith('REMOTE_');
+    return refused && !this.#stopped && code !== 'STAGE_TIMEOUT' && code !== 'STAGE_CRASHED';
   }
 
   /** Again and again while the store is away, unless we have to go. */

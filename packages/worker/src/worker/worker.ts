@@ -26,6 +26,7 @@ import { Relay } from './relay.ts';
 import { openSpool, spoolOf } from './spool.ts';
 import type { AttemptSetting } from './stage-run.ts';
 import { shutdown } from './stops.ts';
+import { Watch } from './watch.ts';
 
 export interface WorkerOptions {
   readonly store: RunStore;
@@ -81,6 +82,7 @@ export class Worker implements AsyncDisposable {
   readonly #heartbeat: Heartbeat;
   readonly #crowd: Crowd;
   readonly #relay: Relay;
+  readonly #watch: Watch;
   readonly #unsubscribe: () => void;
   #drained: Promise<void> | undefined;
   #kill: () => void = () => {};
@@ -107,6 +109,15 @@ export class Worker implements AsyncDisposable {
     // Without a queue that all of them share nobody knows who waits.
     this.#crowd = new Crowd(room === undefined ? dispatch : null);
     this.#relay = new Relay({ store, dispatch, queue, plans: catalog.plans, room, pollMs, sweepMs, hintMs: alone ? 0 : hintMs });
+    this.#watch = new Watch({
+      setting: this.#setting(),
+      worker: id,
+      queue,
+      plans: catalog.plans,
+      pollMs,
+      hintMs: alone ? 0 : hintMs,
+      changed: () => this.#relay.nudge(),
+    });
     dispatch.receive(places, (wakeUp) => {
       const handling = this.#handle(wakeUp).finally(() => this.#handling.delete(handling));
       this.#handling.add(handling);
@@ -123,6 +134,7 @@ export class Worker implements AsyncDisposable {
   /** Runs that others have left are ours now. */
   takeUp(): void {
     this.#relay.lookAll();
+    this.#watch.nudge();
   }
 
   /**
@@ -131,6 +143,7 @@ export class Worker implements AsyncDisposable {
    */
   drain(): Promise<void> {
     if (this.#drained) {
+      void this.#watch.stop(0);
       for (const work of [...this.#attempts, ...this.#helps]) work.stop(shutdown, 0);
       this.#kill();
     }
@@ -146,6 +159,7 @@ export class Worker implements AsyncDisposable {
     const attempts = [...this.#attempts];
     const helps = [...this.#helps];
     const ended = Promise.allSettled(this.#handling);
+    const watched = this.#watch.stop(graceMs);
     for (const attempt of attempts) if (attempt.endless || finishMs === 0) attempt.stop(shutdown);
     for (const help of helps) help.finish();
     await Promise.race([ended, this.#killed, sleep(finishMs, undefined, { ref: false })]);
@@ -153,6 +167,7 @@ export class Worker implements AsyncDisposable {
     // A claim that was on its way has been stopped as it came; one that does not come back is not waited for.
     await Promise.allSettled([...attempts, ...helps].map(({ done }) => done));
     await Promise.race([ended, this.#killed, sleep(graceMs, undefined, { ref: false })]);
+    await watched;
     await this.#heartbeat.stop();
     await this.#logs.flush();
     await this.processes[Symbol.asyncDispose]();
@@ -167,6 +182,7 @@ export class Worker implements AsyncDisposable {
 
   #changed(run: string): void {
     this.#relay.hint();
+    this.#watch.hint();
     const leases = [...[...this.#attempts].map(({ lease }) => lease), ...[...this.#helps].map(({ share }) => share)];
     if (leases.some((lease) => lease.run === run)) this.#heartbeat.hint();
   }
@@ -230,6 +246,7 @@ export class Worker implements AsyncDisposable {
     } finally {
       this.#attempts.delete(attempt);
       if (wakes) this.#relay.nudge();
+      if (stageOf(run, lease.stage).kind === 'remote') this.#watch.nudge();
     }
   }
 

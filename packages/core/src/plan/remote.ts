@@ -1,9 +1,16 @@
 import { isRunValue, type RemoteParameters, type RemoteValue, type RunValue } from '../author/index.ts';
-import type { Json, SecretRef } from '../connector/index.ts';
+import type { Json, RemoteDescription, SecretRef } from '../connector/index.ts';
+import type { Plan } from './plan.ts';
 
 /** Parameters as a plan shows them: what only a run knows stands as `{ "$run": "date" }`. */
 export function describeParameters(parameters: RemoteParameters): Readonly<Record<string, Json>> {
   return fill(parameters, ({ of }) => ({ $run: of }));
+}
+
+/** What a plan says of the work of one of its remote stages. */
+export function remoteOf({ steps }: Pick<Plan, 'steps'>, stage: string): RemoteDescription | null {
+  const step = steps.find(({ name }) => name === stage);
+  return step?.kind === 'remote' ? (step.description as unknown as RemoteDescription) : null;
 }
 
 /** Parameters with `value` in place of what only a run knows. */
@@ -59,7 +66,9 @@ function notJson(value: unknown, inList: boolean): string | undefined {
     case 'number':
       return Number.isFinite(value) ? undefined : `is ${value}, which JSON does not have`;
     case 'object':
-      return value === null || Array.isArray(value) || plain(value) ? undefined : `is a ${value.constructor?.name ?? 'thing'}, which JSON does not have`;
+      return value === null || Array.isArray(value) || plain(value)
+        ? undefined
+        : `is a ${value.constructor?.name ?? 'thing'}, which JSON does not have`;
     // A property without a value is left out; in a list there is no leaving out.
     case 'undefined':
       return inList ? 'is undefined, which JSON does not have' : undefined;

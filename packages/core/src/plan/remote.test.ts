@@ -45,9 +45,9 @@ it('is another plan with another parameter, and the same with the same', () => {
 it('is shown in every form of a plan', () => {
   const plan = compile(of({ job: remote(task({ starts: 'at-least-once' }), { JobName: 'nightly' }) }));
   expect(renderPlan(plan)).toContain(`   job  Glue job nightly (glue:StartJobRun)
-         in eu-west-1
-         {"JobName":"nightly"}
-         started at least once: the service cannot tell a start that is repeated after a lost answer
+          in eu-west-1
+          {"JobName":"nightly"}
+          started at least once: the service cannot tell a start that is repeated after a lost answer
 `);
   expect(renderPlan(compile(of({ job: remote(task(), {}) })))).not.toContain('at least once');
   expect(toMermaid(plan)).toContain('job["<b>job</b><br/>Glue job nightly (glue:StartJobRun)"]');
@@ -59,11 +59,19 @@ circle['again'] = circle;
 const notJson = 'which JSON does not have.';
 
 test.each<[what: string, parameters: unknown, messages: readonly string[]]>([
-  ['a secret', { Env: [{ Value: secret('KEY') }] }, ['The parameter Env[0].Value is a secret, and parameters are kept in plans and shown by services.']],
+  [
+    'a secret',
+    { Env: [{ Value: secret('KEY') }] },
+    ['The parameter Env[0].Value is a secret, and parameters are kept in plans and shown by services.'],
+  ],
   ['a bigint', { Rows: 1n }, [`The parameter Rows is a bigint, ${notJson}`]],
   ['a function', { When: () => 'now' }, [`The parameter When is a function, ${notJson}`]],
   ['an instance', { When: new Date(0) }, [`The parameter When is a Date, ${notJson}`]],
-  ['a number that is none', { A: Number.NaN, B: -Infinity }, [`The parameter A is NaN, ${notJson}`, `The parameter B is -Infinity, ${notJson}`]],
+  [
+    'a number that is none',
+    { A: Number.NaN, B: -Infinity },
+    [`The parameter A is NaN, ${notJson}`, `The parameter B is -Infinity, ${notJson}`],
+  ],
   ['nothing in a list', { A: ['a', undefined] }, [`The parameter A[1] is undefined, ${notJson}`]],
   ['a circle', { A: circle }, ['The parameter A.again contains itself.']],
 ])('%s is no parameter', (_, parameters, messages) => {
