@@ -24,7 +24,7 @@ describe('killed twice, or woken after its successor, a run ends as if nothing h
 
   test('there is no failpoint that none of these runs comes past', () => {
     // Streams and fleets have their own: see cli/test/stream.pg.test.ts and cli/test/help.pg.test.ts.
-    const batch = engineFailpoints.filter((point) => !point.startsWith('engine.stream.') && point !== 'engine.splits.offered');
+    const batch = engineFailpoints.filter((point) => !/^engine\.(stream|remote)\./.test(point) && point !== 'engine.splits.offered');
     const known = [...batch, ...postgresFailpoints, ...redshiftFailpoints, ...s3Failpoints];
     expect(known.filter((point) => !passed.has(point))).toEqual([]);
   });
