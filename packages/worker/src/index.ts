@@ -13,6 +13,7 @@ export { localExecutor } from './local/local-executor.ts';
 export type { LocalExecutor, LocalOptions } from './local/options.ts';
 export { sliceRange } from './scheduler/backfill-range.ts';
 export { lastTimes, nextTime, nextTimes } from './scheduler/calendar.ts';
+export { removeTriggers, type Watch, watchOf } from './scheduler/change-triggers.ts';
 export { expectedRuns } from './scheduler/expected.ts';
 export { type EventQueue, type FileEventsOptions, fileEvents, type QueueMessage } from './scheduler/file-events.ts';
 export { type FilesSourceOptions, filesSource } from './scheduler/files-source.ts';

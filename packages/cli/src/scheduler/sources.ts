@@ -6,11 +6,13 @@ import {
   fileEvents,
   filesSource,
   notifySource,
+  removeTriggers,
   type StateAddress,
   sqsQueue,
   successSource,
   type TriggerSource,
   urlOf,
+  watchOf,
 } from '@millrace/worker';
 import type { Session } from '../session.ts';
 
@@ -29,6 +31,14 @@ export async function triggerSources(
     if (schedule.kind === 'success') sources.push(successSource(store, pipeline, schedule.of));
     if (schedule.kind === 'notify') {
       const database = await databaseOf(session, schedule.database);
+      const watch = watchOf(pipeline, schedule);
+      if (watch) {
+        const what = `the triggers for ${pipeline}`;
+        sources.push(
+          notifySource({ store, pipelines: [pipeline], channel: watch.channel, database, watch, onError: (error) => onError(error, what) }),
+        );
+        continue;
+      }
       const key = `${schedule.channel} ${urlOf(database)}`;
       const others = channels.get(key);
       if (others) others.pipelines.push(pipeline);
@@ -37,7 +47,30 @@ export async function triggerSources(
   }
   for (const one of channels.values())
     sources.push(notifySource({ store, ...one, onError: (error) => onError(error, `the table _millrace.trigger for ${one.channel}`) }));
+  sources.push(...(await retired(session, pipelines, store)));
   if (s3Events !== undefined) sources.push(await eventsOf(session, s3Events, pipelines, store, onError));
+  return sources;
+}
+
+/** For each pipeline that watched tables of a database until now, and does not any longer: its triggers go. Asked before it is deployed. */
+async function retired(session: Session, pipelines: ReadonlyMap<string, Deployed>, store: ScheduleStore): Promise<TriggerSource[]> {
+  const sources: TriggerSource[] = [];
+  for (const { pipeline, schedule: before } of await store.schedules()) {
+    const now = pipelines.get(pipeline)?.plan.schedule;
+    if (now === undefined || before.kind !== 'notify' || !before.changes) continue;
+    const [was, is] = [before.database?.name, now.kind === 'notify' && now.changes ? now.database?.name : undefined];
+    if (was === is) continue; // what has changed within a database, its own source sees to
+    let done = false;
+    sources.push({
+      name: `triggers that ${pipeline} no longer needs`,
+      everyMs: 60_000,
+      async look() {
+        if (!done) await removeTriggers(await databaseOf(session, before.database), pipeline);
+        done = true;
+        return null;
+      },
+    });
+  }
   return sources;
 }
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import { secret } from '../connector/index.ts';
 import { parseCron } from './cron-expression.ts';
-import { cron, daily, hourly, monthly, onFiles, onNotify, onSuccess, type Schedule, timeZoneOf, weekly } from './schedule.ts';
+import { cron, daily, hourly, monthly, onChange, onFiles, onNotify, onSuccess, type Schedule, timeZoneOf, weekly } from './schedule.ts';
 
 test.each<[Schedule, expression: string]>([
   [daily('02:00'), '0 2 * * *'],
@@ -29,6 +30,11 @@ test('options stand in the schedule where they are given', () => {
   const nightly = { name: 'nightly', runs: daily('02:00', 'Europe/Paris') };
   expect(timeZoneOf(onSuccess({ name: 'then', runs: onSuccess(nightly) }))).toBe('Europe/Paris');
   expect(onNotify('orders')).toEqual({ kind: 'notify', channel: 'orders' });
+  expect(onChange(['a.t', 'b', 'b'], { database: secret('URL'), on: ['update', 'insert'], quiet: '1m' })).toMatchObject({
+    kind: 'notify',
+    channel: expect.stringMatching(/^change-[0-9a-f]{16}$/),
+    changes: { tables: ['a.t', 'b'], on: ['insert', 'update'], quietMs: 60_000 },
+  });
 });
 
 test.each<[what: string, make: () => Schedule, message: string]>([
@@ -55,6 +61,10 @@ test.each<[what: string, make: () => Schedule, message: string]>([
   ['an unknown option', () => daily('02:00', 'UTC', { retries: 3 } as object), 'no option "retries"'],
   ['a short weekday that is none', () => weekly('someday' as 'monday', '06:00'), '"someday" is no day of the week'],
   ['a folder', () => onFiles('s3://lake/in/'), 'names no files'],
+  ['a table that is none', () => onChange('a..b', { database: secret('URL') }), 'is not the name of a table'],
+  ['no table', () => onChange([], { database: secret('URL') }), 'is not the name of a table'],
+  ['changes of nowhere', () => onChange('t', {} as never), 'not told in which database'],
+  ['an operation that is none', () => onChange('t', { database: secret('URL'), on: ['merge' as never] }), 'is not an operation'],
   ['a URL in the plan', () => onNotify('orders', { database: 'postgres://u:p@h/d' as never }), 'would stand in the plan'],
 ])('%s is refused', (_, make, message) => {
   expect(make).toThrow(

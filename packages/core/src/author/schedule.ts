@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import type { SecretRef } from '../connector/index.ts';
 import { MillraceError } from '../error/index.ts';
+import { nameParts } from '../schema/index.ts';
 import { parseCron, weekdayNames } from './cron-expression.ts';
 import { milliseconds } from './duration.ts';
 import type { Duration } from './step.ts';
@@ -61,7 +63,11 @@ export interface NotifySchedule {
   readonly channel: string;
   /** The Postgres that notifies; the one that keeps runs where it is left out. */
   readonly database?: SecretRef;
+  /** Of `onChange()`: what the scheduler makes database triggers for. */
+  readonly changes?: { readonly tables: readonly string[]; readonly on: readonly TableOperation[]; readonly quietMs: number };
 }
+
+export type TableOperation = 'insert' | 'update' | 'delete' | 'truncate';
 
 /** `06:00` */
 export type TimeOfDay = `${number}:${number}`;
@@ -156,6 +162,46 @@ export function onNotify(channel: string, { database }: { readonly database?: Se
       "Name a secret: onNotify('orders', { database: secret('SHOP_URL') }).",
     );
   return Object.freeze({ kind: 'notify', channel, ...(database && { database }) });
+}
+
+const operations: readonly TableOperation[] = ['insert', 'update', 'delete', 'truncate'];
+
+/**
+ * A run after tables of a Postgres database have changed: `onChange('public.orders', { database: secret('SHOP_URL'), quiet: '10s' })`. The
+ * scheduler makes the triggers there and drops them when they are not declared any longer. Changes that come before it is `quiet` start
+ * one run together (after ten times that long at the latest); declare the parameter `payload` to be told what they were, as JSON.
+ *
+ * @throws PIPELINE_INVALID
+ */
+export function onChange(
+  tables: string | readonly string[],
+  {
+    database,
+    on = ['insert', 'update', 'delete', 'truncate'],
+    quiet = '5s',
+  }: { readonly database: SecretRef; readonly on?: readonly TableOperation[]; readonly quiet?: Duration },
+): Schedule {
+  const names = [...new Set(list(tables))];
+  const wrong = names.find((name) => typeof name !== 'string' || (nameParts(name)?.length ?? 3) > 2);
+  if (wrong !== undefined || names.length === 0)
+    throw invalid(
+      `onChange: ${JSON.stringify(wrong ?? tables)} is not the name of a table`,
+      "Write one or several, with their schema: 'public.orders'.",
+    );
+  if (typeof database !== 'object' || database?.kind !== 'secret')
+    throw invalid(
+      'onChange() is not told in which database',
+      "Name a secret: onChange('public.orders', { database: secret('SHOP_URL') }).",
+    );
+  const unknown = on.find((operation) => !operations.includes(operation));
+  if (unknown !== undefined || on.length === 0)
+    throw invalid(`onChange: on ${JSON.stringify(unknown ?? on)} is not an operation`, `Write some of ${operations.join(', ')}.`);
+  const changes = { tables: names, on: operations.filter((operation) => on.includes(operation)), quietMs: milliseconds(quiet) };
+  const channel = `change-${createHash('sha256')
+    .update(JSON.stringify([changes.tables, changes.on]))
+    .digest('hex')
+    .slice(0, 16)}`;
+  return Object.freeze({ kind: 'notify', channel, database, changes: Object.freeze(changes) });
 }
 
 /** After each successful run of another pipeline, for the time and the window which that one was for. */

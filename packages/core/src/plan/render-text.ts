@@ -85,7 +85,7 @@ export function scheduleText(schedule: Schedule): string {
     case 'files':
       return `when files match ${schedule.pattern}`;
     case 'notify':
-      return `on NOTIFY ${schedule.channel}`;
+      return schedule.changes ? `when ${schedule.changes.tables.join(', ')} change` : `on NOTIFY ${schedule.channel}`;
     case 'success':
       return `after ${schedule.of}`;
     case 'manual':

@@ -1,7 +1,8 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { type NewTick, type ScheduleStore, withoutPassword } from '@millrace/core/runtime';
 import pg from 'pg';
 import { clientOf, type StateAddress, urlOf } from '../store/address.ts';
+import { installTriggers, type Watch } from './change-triggers.ts';
 import type { TriggerSource } from './trigger-source.ts';
 
 export interface NotifySourceOptions {
@@ -11,6 +12,8 @@ export interface NotifySourceOptions {
   readonly channel: string;
   /** The Postgres that notifies. */
   readonly database: StateAddress;
+  /** Set where triggers write the rows: they are made here, and rows that come together start one run. */
+  readonly watch?: Watch | null;
   /** Milliseconds between two looks at the table, also where nobody notifies; 5,000 by default. */
   readonly everyMs?: number;
   /** Hears that the table cannot be made there; notifications are heard all the same. */
@@ -47,6 +50,7 @@ export function notifySource({
   pipelines,
   channel,
   database,
+  watch = null,
   everyMs = 5_000,
   onError = () => {},
 }: NotifySourceOptions): TriggerSource {
@@ -60,6 +64,7 @@ export function notifySource({
     const { client } = session;
     try {
       session.table ??= await makeTable(client, onError);
+      if (watch !== null) return await lookAtChanges(session, watch, offer, everyMs, signal);
       if (!session.hears) session.hears = await hear(client, channel);
       while (session.table && (await takeRows(client, offer, channel)) > 0);
       for (let next = session.heard.shift(); next; next = session.heard.shift())
@@ -79,7 +84,12 @@ export function notifySource({
     await closing?.client.end().catch(() => {});
   }
 
-  return { name: `notifications of ${channel}`, everyMs, look, close };
+  return {
+    name: watch ? `changes of ${watch.tables.join(', ')} for ${watch.pipeline}` : `notifications of ${channel}`,
+    everyMs,
+    look,
+    close,
+  };
 }
 
 type Offer = (ticks: readonly NewTick[]) => Promise<void>;
@@ -91,6 +101,8 @@ interface Session {
   told(ms: number, signal: AbortSignal): Promise<void>;
   broken: boolean;
   hears: boolean;
+  /** Whether the triggers of the tables have been looked after. */
+  watched: boolean;
   /** False where it cannot be made. */
   table: boolean | undefined;
 }
@@ -110,6 +122,7 @@ async function open(database: StateAddress): Promise<Session> {
     heard: [],
     broken: false,
     hears: false,
+    watched: false,
     table: undefined,
     async told(ms, signal) {
       if (session.heard.length > 0 || signal.aborted) return;
@@ -177,6 +190,66 @@ async function takeRows(client: pg.Client, offer: Offer, channel: string): Promi
     await client.query('rollback').catch(() => {});
     throw error;
   }
+}
+
+/** Triggers are made once for a session; then rows are taken when nothing more has come for a while. */
+async function lookAtChanges(session: Session, watch: Watch, offer: Offer, everyMs: number, signal: AbortSignal): Promise<number> {
+  if (!session.watched) {
+    await installTriggers(session.client, watch);
+    session.watched = true;
+  }
+  session.heard.length = 0;
+  const waitMs = await takeTogether(session.client, offer, watch);
+  if (!session.broken && waitMs > 0) await session.told(Math.min(waitMs, everyMs), signal);
+  if (session.broken) throw new Error('The session that listens for changes has ended.');
+  return 0;
+}
+
+/** Rows are waited for ten times as long as it should be quiet, at most. */
+const longestQuiet = 10;
+const mostTogether = 10_000;
+
+/**
+ * All rows of a channel as one tick, once no other has come for the time it should be quiet; answers in how many milliseconds to look again.
+ * Its key is that of these rows: where a crash brings them again together with others, that is another tick, for the others want their run.
+ */
+async function takeTogether(client: pg.Client, offer: Offer, { channel, quietMs }: Watch): Promise<number> {
+  await client.query('begin');
+  try {
+    await client.query(`select pg_advisory_xact_lock(${hearingLocks}, hashtext($1))`, [`together ${channel}`]);
+    const { rows } = await client.query<{ id: string; payload: string; at: Date; age: string }>(
+      `select id, payload, created_at as at, extract(epoch from clock_timestamp() - created_at) * 1000 as age from _millrace.trigger
+       where channel = $1 order by created_at, id limit ${mostTogether}`,
+      [channel],
+    );
+    const [first, last] = [rows[0], rows.at(-1)];
+    const due = last !== undefined && (Number(last.age) >= quietMs || Number(first?.age) >= longestQuiet * quietMs);
+    if (due) {
+      const key = createHash('sha256')
+        .update(rows.map(({ id }) => id).join())
+        .digest('hex')
+        .slice(0, 32);
+      await offer([tick(key, together(rows))]);
+      await client.query('delete from _millrace.trigger where id = any($1)', [rows.map(({ id }) => id)]);
+    }
+    await client.query('commit');
+    if (last === undefined || due) return rows.length === mostTogether ? 0 : Number.POSITIVE_INFINITY;
+    return Math.max(20, quietMs - Number(last.age));
+  } catch (error) {
+    await client.query('rollback').catch(() => {});
+    throw error;
+  }
+}
+
+/** `{"tables":{"public.orders":["insert","update"]},"notes":3,"from":…,"until":…}`: a note for each transaction, table and operation. */
+function together(rows: readonly { readonly payload: string; readonly at: Date }[]): string {
+  const tables: Record<string, string[]> = {};
+  for (const { payload } of rows) {
+    const { table, operation } = JSON.parse(payload) as { table: string; operation: string };
+    tables[table] ??= [];
+    if (!tables[table].includes(operation)) tables[table].push(operation);
+  }
+  return JSON.stringify({ tables, notes: rows.length, from: rows[0]?.at.toISOString(), until: rows.at(-1)?.at.toISOString() });
 }
 
 const tick = (id: string, payload: string): NewTick => ({
