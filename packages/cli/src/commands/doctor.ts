@@ -136,7 +136,7 @@ function stepConnections({ work }: Step): Connection[] {
   }
 }
 
-/** Both ends of everything, and of captures all that a stream depends on. */
+/** Both ends of everything, of captures all that a stream depends on, and of tasks what they would find. */
 async function examineAll(pipelines: readonly Pipeline[], context: Context): Promise<Examined[]> {
   const findings: Examined[] = [];
   for (const connection of connectionsOf(pipelines)) {
@@ -146,8 +146,13 @@ async function examineAll(pipelines: readonly Pipeline[], context: Context): Pro
   }
   for (const { name, steps } of pipelines) {
     for (const [step, { work }] of Object.entries(steps)) {
-      if (work.kind !== 'capture') continue;
       const subject = `${name}: ${step}`;
+      if (work.kind === 'execute' && work.request.kind === 'task') {
+        const { connection, task } = work.request;
+        const found = await attempt(subject, () => connection.tasks().preview(task, { pipeline: name, step }, context), findings);
+        findings.push(...under(subject, step, found ?? []));
+      }
+      if (work.kind !== 'capture') continue;
       const found = await attempt(subject, () => work.source.examine(context, { pipeline: name, step }), findings);
       findings.push(...under(subject, work.source.description.connection, found ?? []));
     }

@@ -2,7 +2,7 @@ import { compile, type Plan, renderPlan } from '@millrace/core/runtime';
 import type { LoadedPipeline } from '@millrace/worker';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import { planDiff } from '../plan/diff.ts';
-import { previewReads, type ReadPreview } from '../plan/preview.ts';
+import { previewReads, previewTasks, type ReadPreview, type TaskPreview } from '../plan/preview.ts';
 import { environmentWarnings, warn } from '../project/environment-warnings.ts';
 import { findPipeline, listPipelines } from '../project/pipelines.ts';
 import type { Session } from '../session.ts';
@@ -10,6 +10,7 @@ import type { Terminal } from '../terminal.ts';
 import { bytes, counted } from '../text/amount.ts';
 import { failureJson, storedError } from '../text/failure.ts';
 import { alignedTable } from '../text/table.ts';
+import { onOneLine } from '../text/width.ts';
 
 export async function plan(session: Session, wanted: string | undefined, options: { diff?: true; connect?: true }): Promise<ExitCode> {
   if (wanted === undefined) return list(session);
@@ -21,9 +22,17 @@ export async function plan(session: Session, wanted: string | undefined, options
   warn(terminal, warnings);
   if (options.diff) return showDiff(session, compiled);
   const reads = options.connect ? await previewReads(loaded.pipeline, compiled, await session.context()) : null;
+  const tasks = options.connect ? await session.redact(await previewTasks(loaded.pipeline, await session.context())) : [];
   terminal.print(renderPlan(compiled, { style: (style, text) => terminal.out[style](text) }).trimEnd());
-  if (reads) terminal.print(`\n${readLines(reads).join('\n')}`);
-  terminal.emit({ plan: compiled, unlisted: loaded.unlisted, warnings, ...(reads && { reads }) });
+  if (reads && (reads.length > 0 || tasks.length === 0)) terminal.print(`\n${readLines(reads).join('\n')}`);
+  if (tasks.length > 0) terminal.print(`\n${taskLines(tasks).join('\n')}`);
+  terminal.emit({
+    plan: compiled,
+    unlisted: loaded.unlisted,
+    warnings,
+    ...(reads && { reads }),
+    ...(tasks.length > 0 && { tasks: tasks.map(plainTask) }),
+  });
   return exitCodes.ok;
 }
 
@@ -77,6 +86,20 @@ async function showDiff(session: Session, after: Plan): Promise<ExitCode> {
     changes,
   });
   return changes.length === 0 ? exitCodes.ok : exitCodes.planChanged;
+}
+
+/** Findings of a preview have no deeds, and their errors are told in words. */
+const plainTask = ({ stage, findings }: TaskPreview) => ({ stage, findings: findings.map(({ fix: _, error: __, ...finding }) => finding) });
+
+function taskLines(tasks: readonly TaskPreview[]): string[] {
+  const rows = tasks.flatMap(({ stage, findings }) =>
+    findings.map(({ subject, level, message, remedy }) => [
+      stage,
+      onOneLine(subject),
+      onOneLine(level === 'ok' || !remedy ? message : `${message} → ${remedy}`),
+    ]),
+  );
+  return alignedTable([{ title: 'stage' }, { title: 'subject' }, { title: 'what would be done' }], rows);
 }
 
 function readLines(reads: readonly ReadPreview[]): string[] {

@@ -18,6 +18,8 @@ interface PipelineFile {
   signature: string;
   /** What its code was made of, absolute. */
   inputs: readonly string[];
+  /** Files beside its code that are a part of it, and their folders, absolute. */
+  reads: readonly string[];
   /** Why it does not load or compile. */
   error: string | null;
   /** The last version that does, and its code. */
@@ -67,7 +69,7 @@ export class Versions {
   async #refresh(file: string): Promise<Found | null> {
     const path = join(this.#project.root, file);
     const seen = this.#files.get(file);
-    const known = seen ?? { signature: '', inputs: [path], error: null, deployed: null, code: null };
+    const known = seen ?? { signature: '', inputs: [path], reads: [], error: null, deployed: null, code: null };
     this.#files.set(file, known);
     if (signatureOf(this.#watched(known)) === known.signature) return null;
     if (seen && changedSince(this.#watched(known), Date.now() - settleMs)) return null; // at the next look
@@ -81,9 +83,10 @@ export class Versions {
 
   async #load(file: string, path: string, known: PipelineFile): Promise<Found | null> {
     try {
-      const snapshot = await snapshotOf(path);
+      const snapshot = await snapshotOf(path, signatureOf(known.reads));
       known.inputs = snapshot.inputs;
       const loaded = await loadPipeline(path, { snapshot: snapshot.file });
+      known.reads = loaded.reads;
       const plan = compile(loaded.pipeline);
       const other = this.pipelines.get(plan.pipeline);
       if (other && other.file !== path) throw namedTwice(plan.pipeline, [other.file, path]);
@@ -116,10 +119,10 @@ export class Versions {
   }
 
   /** Where something is broken, all code of the project: what is missing may come anywhere. */
-  #watched({ inputs, error }: PipelineFile): readonly string[] {
-    if (error === null) return inputs;
+  #watched({ inputs, reads, error }: PipelineFile): readonly string[] {
+    if (error === null) return [...inputs, ...reads];
     const { root } = this.#project;
-    const code = globFiles(root, '**/*.{ts,mts,cts,js,mjs,cjs,json}').map((file) => join(root, file));
-    return [...new Set([...inputs, ...code])];
+    const code = globFiles(root, '**/*.{ts,mts,cts,js,mjs,cjs,json,sql}').map((file) => join(root, file));
+    return [...new Set([...inputs, ...reads, ...code])];
   }
 }

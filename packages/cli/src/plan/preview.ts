@@ -1,4 +1,13 @@
-import { type Context, type Pipeline, type Plan, type ReadPlan, rowChain, type Target, type Window } from '@millrace/core/runtime';
+import {
+  type Context,
+  type Finding,
+  type Pipeline,
+  type Plan,
+  type ReadPlan,
+  rowChain,
+  type Target,
+  type Window,
+} from '@millrace/core/runtime';
 
 /** What a stage would read if it ran now. */
 export interface ReadPreview {
@@ -6,6 +15,12 @@ export interface ReadPreview {
   readonly window: Window | null;
   readonly splits: number;
   readonly estimate: ReadPlan['estimate'];
+}
+
+/** What a database would do if a stage ran now. */
+export interface TaskPreview {
+  readonly stage: string;
+  readonly findings: readonly Finding[];
 }
 
 /** Bytes at the source that a split holds where the extract does not say. */
@@ -27,6 +42,17 @@ export async function previewReads(pipeline: Pipeline, plan: Plan, context: Cont
       earlier: null,
     });
     previews.push({ stage: stage.id, window: read.window, splits: read.splits.length, estimate: read.estimate });
+  }
+  return previews;
+}
+
+/** What tasks of a database (files of SQL, partitions, views to refresh) would do now, by stage. Nothing is changed. */
+export async function previewTasks({ name, steps }: Pipeline, context: Context): Promise<TaskPreview[]> {
+  const previews: TaskPreview[] = [];
+  for (const [step, { work }] of Object.entries(steps)) {
+    if (work.kind !== 'execute' || work.request.kind !== 'task') continue;
+    const { connection, task } = work.request;
+    previews.push({ stage: step, findings: await connection.tasks().preview(task, { pipeline: name, step }, context) });
   }
   return previews;
 }

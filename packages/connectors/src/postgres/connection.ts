@@ -4,13 +4,13 @@ import {
   type ChangeTarget,
   type Columns,
   type Context,
+  type DatabaseConnection,
   describeSetting,
   type Finding,
   type IntrospectableConnection,
   type RowOf,
   type Selection,
   type Setting,
-  type SqlConnection,
   type Table,
   type TableConnection,
   type Target,
@@ -29,6 +29,7 @@ import { type NamesOf, queryText, type RowQuery } from './query.ts';
 import { type Home, selectionOf } from './selection.ts';
 import { postgresLedger, sqlRunner } from './sink/sql-runner.ts';
 import { type TableHome, type TableLoadOptions, tableTarget } from './sink/table-target.ts';
+import { taskRunner } from './task/task-runner.ts';
 
 export interface PostgresOptions {
   /** `secret('SHOP_URL')`, or `postgres://…` where there is no secret in it. See `parseAddress` for what a URL may hold. */
@@ -43,7 +44,7 @@ export interface PostgresOptions {
 export interface PostgresConnection
   extends TableConnection,
     CaptureConnection<PostgresCaptureOptions>,
-    SqlConnection,
+    DatabaseConnection,
     IntrospectableConnection {
   readonly connector: 'postgres' | 'aurora';
   readonly dialect: 'postgres';
@@ -138,6 +139,7 @@ function connection(connector: 'postgres' | 'aurora', options: PostgresOptions, 
         applying,
       ),
     sql: () => sqlRunner(open, postgresLedger),
+    tasks: () => taskRunner({ open, ledger: postgresLedger }),
     examine: async (context: Context): Promise<readonly Finding[]> => [
       ...(await examine(settings, label, context)),
       ...(reader === undefined ? [] : await examine(readingSettings, readingLabel, context)),

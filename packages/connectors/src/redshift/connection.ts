@@ -2,13 +2,12 @@ import {
   type ChangeTarget,
   type Columns,
   type Context,
+  type DatabaseConnection,
   describeSetting,
   type Finding,
   type RowOf,
   type RowSchema,
   type Setting,
-  type SqlConnection,
-  type SqlRunner,
   type Table,
   type TableConnection,
   type Target,
@@ -17,7 +16,8 @@ import type { SslSetting } from '../postgres/address.ts';
 import type { Session } from '../postgres/client.ts';
 import { quoteIdentifier, quoteName } from '../postgres/identifier.ts';
 import { selectionOf } from '../postgres/selection.ts';
-import { type SqlLedger, sqlRunner } from '../postgres/sink/sql-runner.ts';
+import { type OpenSession, type SqlLedger, sqlRunner } from '../postgres/sink/sql-runner.ts';
+import { taskRunner } from '../postgres/task/task-runner.ts';
 import type { StoreSettings } from '../s3/open-storage.ts';
 import { type CopyOptions, copyTarget } from './copy-target.ts';
 import { examine } from './examine.ts';
@@ -39,7 +39,7 @@ export interface RedshiftOptions {
 }
 
 /** A warehouse: files are copied into its tables, and its SQL and procedures are run. */
-export interface RedshiftConnection extends SqlConnection, TableConnection {
+export interface RedshiftConnection extends DatabaseConnection, TableConnection {
   readonly connector: 'redshift';
   readonly dialect: 'redshift';
   /** A table to copy files into: `load(files, warehouse.copy(orderFact, { mode: 'merge' }))`. */
@@ -52,12 +52,13 @@ export interface RedshiftConnection extends SqlConnection, TableConnection {
 export function redshift(options: RedshiftOptions): RedshiftConnection {
   const settings = Object.freeze({ url: options.url, ...(options.ssl !== undefined && { ssl: options.ssl }) });
   const label = describeSetting(options.url);
-  const home = () => ({ connector: 'redshift', label, settings, connection: self });
+  const home = warehouseHome(settings);
+  const place = () => ({ connector: 'redshift', label, settings, connection: self });
   /** `current` is the condition that current rows meet. */
   const storedNow = (name: string, input: RowSchema, current: string | null) => {
-    if (current === null) return selectionOf(home(), { kind: 'relation', name }, input);
+    if (current === null) return selectionOf(place(), { kind: 'relation', name }, input);
     const columns = input.columns.map((column) => quoteIdentifier(column.name)).join(', ');
-    return selectionOf(home(), { kind: 'query', name, text: `SELECT ${columns} FROM ${quoteName(name)} WHERE ${current}` }, input);
+    return selectionOf(place(), { kind: 'query', name, text: `SELECT ${columns} FROM ${quoteName(name)} WHERE ${current}` }, input);
   };
   const stored = (table: Table, input: RowSchema, current: string | null) =>
     storedNow(table.name, input, current === null ? null : quoteIdentifier(current));
@@ -66,7 +67,7 @@ export function redshift(options: RedshiftOptions): RedshiftConnection {
     connector: 'redshift',
     label,
     dialect: 'redshift',
-    selection: <C extends Columns>(table: Table<C>) => selectionOf<RowOf<Table<C>>>(home(), { kind: 'relation', name: table.name }, table),
+    selection: <C extends Columns>(table: Table<C>) => selectionOf<RowOf<Table<C>>>(place(), { kind: 'relation', name: table.name }, table),
     copy: <C extends Columns>(table: Table<C>, loading: CopyOptions) =>
       copyTarget(
         {
@@ -86,7 +87,8 @@ export function redshift(options: RedshiftOptions): RedshiftConnection {
         { connection: settings, copyRole: options.copyRole ?? null, region: options.region ?? null, label, self, stored: storedNow },
         following,
       ),
-    sql: () => warehouseRunner(settings),
+    sql: () => sqlRunner(home.open, home.ledger),
+    tasks: () => taskRunner(home),
     examine: (context: Context): Promise<readonly Finding[]> =>
       examine({ connection: settings, copyRole: options.copyRole ?? null, label }, context),
   } satisfies RedshiftConnection);
@@ -94,7 +96,7 @@ export function redshift(options: RedshiftOptions): RedshiftConnection {
 }
 
 /** Each session finds out what it is a session with; the ledger follows. */
-function warehouseRunner(connection: { readonly url: Setting; readonly ssl?: SslSetting }): SqlRunner {
+function warehouseHome(connection: { readonly url: Setting; readonly ssl?: SslSetting }): { open: OpenSession; ledger: SqlLedger } {
   const onRedshift = new WeakSet<Session>();
   const of = (session: Session): SqlLedger => (onRedshift.has(session) ? redshiftLedger : postgresWarehouseLedger).sql;
   const ledger: SqlLedger = {
@@ -103,11 +105,13 @@ function warehouseRunner(connection: { readonly url: Setting; readonly ssl?: Ssl
     hold: (session, fence) => of(session).hold(session, fence),
     find: (session, id) => of(session).find(session, id),
     note: (session, id, result) => of(session).note(session, id, result),
+    isPostgres: (session) => of(session).isPostgres(session),
     transactionId: (session) => of(session).transactionId(session),
   };
-  return sqlRunner(async (context, purpose) => {
+  const open: OpenSession = async (context, purpose) => {
     const { session, redshift: is } = await openWarehouse({ connection }, context, purpose);
     if (is) onRedshift.add(session);
     return session;
-  }, ledger);
+  };
+  return { open, ledger };
 }

@@ -126,6 +126,7 @@ export const redshiftLedger: Ledger = {
         result.slice(0, 60_000),
       ]);
     },
+    isPostgres: () => false,
     transactionId: () => null,
   },
 };

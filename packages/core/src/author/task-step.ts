@@ -1,7 +1,7 @@
-import type { SqlConnection } from '../connector/index.ts';
+import type { DatabaseConnection, DatabaseTask, SqlConnection } from '../connector/index.ts';
 import type { RunValue } from './run-value.ts';
 
-/** SQL that a database runs by itself: statements, a procedure call, or checks that query it. */
+/** What a database does by itself: statements, a procedure call, checks that query it, or a task. */
 export type ExecuteRequest =
   | {
       readonly kind: 'sql';
@@ -16,7 +16,8 @@ export type ExecuteRequest =
       readonly args: readonly Argument[];
       readonly transaction: boolean;
     }
-  | { readonly kind: 'check'; readonly connection: SqlConnection; readonly expectations: readonly QueryExpectation[] };
+  | { readonly kind: 'check'; readonly connection: SqlConnection; readonly expectations: readonly QueryExpectation[] }
+  | { readonly kind: 'task'; readonly connection: DatabaseConnection; readonly task: DatabaseTask };
 
 export type Argument = string | number | bigint | boolean | null | RunValue;
 

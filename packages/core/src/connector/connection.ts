@@ -2,6 +2,7 @@ import type { MillraceError } from '../error/index.ts';
 import type { Table } from '../schema/index.ts';
 import type { CaptureSource } from './change.ts';
 import type { Context } from './context.ts';
+import type { TaskRunner } from './database-task.ts';
 import type { Selection } from './source.ts';
 import type { SqlRunner } from './sql.ts';
 
@@ -42,6 +43,11 @@ export interface CaptureConnection<in Options = never> extends Connection {
 export interface SqlConnection extends Connection {
   readonly dialect: 'postgres' | 'redshift' | 'mysql';
   sql(): SqlRunner;
+}
+
+/** A connection to a database that keeps what it is told to have: views, procedures, partitions. */
+export interface DatabaseConnection extends SqlConnection {
+  tasks(): TaskRunner;
 }
 
 /** A connection that can list its tables, for `introspect`. */

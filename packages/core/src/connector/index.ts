@@ -29,8 +29,26 @@ export {
   type TableSnapshot,
   type TableTruncate,
 } from './change.ts';
-export type { CaptureConnection, Connection, Finding, IntrospectableConnection, SqlConnection, TableConnection } from './connection.ts';
+export type {
+  CaptureConnection,
+  Connection,
+  DatabaseConnection,
+  Finding,
+  IntrospectableConnection,
+  SqlConnection,
+  TableConnection,
+} from './connection.ts';
 export type { Context, Log, RunFacts } from './context.ts';
+export type {
+  DatabaseTask,
+  ObjectsTask,
+  PartitionPeriod,
+  PartitionsTask,
+  RefreshTask,
+  SqlFile,
+  TaskRequest,
+  TaskRunner,
+} from './database-task.ts';
 export { failpoint } from './failpoint.ts';
 export { earliest, type Position, positionOf } from './position.ts';
 export { type Comparison, type Condition, type Mask, ofColumn, outputColumns, type RelationalOp, type Scalar } from './relational.ts';

@@ -45,6 +45,8 @@ export const codes = {
   LOAD_CONFLICT: backoff(75, 'Another load commits to the same target at this moment. Tried again with backoff.'),
   MANIFEST_MISMATCH: never(1, 'The files of a manifest are not the ones it lists (missing, other size, other row count). Somebody changed the prefix from outside.'),
   MEMORY_EXHAUSTED: never(1, 'Rows are so wide that converting them takes more memory than it may use. The message says what to raise; nothing was written.'),
+  OBJECTS_REFUSED: never(1, 'Files of SQL could not be deployed without dropping something that is not theirs to drop. The message names what stands in the way; nothing was changed.'),
+  PARTITION_CONFLICT: never(1, 'A partition cannot be made: the default partition holds rows that belong into it, or its name is taken. The message says which and how to move them.'),
   PIPELINE_INVALID: never(2, 'The pipeline does not compile. Every problem is listed with its remedy.'),
   PIPELINE_NOT_FOUND: never(2, 'No pipeline file with that name or path. "millrace plan" without arguments lists what is there.'),
   PLAN_CHANGED: never(2, 'The run was made from another version of the pipeline than the one now loaded. Check out that version to resume it, or start a new run.'),

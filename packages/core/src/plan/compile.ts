@@ -1,6 +1,7 @@
 import type { Pipeline, Step } from '../author/index.ts';
 import { MillraceError } from '../error/index.ts';
 import { checkGraph } from './check.ts';
+import { describeTask } from './describe-task.ts';
 import { fingerprint, plainJson } from './fingerprint.ts';
 import { graphOf } from './graph.ts';
 import type { Plan, PlanStep, Problem } from './plan.ts';
@@ -88,6 +89,10 @@ function describe({ work }: Step): { does: string; description: PlanStep['descri
     }
     case 'execute': {
       const { connection, ...rest } = work.request;
+      if (rest.kind === 'task') {
+        const { does, description } = describeTask(rest.task);
+        return { does: `${does} at ${connection.label}`, description: { connection: connection.label, ...description } };
+      }
       const what =
         rest.kind === 'call'
           ? `call ${rest.procedure}`

@@ -83,7 +83,7 @@ function describe(step: Step): string {
     case 'load':
       return `load into ${work.target.description.object}`;
     case 'execute':
-      return work.request.kind;
+      return work.request.kind === 'task' ? work.request.task.kind : work.request.kind;
     case 'remote':
       return work.task.description.label;
     case 'capture':

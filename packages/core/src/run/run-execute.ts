@@ -1,5 +1,5 @@
 import type { ExecuteRequest, Pipeline, QueryExpectation } from '../author/index.ts';
-import type { CheckResult, Context, SqlRunner, SqlStatement } from '../connector/index.ts';
+import type { CheckResult, Context, SqlResult, SqlRunner, SqlStatement } from '../connector/index.ts';
 import { nameParts } from '../schema/index.ts';
 import type { StageOutput } from '../state/index.ts';
 import { notThisPipeline, stepOf } from './chain.ts';
@@ -10,7 +10,7 @@ import type { Meter } from './meter.ts';
 import { bind, bindArgument } from './run-value.ts';
 import type { StageJob } from './stage-job.ts';
 
-/** Lets a database do the work: statements, a procedure, queries that must hold. */
+/** Lets a database do the work: statements, a procedure, a task, queries that must hold. */
 export async function runExecute(job: StageJob, pipeline: Pipeline, context: Context, meter: Meter): Promise<StageOutput> {
   const { stage } = job;
   const { work } = stepOf(pipeline, stage.id);
@@ -18,12 +18,8 @@ export async function runExecute(job: StageJob, pipeline: Pipeline, context: Con
   const { request } = work;
   meter.expect(1, { rows: null, bytes: null });
   meter.enter('executing');
-  const runner = request.connection.sql();
-  if (request.kind === 'check') return checked(job, request.expectations, runner, context);
-  const statements =
-    request.kind === 'call' ? [callStatement(request, job)] : request.statements.map((statement) => bind(statement, job.run));
-  const fence = { key: `${job.run.id}/${stage.id}`, epoch: job.epoch };
-  const result = await runner.execute({ id: executeId(job, stage.id), fence, statements, transaction: request.transaction }, context);
+  if (request.kind === 'check') return checked(job, request.expectations, request.connection.sql(), context);
+  const result = await executed(request, job, context);
   passing('engine.execute.done');
   for (const notice of result.notices) context.log.info(notice);
   meter.splitDone();
@@ -34,6 +30,16 @@ export async function runExecute(job: StageJob, pipeline: Pipeline, context: Con
     notices: result.notices.slice(0, 100),
     checks: [],
   };
+}
+
+function executed(request: Exclude<ExecuteRequest, { kind: 'check' }>, job: StageJob, context: Context): Promise<SqlResult> {
+  const { stage, run } = job;
+  const once = { id: executeId(job, stage.id), fence: { key: `${run.id}/${stage.id}`, epoch: job.epoch } };
+  if (request.kind === 'task') {
+    return request.connection.tasks().perform(request.task, { ...once, owner: { pipeline: run.pipeline, step: stage.id } }, context);
+  }
+  const statements = request.kind === 'call' ? [callStatement(request, job)] : request.statements.map((statement) => bind(statement, run));
+  return request.connection.sql().execute({ ...once, statements, transaction: request.transaction }, context);
 }
 
 function callStatement({ connection, procedure, args }: Extract<ExecuteRequest, { kind: 'call' }>, job: StageJob): SqlStatement {

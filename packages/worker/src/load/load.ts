@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { isMillraceError, MillraceError, type Pipeline, type Step, stepsMade } from '@millrace/core/runtime';
 import { importFile } from './import-file.ts';
 import { withOriginalPlaces } from './places.ts';
@@ -10,6 +10,8 @@ export interface LoadedPipeline {
   readonly pipeline: Pipeline;
   /** Steps that the file has made and its pipeline does not list, one line each: perhaps forgotten in `steps`. */
   readonly unlisted: readonly string[];
+  /** Files and folders beside its code that it has read and that are a part of it, absolute: files of SQL. */
+  readonly reads: readonly string[];
 }
 
 /**
@@ -30,7 +32,16 @@ export async function loadPipeline(path: string, { snapshot = path }: { readonly
   const pipeline = pipelineOf(await imported(resolve(snapshot), file), file);
   const listed = new Set(Object.values(pipeline.steps));
   const unlisted = stepsMade().filter((step) => !before.has(step) && !listed.has(step));
-  return { file, pipeline, unlisted: unlisted.map(describe) };
+  return { file, pipeline, unlisted: unlisted.map(describe), reads: readsOf(pipeline) };
+}
+
+function readsOf({ steps }: Pipeline): string[] {
+  return Object.values(steps).flatMap(({ work }) => {
+    if (work.kind !== 'execute' || work.request.kind !== 'task' || work.request.task.kind !== 'objects') return [];
+    const { folder, files } = work.request.task;
+    const paths = files.map(({ name }) => join(folder, name));
+    return [...new Set([folder, ...paths.map(dirname), ...paths])];
+  });
 }
 
 async function imported(code: string, file: string): Promise<unknown> {
@@ -79,7 +90,7 @@ function describe({ work }: Step): string {
     case 'load':
       return `load into ${work.target.description.object}`;
     case 'execute':
-      return `${work.request.kind} at ${work.request.connection.label}`;
+      return `${work.request.kind === 'task' ? work.request.task.kind : work.request.kind} at ${work.request.connection.label}`;
     case 'remote':
       return work.task.description.label;
     case 'capture':

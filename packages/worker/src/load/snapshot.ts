@@ -18,12 +18,16 @@ const prefix = `snapshot-${hostname()}-`;
 const made = new Set<string>();
 const swept = new Set<string>();
 
-/** @throws an Error that says where the files do not parse or are not there */
-export async function snapshotOf(file: string): Promise<Snapshot> {
+/**
+ * `beside` stands for what the code reads when it is loaded: with another one it is another snapshot, and is loaded again.
+ *
+ * @throws an Error that says where the files do not parse or are not there
+ */
+export async function snapshotOf(file: string, beside = ''): Promise<Snapshot> {
   const place = await placeFor(file);
   await sweep(place);
   const { code, map, inputs } = await bundle(file, join(place, 'snapshot.mjs'));
-  const hash = createHash('sha256').update(file).update(code).digest('hex').slice(0, 16);
+  const hash = createHash('sha256').update(file).update(code).update(beside).digest('hex').slice(0, 16);
   const snapshot = join(place, `${prefix}${process.pid}-${hash}.mjs`);
   if (!made.has(snapshot)) {
     if (made.size === 0) process.once('exit', removeAll);

@@ -4,7 +4,7 @@ import { passing } from './failpoints.ts';
 /**
  * Millrace's own tables in a target database: who may write (fence), what has been written (applied, checkpoint) and what waits to be
  * (staged); for change streams how far they are (stream, stream_table, stream_split) and what was set aside (dead_letter). They change only
- * in the transaction of the data that they tell of.
+ * in the transaction of the data that they tell of. `sql_file` has what was deployed from files of SQL.
  */
 const versions: readonly string[] = [
   `CREATE TABLE _millrace.fence (
@@ -91,6 +91,18 @@ const versions: readonly string[] = [
    CREATE INDEX dead_letter_stream ON _millrace.dead_letter (pipeline, step, id);
    COMMENT ON TABLE _millrace.stream IS 'How far change streams have come here. It changes with the data, in one transaction.';
    COMMENT ON TABLE _millrace.dead_letter IS 'Changes that were set aside since a table refused them. Superseded: a later change of the same row came through.'`,
+  `CREATE TABLE _millrace.sql_file (
+     pipeline text NOT NULL,
+     step text NOT NULL,
+     file text NOT NULL,
+     hash text NOT NULL,
+     objects jsonb NOT NULL,
+     server int4 NOT NULL,
+     run text NOT NULL,
+     deployed_at timestamptz NOT NULL DEFAULT now(),
+     PRIMARY KEY (pipeline, step, file)
+   );
+   COMMENT ON TABLE _millrace.sql_file IS 'Files of SQL as they were deployed last, and what they have made.'`,
 ];
 
 /** Any number will do, as long as every Millrace takes the same. */

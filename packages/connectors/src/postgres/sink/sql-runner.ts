@@ -20,6 +20,8 @@ export interface SqlLedger {
   /** The result that was noted under the id, as JSON. */
   find(session: Session, id: string): Promise<string | null>;
   note(session: Session, id: string, result: string): Promise<void>;
+  /** False on Redshift, which has a catalog and rules of its own. */
+  isPostgres(session: Session): boolean;
   /** A query whose `id` is the same throughout a transaction and never in two, where the database has one. */
   transactionId(session: Session): string | null;
 }
@@ -35,6 +37,7 @@ export const postgresLedger: SqlLedger = {
   async note(session, id, result) {
     await session.execute('INSERT INTO _millrace.applied (load_id, receipt) VALUES ($1, $2)', [id, result]);
   },
+  isPostgres: () => true,
   transactionId: () => 'SELECT txid_current() AS id',
 };
 
@@ -44,28 +47,12 @@ export type OpenSession = (context: Context, purpose: string, writer?: boolean) 
 /** Runs SQL and procedures once, however often they are tried: the note of what was done commits with it. */
 export function sqlRunner(open: OpenSession, ledger: SqlLedger): SqlRunner {
   return {
-    async execute(request, context) {
-      await using session = await open(context, attemptName(request.fence), true);
-      await ledger.open(session);
-      await ledger.take(session, request.fence);
-      const noted = await ledger.find(session, request.id);
-      if (noted !== null) return doneBefore(noted);
-      const notices: string[] = [];
-      using _listening = session.onNotice((message) => {
-        if (notices.length < 1_000) notices.push(message);
-      });
-      const again = async (): Promise<SqlResult | null> => {
-        await using other = await open(context, attemptName(request.fence), true);
-        await other.execute('BEGIN');
-        await ledger.hold(other, request.fence);
-        const found = await ledger.find(other, request.id);
-        await other.execute('COMMIT');
-        return found === null ? null : doneBefore(found);
-      };
-      return await (request.transaction
-        ? inTransaction(session, request, ledger, notices, again)
-        : byItself(session, request, ledger, notices));
-    },
+    execute: (request, context) =>
+      once({ open, ledger }, request, context, {
+        inTransaction: () => request.transaction,
+        hears: true,
+        work: (session) => run(session, request),
+      }),
 
     async query(text, values, context) {
       await using session = await open(context, 'check');
@@ -79,15 +66,53 @@ export function sqlRunner(open: OpenSession, ledger: SqlLedger): SqlRunner {
   };
 }
 
+export interface OnceWork {
+  /** False for what commits by itself: its note follows, so a crash in between does it again. */
+  inTransaction(session: Session): boolean;
+  /** Whether notices of the server are among those of the result. */
+  readonly hears: boolean;
+  /** Answers the rows that its statements touched. What it has to tell goes into `notices`. */
+  work(session: Session, notices: string[]): Promise<(number | null)[]>;
+}
+
+/** Does the work and notes it under `id`, unless an earlier attempt has. */
+export async function once(
+  { open, ledger }: { readonly open: OpenSession; readonly ledger: SqlLedger },
+  request: { readonly id: string; readonly fence: Fence },
+  context: Context,
+  { inTransaction: together, hears, work }: OnceWork,
+): Promise<SqlResult> {
+  await using session = await open(context, attemptName(request.fence), true);
+  await ledger.open(session);
+  await ledger.take(session, request.fence);
+  const noted = await ledger.find(session, request.id);
+  if (noted !== null) return doneBefore(noted);
+  const notices: string[] = [];
+  using _listening = session.onNotice((message) => {
+    if (hears && notices.length < 1_000) notices.push(message);
+  });
+  const done = async (): Promise<Done> => ({ rowsAffected: await work(session, notices), notices });
+  const again = async (): Promise<SqlResult | null> => {
+    await using other = await open(context, attemptName(request.fence), true);
+    await other.execute('BEGIN');
+    await ledger.hold(other, request.fence);
+    const found = await ledger.find(other, request.id);
+    await other.execute('COMMIT');
+    return found === null ? null : doneBefore(found);
+  };
+  return await (together(session) ? inTransaction(session, request, ledger, done, again) : byItself(session, request, ledger, done));
+}
+
 type Done = Pick<SqlResult, 'rowsAffected' | 'notices'>;
+type Noted = Pick<SqlRequest, 'id' | 'fence'>;
 
 const doneBefore = (noted: string): SqlResult => ({ alreadyDone: true, ...(JSON.parse(noted) as Done) });
 
 async function inTransaction(
   session: Session,
-  request: SqlRequest,
+  request: Noted,
   ledger: SqlLedger,
-  notices: readonly string[],
+  work: () => Promise<Done>,
   lookUp: () => Promise<SqlResult | null>,
 ): Promise<SqlResult> {
   await session.execute('BEGIN');
@@ -101,7 +126,7 @@ async function inTransaction(
     const asked = ledger.transactionId(session);
     const transactionId = async () => (asked === null ? null : (await session.query(asked))[0]?.['id']);
     const before = await transactionId();
-    const done: Done = { rowsAffected: await run(session, request), notices };
+    const done = await work();
     if ((await transactionId()) !== before) throw endedIt();
     await ledger.note(session, request.id, JSON.stringify(done));
     passing('postgres.sql.executed');
@@ -125,8 +150,8 @@ async function commit(session: Session, lookUp: () => Promise<SqlResult | null>)
 }
 
 /** A procedure that commits by itself cannot share its transaction with the note: a crash in between runs it again. */
-async function byItself(session: Session, request: SqlRequest, ledger: SqlLedger, notices: readonly string[]): Promise<SqlResult> {
-  const done: Done = { rowsAffected: await run(session, request), notices };
+async function byItself(session: Session, request: Noted, ledger: SqlLedger, work: () => Promise<Done>): Promise<SqlResult> {
+  const done = await work();
   passing('postgres.sql.executed');
   await ledger.note(session, request.id, JSON.stringify(done));
   passing('postgres.sql.committed');
