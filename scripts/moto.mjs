@@ -1,13 +1,13 @@
-// An S3 server for tests: moto, which is a Python program. Found on PATH, or installed under .millrace/moto.
+// An S3 server for tests, which plays Glue, EventBridge, SNS and SQS too: moto, a Python program. Found on PATH, or installed under .millrace.
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { installPython } from './python.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const environment = join(root, '.millrace', 'moto');
+const environment = join(root, '.millrace', 'moto-aws');
 const installed = join(environment, 'bin', 'moto_server');
-const packages = ['moto[s3]==5.2.1', 'flask', 'flask-cors'];
+const packages = ['moto[s3,glue,events]==5.2.1', 'flask', 'flask-cors'];
 
 /** @returns {{ command: string } | { missing: string }} */
 export function findMoto() {
@@ -16,7 +16,7 @@ export function findMoto() {
   const command = [installed, ...onPath].find(executable);
   return command
     ? { command }
-    : { missing: 'no S3 server: moto_server is not on PATH, nor under .millrace/moto ("node scripts/moto.mjs" installs it)' };
+    : { missing: 'no S3 server: moto_server is not on PATH, nor under .millrace ("node scripts/moto.mjs" installs it)' };
 }
 
 /**
@@ -26,7 +26,7 @@ export function findMoto() {
 export function provideMoto() {
   const found = findMoto();
   if ('command' in found || process.env.MILLRACE_TEST_MOTO === 'off') return found;
-  console.error('Installing moto, the S3 server that the tests use, under .millrace/moto');
+  console.error('Installing moto, the S3 server that the tests use, under .millrace');
   const why = installPython(environment, packages);
   return why === null ? findMoto() : { missing: `no S3 server: ${why}` };
 }

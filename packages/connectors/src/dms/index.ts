@@ -1,0 +1,1 @@
+export { type DmsStepOptions, type DmsStepSettings, type DmsSteps, dmsSteps } from './steps.ts';

@@ -1,0 +1,1 @@
+export { type EcsConnection, type EcsSettings, type EcsTaskOptions, ecs } from './connection.ts';

@@ -1,0 +1,1 @@
+export { type EventsConnection, type EventsSettings, type EventToPut, events } from './connection.ts';

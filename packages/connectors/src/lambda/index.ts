@@ -1,0 +1,1 @@
+export { type BatchOptions, type InvokeOptions, type LambdaConnection, lambda } from './connection.ts';

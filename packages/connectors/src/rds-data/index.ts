@@ -1,0 +1,1 @@
+export { type RdsDataConnection, type RdsDataSettings, type RdsStatement, type RdsStatementOptions, rdsData } from './connection.ts';

@@ -1,0 +1,1 @@
+export { type NoticeOptions, type SnsConnection, sns } from './connection.ts';
