@@ -1,4 +1,13 @@
-import type { CaptureConnection, ChangeTarget, SchemaPolicy, Selection, TableConnection, Target } from '../connector/index.ts';
+import type {
+  CaptureConnection,
+  CaptureEngine,
+  ChangeTarget,
+  SchemaPolicy,
+  Selection,
+  TableConnection,
+  Target,
+} from '../connector/index.ts';
+import { MillraceError } from '../error/index.ts';
 import type { Columns, RowOf, Table } from '../schema/index.ts';
 import { milliseconds } from './duration.ts';
 import type { Duration, OnBadRow, Output, Step, StepOptions, StepWork } from './step.ts';
@@ -50,6 +59,8 @@ export interface CaptureOptions<Tables extends CapturedTables> extends StepOptio
   readonly snapshot?: 'initial' | 'never';
   /** What happens when columns change at the source, for each kind of change: see `SchemaPolicy` for the defaults. */
   readonly schemaChanges?: Partial<SchemaPolicy>;
+  /** Who captures, where it is not the connection itself: `dms({ … })` for AWS DMS. Options of the connection's own capture go with neither. */
+  readonly engine?: CaptureEngine;
 }
 
 export type CapturedTables = Readonly<Record<string, Table>>;
@@ -64,8 +75,15 @@ export function capture<const Tables extends CapturedTables, Options>(
   from: CaptureConnection<Options>,
   options: CaptureOptions<Tables> & NoInfer<Options>,
 ): Step<RowsOf<Tables>, 'changes'> {
-  const { tables, snapshot = 'initial', schemaChanges, after, retry, timeout, onFailure, pool, ...own } = options;
-  const source = from.capture(tables, own as unknown as Options);
+  const { tables, snapshot = 'initial', schemaChanges, engine, after, retry, timeout, onFailure, pool, ...own } = options;
+  const [alien] = engine ? Object.keys(own) : [];
+  if (alien !== undefined)
+    throw new MillraceError('PIPELINE_INVALID', {
+      message: `capture(): "${alien}" is an option of the connection's own capture, and an engine captures here.`,
+      remedy: 'Leave it out, or leave out the engine.',
+    });
+  const native = from.capture(tables, own as unknown as Options);
+  const source = engine ? engine.capture(native) : native;
   return step('changes', {
     input: null,
     schema: null,

@@ -36,6 +36,15 @@ export interface CaptureSource<Tables = unknown> {
   open(context: Context, stream: StreamName, epoch?: number): Promise<ChangeSource>;
 }
 
+/**
+ * Another way to the changes of a connection than its own: `capture(shop, { tables, engine: dms({ … }) })`. `native` is what the connection
+ * would have captured itself: its tables, and where they are.
+ */
+export interface CaptureEngine {
+  readonly kind: 'capture-engine';
+  capture(native: CaptureSource): CaptureSource;
+}
+
 export interface CapturedTable {
   /** As it is declared at the source: `public.orders`. */
   readonly name: string;

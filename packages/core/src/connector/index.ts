@@ -2,6 +2,7 @@ export {
   beforeKinds,
   type CaptureDescription,
   type CapturedTable,
+  type CaptureEngine,
   type CaptureSource,
   type ChangeGroup,
   type ChangeKind,
