@@ -21,12 +21,13 @@ export function fleetBlocks({ fleet, schedules, dispatch }: FleetStatus, colours
 }
 
 function queueLine(gauges: QueueGauges, colours: Colours): string {
-  const { queue, ready, running, retrying, due, helpers, oldestReady, workers, backlogPerWorker } = gauges;
+  const { queue, ready, running, retrying, elsewhere, due, helpers, oldestReady, workers, backlogPerWorker } = gauges;
   const waits = ready + due + helpers > 0;
   const parts = [
     workers === 0 && (waits || running > 0) ? colours.red('no worker') : counted(workers, 'worker'),
     `${ready} ready${ready > 0 ? ` (for ${duration(oldestReady * 1000)} at most)` : ''}`,
     `${running} running`,
+    ...(elsewhere > 0 ? [`${elsewhere} elsewhere`] : []),
     ...(helpers > 0 ? [`room for ${counted(helpers, 'helper')}`] : []),
     ...(retrying > 0 ? [colours.yellow(`${retrying} to be tried again`)] : []),
     ...(waits ? [`${backlogPerWorker.toFixed(1)} for each worker`] : []),

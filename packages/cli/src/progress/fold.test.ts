@@ -84,3 +84,25 @@ test('a run that is taken up begins with what was done before', () => {
   };
   expect(new RunFold(before as unknown as RunRecord).view().stages[0]).toMatchObject({ at: 'succeeded', rows: 900 });
 });
+
+test('work elsewhere is shown as the service tells of it, and not after its end', () => {
+  const steps = [{ name: 'job', kind: 'remote', description: { label: 'Glue job nightly' } }];
+  const of = { ...record, plan: { pipeline: 'nightly', steps, stages: [stage('job', [])] } };
+  const fold = new RunFold(of as unknown as RunRecord);
+  const now = () => fold.view().stages[0];
+  const told = (status: string, share: number | null): WatchEvent => ({
+    ...(progress(0) as Extract<WatchEvent, { kind: 'progress' }>),
+    stage: 'job',
+    phase: 'elsewhere',
+    remote: { status, progress: share, id: 'jr_1', link: 'https://glue/jr_1' },
+  });
+  fold.apply(event({ type: 'stage.elsewhere', stage: 'job', attempt: 1, epoch: 1, worker: 'w' }));
+  expect(now()).toMatchObject({ at: 'running', phase: 'elsewhere', note: 'Glue job nightly' });
+  fold.apply(told('RUNNING', 0.4));
+  expect(now()).toMatchObject({ at: 'running', note: 'Glue job nightly: RUNNING 40 %, https://glue/jr_1' });
+  const handle = { id: 'jr_1', link: null, detail: {} };
+  const done: StageOutput = { kind: 'remote', label: 'Glue job nightly', handle, output: {} };
+  fold.apply(event({ type: 'stage.succeeded', stage: 'job', attempt: 1, output: done, over: true }));
+  fold.apply(told('STOPPING', null));
+  expect(now()).toMatchObject({ at: 'succeeded', note: null });
+});

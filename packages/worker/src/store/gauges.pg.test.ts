@@ -70,6 +70,13 @@ it('reads from the rows what waits, what runs, who lives and how far streams are
   await database.sql(`update millrace.stage set retry_at = now() - interval '1 s' where run = $1 and id = 'b'`, [run]);
   expect((await read()).queues[0]).toMatchObject({ due: 1, backlogPerWorker: 1 });
 
+  // Work of a service: nobody holds it, and somebody has to look.
+  await database.sql(`update millrace.stage set at = 'elsewhere', retry_at = null where run = $1 and id = 'b'`, [run]);
+  await database.sql(`insert into millrace.remote (run, stage, work, next_at) values ($1, 'b', 0, now() - interval '10 s')`, [run]);
+  expect((await read()).queues[0]).toMatchObject({ running: 0, retrying: 0, elsewhere: 1, due: 0, backlogPerWorker: 0 });
+  await database.sql(`update millrace.remote set next_at = now() - interval '20 s'`);
+  expect((await read()).queues[0]).toMatchObject({ elsewhere: 1, due: 1, backlogPerWorker: 1 });
+
   await database.sql(
     `insert into millrace.stream (pipeline, step, at, progress) values ('mirror', 'changes', now() - interval '30 s', '{"stream":{"lagMs":1500}}')`,
   );

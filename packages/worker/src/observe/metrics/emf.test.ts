@@ -75,6 +75,7 @@ it('tells the backlog of a fleet, also of one that has nothing', () => {
     retrying: 1,
     due: 0,
     helpers: 0,
+    elsewhere: 0,
     oldestReady: 12.5,
     workers: 4,
     backlogPerWorker: 2,

@@ -16,9 +16,9 @@ export function fleetMetrics(fleet: FleetGauges | null): Gauge[] {
     up,
     {
       name: 'millrace_stages',
-      help: 'Stages that are ready, running, or wait to be tried again.',
-      values: queues.flatMap(({ queue, ready, running, retrying }) =>
-        Object.entries({ ready, running, retrying }).map(([state, value]) => ({ labels: { queue, state }, value })),
+      help: 'Stages that are ready, running here or elsewhere, or wait to be tried again.',
+      values: queues.flatMap(({ queue, ready, running, retrying, elsewhere }) =>
+        Object.entries({ ready, running, retrying, elsewhere }).map(([state, value]) => ({ labels: { queue, state }, value })),
       ),
     },
     ofQueue('millrace_oldest_ready_seconds', 'How long the stage has been ready that is ready longest.', ({ oldestReady }) => oldestReady),
