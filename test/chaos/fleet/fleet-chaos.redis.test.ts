@@ -20,10 +20,17 @@ test.for(seeds)(
   },
 );
 
-test('attempts were lost on the way, and a fleet that is dismissed goes in an orderly way', async ({ skip }) => {
+test('attempts were lost on the way, services did work and interrupted some, and a fleet that is dismissed goes in an orderly way', async ({
+  skip,
+}) => {
   skip(results.length < seeds.length, 'not every seed has passed');
   const sum = (of: 'stages' | 'attempts') => results.reduce((total, result) => total + result[of], 0);
   expect(sum('attempts')).toBeGreaterThan(sum('stages'));
+  const [elsewhere] = await world.target.sql<{ done: number; interrupted: number }>(
+    'select (count(*) filter (where not again))::int as done, (count(*) filter (where again))::int as interrupted from work',
+  );
+  expect(elsewhere?.done).toBeGreaterThan(20);
+  expect(elsewhere?.interrupted).toBeGreaterThan(5);
   await world.fleet.dismiss();
   expect(world.fleet.wrong).toEqual([]);
   const alive = 'select 1 from pg_locks l join millrace.worker w on l.objid = w.lock_key where l.locktype = $1 and l.granted';

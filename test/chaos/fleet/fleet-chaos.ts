@@ -7,6 +7,7 @@ import { type RedisServer, redisServer } from '../../redis-server.ts';
 import { type Random, random } from '../random.ts';
 import { Fleet } from './fleet.ts';
 import { effectsSql, type FleetDag, sequencesSql, sourceRows, tableOf } from './pipelines.ts';
+import { serviceSql } from './service.ts';
 
 export interface FleetChaosResult {
   readonly seed: number;
@@ -41,7 +42,7 @@ export async function fleetWorld({ pipelines, seed }: { readonly pipelines: numb
   const redis = await redisServer();
   const [state, target] = [await postgres.database(), await postgres.database()];
   const fleet = new Fleet({ STATE_URL: state.url, TARGET_URL: target.url, REDIS_URL: redis.url }, pipelines, random(seed));
-  await target.sql([effectsSql, ...fleet.dags.map(sequencesSql)].join('\n'));
+  await target.sql([effectsSql, serviceSql, ...fleet.dags.map(sequencesSql)].join('\n'));
   const executor = await fleetExecutor({ state: state.url });
   const plans = new Map<FleetDag, Plan>();
   for (const dag of fleet.dags) plans.set(dag, compile((await loadPipeline(fleet.fileOf(dag))).pipeline));
@@ -112,7 +113,8 @@ const terminate = async (database: TestDatabase): Promise<void> =>
 
 /**
  * Random DAGs on a fleet while a random schedule of faults goes on. Then every stage must have had its effect once, after those it waits
- * for; every run must have ended; and nothing may be held any more. The first fault goes through all of them as the seeds do.
+ * for; every run must have ended; a service must have been asked for no work beside work of the same stage that went on; and nothing may be
+ * held any more, nor go on elsewhere. The first fault goes through all of them as the seeds do.
  */
 export async function fleetChaos(world: FleetWorld, seed: number, duration: number, signal?: AbortSignal): Promise<FleetChaosResult> {
   const { fleet, executor, plans } = world;
@@ -154,8 +156,11 @@ async function whatIsWrong({ state, target }: FleetWorld, runs: readonly RunReco
   const wrong: string[] = [];
   for (const run of runs) {
     if (run.state.at !== 'succeeded') wrong.push(`Run ${run.id} of ${run.request.pipeline} ended ${JSON.stringify(run.state)}.`);
-    const effects = await target.sql<{ step: string; at: string }>(
-      'select step, at::text as at from effect where run = $1 union all select step, applied_at::text from _millrace.applied where run = $1 and step = any ($2)',
+    // Work of a service begins before its effect is there.
+    const effects = await target.sql<{ step: string; begun: string; at: string }>(
+      `select step, at::text as begun, at::text as at from effect where run = $1
+       union all select step, applied_at::text, applied_at::text from _millrace.applied where run = $1 and step = any ($2)
+       union all select step, started_at::text, ends_at::text from work where run = $1 and not again and stopped_at is null`,
       [run.id, loadsOf(run)],
     );
     for (const { id, needs } of run.plan.stages) {
@@ -163,7 +168,7 @@ async function whatIsWrong({ state, target }: FleetWorld, runs: readonly RunReco
       if (own.length !== 1) wrong.push(`Stage ${id} of run ${run.id} had its effect ${own.length} times.`);
       for (const need of needs) {
         const before = effects.find(({ step }) => step === need);
-        if (before && own[0] && before.at > own[0].at) wrong.push(`Stage ${id} of run ${run.id} came before ${need}.`);
+        if (before && own[0] && before.at > own[0].begun) wrong.push(`Stage ${id} of run ${run.id} came before ${need}.`);
       }
     }
     const events = await state.sql<{ stage: string }>(
@@ -179,8 +184,18 @@ async function whatIsWrong({ state, target }: FleetWorld, runs: readonly RunReco
     );
     if (row?.ids !== sourceRows || row.rows !== sourceRows * row.loads) wrong.push(`${name} holds ${JSON.stringify(row)}.`);
   }
+  const [beside] = await target.sql<{
+    count: number;
+  }>(`select count(*)::int as count from work a join work b on a.run = b.run and a.step = b.step
+    and a.id < b.id where b.started_at < least(a.ends_at, a.stopped_at)`);
+  if (beside?.count !== 0) wrong.push(`A service was asked ${beside?.count} times for work while work of the same stage went on.`);
+  const [goesOn] = await target.sql<{ count: number }>(
+    'select count(*)::int as count from work where ends_at > clock_timestamp() and stopped_at is null',
+  );
+  if (goesOn?.count !== 0) wrong.push(`At a service ${goesOn?.count} works go on.`);
   const [held] = await state.sql<{ leases: number; attempts: number; open: number }>(`select
     (select count(*)::int from millrace.stage where at = 'running') as leases,
+    (select count(*)::int from millrace.stage where at = 'elsewhere') as elsewhere,
     (select count(*)::int from millrace.attempt where ended_at is null) as attempts,
     (select count(*)::int from millrace.share h join millrace.stage s on s.run = h.run and s.id = h.stage and s.epoch = h.epoch and s.at = 'running') as shares,
     (select count(*)::int from millrace.run where at in ('queued', 'running')) as open`);

@@ -3,6 +3,7 @@ import { type RunningCommand, startMillrace } from '../../../packages/cli/test/c
 import { type TestProject, testProject } from '../../../packages/cli/test/project.ts';
 import type { Random } from '../random.ts';
 import { type FleetDag, pipelineSource, randomDag } from './pipelines.ts';
+import { serviceSource } from './service.ts';
 
 /** Longer than anything here takes, short enough to be waited for. */
 const lease = '2s';
@@ -41,6 +42,7 @@ export class Fleet implements AsyncDisposable {
     this.dags = Array.from({ length: pipelines }, (_, at) => randomDag(`dag-${at}`, dice));
     this.#project = testProject({
       'millrace.config.ts': config,
+      'service.js': serviceSource,
       ...Object.fromEntries(this.dags.map((dag) => [`pipelines/${dag.pipeline}.js`, pipelineSource(dag)])),
     });
   }

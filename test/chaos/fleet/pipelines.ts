@@ -8,8 +8,8 @@ export interface FleetStep {
   /** Attempts that fail before one succeeds. */
   readonly failures: number;
   readonly pool: boolean;
-  /** Loads rows of many splits, which any worker may stage, where it is not a statement. */
-  readonly loads: boolean;
+  /** A statement of the target, rows of many splits, which any worker may stage, or work of a service. */
+  readonly does: 'statement' | 'load' | 'work';
 }
 
 export interface FleetDag {
@@ -31,7 +31,7 @@ export function randomDag(pipeline: string, dice: Random): FleetDag {
       milliseconds: dice.pick([0, 0, 50, 300]),
       failures: dice.pick([0, 0, 0, 1, 2]),
       pool: dice.between(1, 3) === 1,
-      loads: dice.between(1, 6) === 1,
+      does: dice.pick(['statement', 'statement', 'load', 'work']),
     });
   }
   return { pipeline, steps, concurrency: dice.between(1, 2) };
@@ -62,11 +62,12 @@ export const sequencesSql = (dag: FleetDag): string => dag.steps.map((step) => `
 /** The pipeline file. */
 export function pipelineSource(dag: FleetDag): string {
   const { pipeline, steps, concurrency } = dag;
-  const lines = steps.map((step) => (step.loads ? loadLines(dag, step) : statementLine(dag, step)));
-  const names = steps.flatMap(({ name, loads }) => (loads ? [`${name}_rows`, `${name}_slow`, name] : [name]));
+  const lines = steps.map((step) => ({ statement: statementLine, load: loadLines, work: workLine })[step.does](dag, step));
+  const names = steps.flatMap(({ name, does }) => (does === 'load' ? [`${name}_rows`, `${name}_slow`, name] : [name]));
   return `import { postgres } from '@millrace/connectors/postgres';
 import { extract, int8, load, pipeline, run, secret, table, text } from '@millrace/core';
 import { map, sql } from '@millrace/transforms';
+import { work } from '../service.js';
 
 const target = postgres({ url: secret('TARGET_URL') });
 const source = table('source', { id: int8(), filler: text() }, { key: ['id'] });
@@ -97,6 +98,12 @@ function statementLine(dag: FleetDag, step: FleetStep): string {
     ...(failures > 0 ? [`"select failing('${sequence(dag, step)}', ${failures})"`] : []),
   ];
   return `const ${name} = sql(target, [${statements.join(', ')}], { ${optionsOf(step)} });`;
+}
+
+/** It takes its time, and fails as often as a statement would: interrupted at the service, and started anew. */
+function workLine(_: FleetDag, step: FleetStep): string {
+  const { name, milliseconds, failures } = step;
+  return `const ${name} = work('${name}', ${milliseconds * 4 + 200}, ${failures}, { ${optionsOf(step)} });`;
 }
 
 function loadLines({ pipeline }: FleetDag, step: FleetStep): string {
