@@ -1,9 +1,11 @@
-// npm run chaos -- --seeds N: random faults over a bank under load, from seeds; see test/chaos/.
+// npm run chaos -- [fleet] --seeds N: random faults, from seeds, over a bank under load or over a fleet; see test/chaos/.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { provideRedis } from './redis.mjs';
 import { root, setup } from './setup.mjs';
 
 setup();
+if (process.argv[2] === 'fleet') provideRedis();
 const flags = ['--no-warnings', '--conditions=millrace-source', '--import', 'tsx'];
 const chaos = spawn(process.execPath, [...flags, join(root, 'test/chaos/main.ts'), ...process.argv.slice(2)], {
   cwd: root,
