@@ -121,6 +121,28 @@ test('Ctrl-C gives back what runs, and the next start goes on with it; lines tel
   await expect.poll(noted, patient).toEqual(['slow first', 'slow first', 'slow second']);
 });
 
+test('a file of SQL that is saved, and one that is added, are another version of their pipeline', async () => {
+  const version = (n: number) => `create or replace view public.of_dev as select ${n} as version`;
+  const objects = `import { postgres } from '@millrace/connectors/postgres';
+import { pipeline, secret } from '@millrace/core';
+import { sqlObjects } from '@millrace/transforms';
+const objects = sqlObjects(postgres({ url: secret('MILLRACE_STATE_URL') }), new URL('../sql/', import.meta.url));
+export default pipeline({ name: 'noting', steps: { objects } });
+`;
+  project.write({ 'sql/view.sql': version(1), 'pipelines/noting.ts': objects });
+  const dev = start('--json');
+  await dev.said('"type":"developing"');
+  project.write({ 'sql/view.sql': version(2) });
+  await dev.said('"type":"reloaded"');
+  project.write({ 'sql/view_2.sql': 'create or replace view public.of_dev_too as select version from public.of_dev' });
+  await dev.said('view_2.sql');
+  expect(await trigger()).toMatchObject({ code: 0 });
+  const found = async () => (await state.sql(`select to_regclass('public.of_dev_too') is not null as there`))[0]?.['there'];
+  await expect.poll(found, patient).toBe(true);
+  expect(await state.sql('select version from public.of_dev_too')).toEqual([{ version: 2 }]);
+  await state.sql('drop view public.of_dev_too, public.of_dev');
+});
+
 test('an environment with a fleet is not for it', async () => {
   const refused = await millrace(['dev', '--env', 'prod'], options());
   expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('would deploy what is on this machine') });

@@ -11,7 +11,7 @@ export async function refreshOnRedshift({ views, concurrently }: RefreshTask, { 
   if (concurrently) {
     throw onlyOnPostgres(
       'Redshift knows no REFRESH … CONCURRENTLY',
-      'Leave "concurrently" out: readers of Redshift do not wait for a refresh',
+      'Leave "concurrently" out: readers of Redshift do not wait for a refresh.',
     );
   }
   for (const view of views) {
