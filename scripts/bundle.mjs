@@ -11,6 +11,7 @@ const packages = fileURLToPath(new URL('../packages', import.meta.url));
 const programs = {
   core: [],
   transforms: [],
+  'step-functions': [],
   connectors: ['src/duckdb/child.ts'],
   worker: ['src/stage-process/child.ts'],
   cli: ['src/main.ts', 'src/embedded/supervisor.ts'],

@@ -44,6 +44,8 @@ test('every verb takes --json, --env, --config and --debug, and the help ends wi
     'introspect',
     'plan',
     'graph',
+    'compile',
+    'deploy',
     'run',
     'dev',
     'worker',

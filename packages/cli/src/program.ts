@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { does } from './command.ts';
 import type { BackfillCreateOptions } from './commands/backfill-create.ts';
 import type { DevOptions } from './commands/dev.ts';
+import type { PlanOptions } from './commands/plan.ts';
 import type { SchedulerCommandOptions } from './commands/scheduler.ts';
 import type { WorkerCommandOptions } from './commands/worker.ts';
 import { exitCodeMeanings, exitCodes } from './exit-code.ts';
@@ -36,9 +37,11 @@ export function program(): Command {
   does(
     verb(millrace, 'plan [pipeline]', 'show steps, stages, lanes, DDL and warnings; without a pipeline, list what is there')
       .option('--diff', `compare with the plan of the last run; exit code ${exitCodes.planChanged} where it has changed`)
-      .option('--connect', 'also ask the sources what would be read: window, splits, rows, bytes'),
-    async (session, [pipeline]: [string?], options: { diff?: true; connect?: true }) =>
-      (await import('./commands/plan.ts')).plan(session, pipeline, options),
+      .option('--connect', 'also ask the sources what would be read: window, splits, rows, bytes')
+      .addOption(new Option('--executor <executor>', 'also what that executor does otherwise').choices(['step-functions']))
+      .option('--cost', 'also what a run costs on Step Functions, at list prices')
+      .option('--minutes <n>', 'how long a stage takes, for --cost', atLeastOne, 5),
+    async (session, [pipeline]: [string?], options: PlanOptions) => (await import('./commands/plan.ts')).plan(session, pipeline, options),
   );
 
   does(
@@ -47,6 +50,24 @@ export function program(): Command {
       .option('--out <file>', 'write there instead of to stdout'),
     async (session, [pipeline]: [string], options: { format: 'mermaid' | 'svg' | 'json'; out?: string }) =>
       (await import('./commands/graph.ts')).graph(session, pipeline, options),
+  );
+
+  does(
+    verb(millrace, 'compile <pipeline>', 'write the state machine, its policy and a CloudFormation template; calls nobody')
+      .addOption(new Option('--to <executor>', 'what for').choices(['step-functions']).makeOptionMandatory())
+      .option('--out <dir>', 'where to; .millrace/step-functions/<pipeline> where it is left out'),
+    async (session, [pipeline]: [string], options: { out?: string }) =>
+      (await import('./commands/compile.ts')).compileTo(session, pipeline, options),
+  );
+
+  does(
+    verb(
+      millrace,
+      'deploy <pipeline>',
+      `show what deploying to Step Functions would change; exit code ${exitCodes.planChanged} where it would`,
+    ).option('--apply', 'change it, by a change set of CloudFormation'),
+    async (session, [pipeline]: [string], options: { apply?: true }) =>
+      (await import('./commands/deploy.ts')).deploy(session, pipeline, options),
   );
 
   does(

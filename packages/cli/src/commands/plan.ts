@@ -1,4 +1,5 @@
 import { compile, type Plan, renderPlan } from '@millrace/core/runtime';
+import type { Cost } from '@millrace/step-functions';
 import type { LoadedPipeline } from '@millrace/worker';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import { planDiff } from '../plan/diff.ts';
@@ -6,13 +7,23 @@ import { previewReads, previewTasks, type ReadPreview, type TaskPreview } from '
 import { environmentWarnings, warn } from '../project/environment-warnings.ts';
 import { findPipeline, listPipelines } from '../project/pipelines.ts';
 import type { Session } from '../session.ts';
+import { costLines, type ExecutorReport, executorReport, planCost, reportLines } from '../step-functions/report.ts';
+import { stepFunctionsSettings } from '../step-functions/settings.ts';
 import type { Terminal } from '../terminal.ts';
 import { bytes, counted } from '../text/amount.ts';
 import { failureJson, storedError } from '../text/failure.ts';
 import { alignedTable } from '../text/table.ts';
 import { onOneLine } from '../text/width.ts';
 
-export async function plan(session: Session, wanted: string | undefined, options: { diff?: true; connect?: true }): Promise<ExitCode> {
+export interface PlanOptions {
+  readonly diff?: true;
+  readonly connect?: true;
+  readonly executor?: 'step-functions';
+  readonly cost?: true;
+  readonly minutes: number;
+}
+
+export async function plan(session: Session, wanted: string | undefined, options: PlanOptions): Promise<ExitCode> {
   if (wanted === undefined) return list(session);
   const { terminal } = session;
   const loaded = await findPipeline(await session.project(), wanted, session.calledFrom);
@@ -21,19 +32,38 @@ export async function plan(session: Session, wanted: string | undefined, options
   const warnings = await environmentWarnings(session, compiled);
   warn(terminal, warnings);
   if (options.diff) return showDiff(session, compiled);
+  const aws = options.executor || options.cost ? await stepFunctionsFor(session, compiled, options) : {};
   const reads = options.connect ? await previewReads(loaded.pipeline, compiled, await session.context()) : null;
   const tasks = options.connect ? await session.redact(await previewTasks(loaded.pipeline, await session.context())) : [];
   terminal.print(renderPlan(compiled, { style: (style, text) => terminal.out[style](text) }).trimEnd());
   if (reads && (reads.length > 0 || tasks.length === 0)) terminal.print(`\n${readLines(reads).join('\n')}`);
   if (tasks.length > 0) terminal.print(`\n${taskLines(tasks).join('\n')}`);
+  const { dim } = terminal.out;
+  if (aws.report) terminal.print(`\n${reportLines(aws.report, dim).join('\n')}`);
+  if (aws.cost) terminal.print(`\n${costLines(aws.cost, dim).join('\n')}`);
+  const executor = aws.report && { executor: 'step-functions', remarks: aws.report.remarks, barriers: aws.report.barriers };
   terminal.emit({
     plan: compiled,
     unlisted: loaded.unlisted,
     warnings,
     ...(reads && { reads }),
     ...(tasks.length > 0 && { tasks: tasks.map(plainTask) }),
+    ...executor,
+    ...(aws.cost && { cost: aws.cost }),
   });
   return exitCodes.ok;
+}
+
+async function stepFunctionsFor(
+  session: Session,
+  compiled: Plan,
+  { executor, cost, minutes }: PlanOptions,
+): Promise<{ readonly report?: ExecutorReport; readonly cost?: Cost }> {
+  const project = await session.project();
+  return {
+    ...(executor && { report: executorReport(compiled, project.environment.stepFunctions) }),
+    ...(cost && { cost: planCost(compiled, stepFunctionsSettings(project), minutes) }),
+  };
 }
 
 async function list(session: Session): Promise<ExitCode> {

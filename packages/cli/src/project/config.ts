@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { type Config, type Environment, MillraceError } from '@millrace/core';
 import { alertsProblem } from './alerts-config.ts';
 import { importModule } from './module.ts';
+import { stepFunctionsProblem } from './step-functions-config.ts';
 
 /** A folder with a `millrace.config.ts`, seen from one of its environments. */
 export interface Project {
@@ -69,7 +70,7 @@ function chooseEnvironment(config: Config, wanted: string | undefined): string {
   );
 }
 
-const environmentFields = ['secrets', 'state', 'executor', 'fleet', 'pools', 'concurrency', 'memory', 'alerts'];
+const environmentFields = ['secrets', 'state', 'executor', 'fleet', 'stepFunctions', 'pools', 'concurrency', 'memory', 'alerts'];
 
 /** Says by name what is wrong, since a config in JavaScript has no type checker before it. */
 export function parseConfig(value: unknown, file: string): Config {
@@ -105,7 +106,7 @@ function environmentProblem(environment: Record<string, unknown>): string | unde
   if (fleetFault !== undefined) return fleetFault;
   if (!isObject(pools) || Object.values(pools).some((size) => !(Number.isInteger(size) && (size as number) > 0)))
     return '"pools" is not an object of positive whole numbers.';
-  return alertsProblem(environment['alerts']);
+  return stepFunctionsProblem(environment['stepFunctions']) ?? alertsProblem(environment['alerts']);
 }
 
 function isSecretPlace(place: unknown): boolean {

@@ -1,5 +1,6 @@
 import type { Setting } from '../connector/index.ts';
 import type { Duration } from './step.ts';
+import type { StepFunctionsSettings } from './step-functions-settings.ts';
 
 /** Where a project's pipelines are and in which environments they run. The default export of `millrace.config.ts`. */
 export interface Config {
@@ -27,6 +28,8 @@ export interface Environment {
   readonly state?: Setting;
   readonly executor?: 'local' | 'fleet' | 'step-functions';
   readonly fleet?: FleetSettings;
+  /** Where state machines of this environment run, for `millrace compile` and `millrace deploy`. */
+  readonly stepFunctions?: StepFunctionsSettings;
   /** How many stages of each pool (`extract(…, { pool: 'reporting' })`) run at once, over all processes that share the state. */
   readonly pools?: Readonly<Record<string, number>>;
   /** Stages that run side by side in one process, 2 by default. */

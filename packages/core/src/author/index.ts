@@ -47,6 +47,7 @@ export type {
   StepOptions,
   StepWork,
 } from './step.ts';
+export type { StepFunctionsAlarms, StepFunctionsSettings } from './step-functions-settings.ts';
 export {
   type CapturedTables,
   type CaptureOptions,

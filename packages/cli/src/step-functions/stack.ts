@@ -1,0 +1,168 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MillraceError, type StepFunctionsSettings } from '@millrace/core/runtime';
+import { largestText, type Template } from '@millrace/step-functions';
+
+/** A stack of CloudFormation, as it is deployed and as it may become. */
+export interface Stack {
+  readonly name: string;
+  /** The template that is deployed; null where the stack is not there. */
+  deployed(): Promise<Template | null>;
+  /** Makes the stack what the template says, and waits until it is. @throws REMOTE_FAILED where CloudFormation rolled back */
+  apply(template: Template, told: (line: string) => void): Promise<void>;
+}
+
+/** By `@aws-sdk/client-cloudformation`, which is loaded here and nowhere else. */
+export async function openStack(
+  name: string,
+  { region, bucket }: Pick<StepFunctionsSettings, 'region' | 'bucket'>,
+  signal: AbortSignal,
+  everyMs = 3_000,
+): Promise<Stack> {
+  const aws = await load();
+  const client = new aws.CloudFormationClient({ region });
+  const send = <T>(answer: Promise<T>): Promise<T> => answer.catch((error) => Promise.reject(failure(error, name)));
+  const options = { abortSignal: signal };
+
+  const describe = async () => {
+    try {
+      const { Stacks = [] } = await client.send(new aws.DescribeStacksCommand({ StackName: name }), options);
+      return Stacks[0] ?? null;
+    } catch (error) {
+      if (isMissing(error)) return null;
+      throw failure(error, name);
+    }
+  };
+  /** A stack whose first change set has not been executed yet counts as none. */
+  const isThere = async (): Promise<boolean> => {
+    const stack = await describe();
+    return stack !== null && stack.StackStatus !== 'REVIEW_IN_PROGRESS';
+  };
+  const ended = async (): Promise<string> => {
+    for (;;) {
+      const status = (await describe())?.StackStatus ?? 'DELETE_COMPLETE';
+      if (!status.endsWith('_IN_PROGRESS')) return status;
+      await sleep(everyMs, undefined, { signal });
+    }
+  };
+
+  return {
+    name,
+    async deployed() {
+      if (!(await isThere())) return null;
+      const { TemplateBody = '{}' } = await send(
+        client.send(new aws.GetTemplateCommand({ StackName: name, TemplateStage: 'Original' }), options),
+      );
+      return JSON.parse(TemplateBody) as Template;
+    },
+    async apply(template, told) {
+      const ChangeSetName = `millrace-${Date.now()}`;
+      const body = JSON.stringify(template);
+      const large = Buffer.byteLength(body) > largestText;
+      if (large && bucket === undefined) throw tooLarge(name);
+      const create = new aws.CreateChangeSetCommand({
+        StackName: name,
+        ChangeSetName,
+        ChangeSetType: (await isThere()) ? 'UPDATE' : 'CREATE',
+        ...(large ? { TemplateURL: await upload(body, name, region, bucket as string, signal) } : { TemplateBody: body }),
+        Capabilities: ['CAPABILITY_IAM'],
+      });
+      await send(client.send(create, options));
+      for (;;) {
+        const set = await send(client.send(new aws.DescribeChangeSetCommand({ StackName: name, ChangeSetName }), options));
+        if (set.Status === 'FAILED') {
+          if (/didn't contain changes|no updates/i.test(set.StatusReason ?? '')) return;
+          throw refused(name, set.StatusReason ?? 'it does not say why');
+        }
+        if (set.Status === 'CREATE_COMPLETE') {
+          for (const { ResourceChange: change } of set.Changes ?? [])
+            told(
+              `${change?.Action} ${change?.LogicalResourceId} (${change?.ResourceType})${change?.Replacement === 'True' ? ', made anew' : ''}`,
+            );
+          break;
+        }
+        await sleep(everyMs, undefined, { signal });
+      }
+      await send(client.send(new aws.ExecuteChangeSetCommand({ StackName: name, ChangeSetName }), options));
+      const status = await ended();
+      if (status !== 'CREATE_COMPLETE' && status !== 'UPDATE_COMPLETE') throw rolledBack(name, status);
+    },
+  };
+}
+
+/** Puts the template where CloudFormation can read it; answers its address. */
+async function upload(body: string, stack: string, region: string, bucket: string, signal: AbortSignal): Promise<string> {
+  const aws = await import('@aws-sdk/client-s3').catch((cause) => Promise.reject(missing('S3', '@aws-sdk/client-s3', cause)));
+  const client = new aws.S3Client({ region, forcePathStyle: true });
+  const Key = `millrace/${stack}.template.json`;
+  try {
+    await client.send(new aws.PutObjectCommand({ Bucket: bucket, Key, Body: body, ContentType: 'application/json' }), {
+      abortSignal: signal,
+    });
+  } catch (error) {
+    throw failure(error, stack);
+  } finally {
+    client.destroy();
+  }
+  return `https://s3.${region}.amazonaws.com${region.startsWith('cn-') ? '.cn' : ''}/${bucket}/${Key}`;
+}
+
+async function load() {
+  try {
+    return await import('@aws-sdk/client-cloudformation');
+  } catch (cause) {
+    throw missing('CloudFormation', '@aws-sdk/client-cloudformation', cause);
+  }
+}
+
+const missing = (service: string, name: string, cause: unknown): MillraceError =>
+  new MillraceError('UNSUPPORTED', {
+    message: `"millrace deploy" needs the AWS SDK for ${service}, which is not installed.`,
+    remedy: `Install it: npm install ${name}. Or deploy what "millrace compile" writes with a tool of your own.`,
+    cause,
+  });
+
+interface AwsError {
+  readonly name?: string;
+  readonly message?: string;
+  readonly $metadata?: { readonly httpStatusCode?: number };
+}
+
+const isMissing = (error: unknown): boolean =>
+  (error as AwsError).name === 'ValidationError' && /does not exist/.test((error as AwsError).message ?? '');
+
+function failure(error: unknown, stack: string): unknown {
+  if (error instanceof MillraceError) return error;
+  const { name = 'Error', message = '', $metadata } = error as AwsError;
+  const status = $metadata?.httpStatusCode ?? 0;
+  const make = (code: ConstructorParameters<typeof MillraceError>[0], remedy: string): MillraceError =>
+    new MillraceError(code, { message: `CloudFormation, stack ${stack}: ${message} (${name})`, remedy, facts: { stack, service: name } });
+  if (/Credentials|Token/i.test(name))
+    return make('AUTHENTICATION_FAILED', 'Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.');
+  if (name === 'AccessDenied' || status === 403)
+    return make('ACCESS_DENIED', 'Grant cloudformation:* on the stack, and what the template makes.');
+  if (/Throttl/i.test(name) || status === 429) return make('REMOTE_THROTTLED', 'Try again.');
+  if (status >= 500) return make('REMOTE_UNAVAILABLE', 'Try again.');
+  if (status >= 400) return make('REMOTE_REFUSED', 'The message is what CloudFormation says.');
+  return make('CONNECTION_FAILED', 'Check network, region and proxy.');
+}
+
+const refused = (stack: string, reason: string): MillraceError =>
+  new MillraceError('REMOTE_REFUSED', {
+    message: `CloudFormation will not change stack ${stack}: ${reason}`,
+    remedy: 'The message is what CloudFormation says.',
+    facts: { stack },
+  });
+
+const rolledBack = (stack: string, status: string): MillraceError =>
+  new MillraceError('REMOTE_FAILED', {
+    message: `Stack ${stack} ended as ${status}: what it was is there again.`,
+    remedy: `See its events: aws cloudformation describe-stack-events --stack-name ${stack}.`,
+    facts: { stack, status },
+  });
+
+const tooLarge = (stack: string): MillraceError =>
+  new MillraceError('UNSUPPORTED', {
+    message: `The template of ${stack} is larger than the ${largestText} bytes that CloudFormation takes as text.`,
+    remedy: 'Name a bucket that it may be put into, "bucket" in stepFunctions of millrace.config.ts.',
+    facts: { stack },
+  });

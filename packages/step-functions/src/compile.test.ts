@@ -1,0 +1,426 @@
+import { compile, type Pipeline, type PlanStep } from '@millrace/core/runtime';
+import languageService from 'amazon-states-language-service';
+import validate from 'asl-validator';
+import { describe, expect, test } from 'vitest';
+import filesToPostgres from '../../../examples/files-to-postgres/files-to-postgres.ts';
+import incrementalMerge from '../../../examples/incremental-merge/incremental-merge.ts';
+import nightlyOrders from '../../../examples/nightly-orders/nightly-orders.ts';
+import qualityGate from '../../../examples/quality-gate/quality-gate.ts';
+import shopMirror from '../../../examples/shop-mirror/shop-mirror.ts';
+import sqlOnly from '../../../examples/sql-only/sql-only.ts';
+import { everything, remotes, retry } from '../test/everything.ts';
+import { type Answer, type Asked, allStates, failure, interpret, stageOf } from '../test/interpreter.ts';
+import { planOf, remoteStep, settings, stepOf } from '../test/plans.ts';
+import type { Definition, Task } from './asl.ts';
+import { compileStateMachines, type StateMachines } from './compile.ts';
+import { faultsOf } from './machine/faults.ts';
+
+const examples = [filesToPostgres, incrementalMerge, nightlyOrders, qualityGate, sqlOnly] as unknown as Pipeline[];
+
+const { getLanguageService, TextDocument } = languageService;
+const service = getLanguageService({});
+
+async function complaints({ main, others }: StateMachines): Promise<string[]> {
+  const found: string[] = [];
+  for (const { name, definition } of [main, ...others]) {
+    // The template fills these in.
+    const text = JSON.stringify(definition).replaceAll(/\$\{(\w+)Arn\}/g, 'arn:aws:states:eu-west-1:123456789012:activity:$1');
+    const { isValid, errorsText } = validate(JSON.parse(text));
+    if (!isValid) found.push(`${name}: ${errorsText('\n')}`);
+    const document = TextDocument.create('file:///machine.asl', 'asl', 1, text);
+    const diagnostics = await service.doValidation(document, service.parseJSONDocument(document));
+    found.push(...diagnostics.map(({ message, range }) => `${name}: ${message} at ${document.getText(range).slice(0, 80)}`));
+    found.push(...faultsOf(definition));
+  }
+  return found;
+}
+
+describe('what others say of the machines', () => {
+  test.each(examples.map((pipeline) => [pipeline.name, pipeline] as const))('example %s', async (_, pipeline) => {
+    expect(await complaints(compileStateMachines(compile(pipeline), settings))).toEqual([]);
+  });
+
+  test.each(['task', 'token', 'activity', { lambda: 'arn:aws:lambda:eu-west-1:123456789012:function:etl' }] as const)(
+    'everything at once, by %j',
+    async (work) => {
+      const machines = compileStateMachines(everything, { ...settings, work, spot: true, splits: { split: 4, many: 100 } });
+      expect(await complaints(machines)).toEqual([]);
+      expect(machines.others.map(({ name }) => name).sort()).toEqual([
+        'millrace-nightly-dms-replication',
+        'millrace-nightly-dms-task',
+        'millrace-nightly-redshift-data',
+      ]);
+    },
+  );
+
+  test('after another pipeline, in another time zone', async () => {
+    const plan = { ...everything, schedule: { kind: 'success', of: 'upstream' } } as const;
+    expect(await complaints(compileStateMachines(plan, settings))).toEqual([]);
+    const local = { ...everything, schedule: { kind: 'cron', expression: '0 6 * * *', timeZone: 'Europe/Paris' } } as const;
+    expect(await complaints(compileStateMachines(local, settings))).toEqual([]);
+  });
+});
+
+test('a stream is refused, with the reason', () => {
+  expect(() => compileStateMachines(compile(shopMirror as unknown as Pipeline), settings)).toThrow(/follows changes without end/);
+});
+
+describe('what only we check', () => {
+  const task: Task = { Type: 'Task', Resource: 'arn:aws:states:::sns:publish', End: true };
+  const machine = (one: object, name = 'a'): Definition => ({ StartAt: name, States: { [name]: { ...task, ...one } as Task } });
+  test.each([
+    [
+      'States.ALL before others',
+      machine({
+        Retry: [
+          { ErrorEquals: ['States.ALL'], MaxAttempts: 1 },
+          { ErrorEquals: ['X'], MaxAttempts: 1 },
+        ],
+      }),
+      /alone and last/,
+    ],
+    ['States.ALL with others', machine({ Catch: [{ ErrorEquals: ['States.ALL', 'X'], Next: 'a' }] }), /alone and last/],
+    ['a heartbeat that is longer than the timeout', machine({ HeartbeatSeconds: 300, TimeoutSeconds: 60 }), /heartbeat/],
+    ['a token that nobody gets', machine({ Resource: 'arn:aws:states:::ecs:runTask.waitForTaskToken' }), /token/],
+    ['.sync where there is none', machine({ Resource: 'arn:aws:states:::sns:publish.sync' }), /does not have/],
+    ['.sync of the SDK', machine({ Resource: 'arn:aws:states:::aws-sdk:dms:startReplicationTask.sync' }), /no \.sync/],
+    ['a service that is not there', machine({ Resource: 'arn:aws:states:::redshift:run' }), /does not have/],
+    ['a name of 81 characters', machine({}, 'x'.repeat(81)), /no name/],
+    ['a name that is not ASCII', machine({}, 'größe'), /no name/],
+    ['256 KiB of parameters', machine({ Parameters: { text: 'x'.repeat(262_144) } }), /262144/],
+    ['8,192 characters of overrides', machine({ Parameters: { Overrides: { text: 'x'.repeat(8_192) } } }), /overrides/],
+    ['a state that is not there', { StartAt: 'a', States: { a: { ...task, Next: 'b' } as unknown as Task } }, /not there/],
+  ])('%s', (_, definition, wanted) => {
+    expect(faultsOf(definition).join('\n')).toMatch(wanted);
+  });
+
+  test('nothing, where nothing is wrong', () => {
+    expect(
+      faultsOf(
+        machine({
+          Retry: [
+            { ErrorEquals: ['X'], MaxAttempts: 1 },
+            { ErrorEquals: ['States.ALL'], MaxAttempts: 1 },
+          ],
+        }),
+      ),
+    ).toEqual([]);
+  });
+});
+
+describe('limits', () => {
+  test('a stage that is tried more often than a history has room is refused', () => {
+    const plan = planOf([{ id: 'stubborn', retry: { attempts: 10_000, delayMs: 1000, maxDelayMs: 1000 } }]);
+    expect(() => compileStateMachines(plan, settings)).toThrow(/40,0\d\d events, of which an execution has 25,000.*"stubborn"/s);
+  });
+
+  test('a thousand stages become several machines, none of which is near a limit', () => {
+    const plan = planOf(Array.from({ length: 1000 }, (_, at) => ({ id: `s${at}`, needs: at < 10 ? [] : [`s${at - 10}`], retry })));
+    const { main, others } = compileStateMachines(plan, settings);
+    expect(others.length).toBeGreaterThan(0);
+    for (const { weight } of [main, ...others]) {
+      expect(weight.events).toBeLessThan(15_200);
+      expect(weight.bytes).toBeLessThan(920_000);
+    }
+    const stages = [main, ...others].flatMap(({ definition }) => allStates(definition)).filter(([name]) => /^s\d+$/.test(name));
+    expect(stages).toHaveLength(1000);
+  });
+
+  test('long and foreign names are shortened with a hash, and stay apart', () => {
+    const ids = ['x'.repeat(90), `${'x'.repeat(90)}y`, 'größe', 'a/b', 'done', 'partial'];
+    const { main } = compileStateMachines(planOf(ids.map((id) => ({ id, onFailure: 'continue' }))), settings);
+    expect(faultsOf(main.definition)).toEqual([]);
+    expect(allStates(main.definition).filter(([, { Type }]) => Type === 'Task')).toHaveLength(ids.length);
+  });
+});
+
+/** Runs the plan; answers how it ended and what was asked, in order. */
+async function ran(plan: Parameters<typeof compileStateMachines>[0], answer: Answer = () => ({}), input: object = {}, more: object = {}) {
+  const asked: Asked[] = [];
+  const ended = await interpret(
+    compileStateMachines(plan, { ...settings, ...more }),
+    (one) => {
+      asked.push(one);
+      return answer(one);
+    },
+    input as never,
+  );
+  return { ...ended, asked };
+}
+
+describe('the input of an execution', () => {
+  const day = (schedule: object = { kind: 'manual' }) =>
+    planOf([{ id: 'glue' }], { steps: [remotes[0] as PlanStep], schedule: schedule as never, params: { country: 'FR', day: null } });
+  const date = ({ asked }: { asked: Asked[] }) => asked[0]?.parameters['Arguments']?.['--date'];
+
+  test('the run is named after the execution, its day is that of its time, and parameters have their defaults', async () => {
+    const { output, error, asked } = await ran(day());
+    expect(error).toBe(null);
+    const { time } = output as { readonly time: string };
+    expect(output).toMatchObject({ run: 'run-1', time: expect.stringMatching(/Z$/), date: time.slice(0, 10), params: { country: 'FR' } });
+    expect(date({ asked })).toBe(time.slice(0, 10));
+  });
+
+  test('what is given counts', async () => {
+    const given = { run: 'again', time: '2026-01-02T03:04:05Z', params: { day: 'x' }, window: { start: 'a', end: 'b' } };
+    const { output, asked } = await ran(day(), undefined, given);
+    expect(output).toMatchObject({ ...given, date: '2026-01-02', params: { country: 'FR', day: 'x' } });
+    expect(date({ asked })).toBe('2026-01-02');
+    expect(date(await ran(day(), undefined, { date: '2025-12-31' }))).toBe('2025-12-31');
+  });
+
+  test('the day of another time zone is that of UTC where it always is; else a worker, which knows, starts the job', async () => {
+    const paris = { kind: 'cron', expression: '0 6 * * *', timeZone: 'Europe/Paris' };
+    expect(date(await ran(day(paris), undefined, { time: '2026-03-29T04:00:00Z' }))).toBe('2026-03-29');
+    expect((await ran(day(paris))).error).toBe('CONFIG_INVALID');
+    expect(date(await ran(day(paris), undefined, { date: '2026-03-29' }))).toBe('2026-03-29');
+    const tokyo = { kind: 'cron', expression: '0 6 * * *', timeZone: 'Asia/Tokyo' };
+    const { asked } = await ran(day(tokyo));
+    expect(asked.map(({ call }) => call)).toEqual(['ecs:runTask.sync']);
+    expect(
+      compileStateMachines(day(tokyo), settings)
+        .remarks.map(({ message }) => message)
+        .join(),
+    ).toMatch(/time zone/);
+  });
+
+  test('after another pipeline, the run is for the time of that one', async () => {
+    const plan = day({ kind: 'success', of: 'upstream' });
+    const of = JSON.stringify({ run: 'theirs', time: '2026-01-02T03:04:05Z', window: { start: 'a', end: 'b' } });
+    expect((await ran(plan, undefined, { of })).output).toMatchObject({
+      run: 'run-1',
+      time: '2026-01-02T03:04:05Z',
+      window: { start: 'a', end: 'b' },
+    });
+    expect((await ran(plan, undefined, { of: '{}' })).output).toMatchObject({ run: 'run-1', time: expect.stringMatching(/Z$/) });
+    expect((await ran(plan)).output).toMatchObject({ run: 'run-1' });
+  });
+});
+
+describe('checks', () => {
+  const checked = planOf([{ id: 'checked' }], { steps: [stepOf('checked', { description: { kind: 'check' } })] });
+  const ended = (code: number) => failure('States.TaskFailed', JSON.stringify({ Containers: [{ ExitCode: code }] }));
+
+  test('data that is not good ends the execution under a name of its own', async () => {
+    expect(
+      (
+        await ran(checked, () => {
+          throw ended(5);
+        })
+      ).error,
+    ).toBe('CHECK_FAILED');
+    expect(
+      (
+        await ran(checked, () => {
+          throw ended(1);
+        })
+      ).error,
+    ).toBe('STAGE_FAILED');
+    expect((await ran(checked)).error).toBe(null);
+  });
+
+  test('a stage that reports itself says so by its code', async () => {
+    const by = { work: 'token' };
+    expect(
+      (
+        await ran(
+          checked,
+          () => {
+            throw failure('CHECK_FAILED');
+          },
+          {},
+          by,
+        )
+      ).error,
+    ).toBe('CHECK_FAILED');
+    expect(
+      (
+        await ran(
+          checked,
+          () => {
+            throw failure('TABLE_MISSING');
+          },
+          {},
+          by,
+        )
+      ).error,
+    ).toBe('TABLE_MISSING');
+  });
+
+  test('of errors that are told, those that may pass are tried again, and no others', async () => {
+    const plan = planOf([{ id: 'a', retry }]);
+    const tries = async (code: string) =>
+      (
+        await ran(
+          plan,
+          () => {
+            throw failure(code);
+          },
+          {},
+          { work: 'token' },
+        )
+      ).asked.length;
+    expect(await tries('CONNECTION_FAILED')).toBe(4);
+    expect(await tries('TABLE_MISSING')).toBe(1);
+  });
+});
+
+describe('splits', () => {
+  const plan = (more: object = {}) =>
+    planOf([
+      { id: 'rows', kind: 'rows', whole: false, ...more },
+      { id: 'after', needs: ['rows'] },
+    ]);
+
+  test('several tasks share a stage; one of them leads, and losing a helper loses nothing', async () => {
+    const { error, asked } = await ran(
+      plan(),
+      ({ state }) => {
+        if (state.includes('help')) throw failure('States.TaskFailed');
+        return {};
+      },
+      {},
+      { splits: { rows: 3 } },
+    );
+    expect(error).toBe(null);
+    expect(asked.map(stageOf)).toEqual(['rows', 'rows', 'rows', 'after']);
+    expect(asked.filter(({ state }) => state.includes('lead'))).toHaveLength(1);
+  });
+
+  test('where the leader fails, the stage fails; where it may, what is behind is skipped', async () => {
+    const fails: Answer = ({ state }) => {
+      if (state.includes('lead')) throw failure('States.TaskFailed');
+      return {};
+    };
+    expect((await ran(plan(), fails, {}, { splits: { rows: 3 } })).error).toBe('States.TaskFailed');
+    const { error, asked } = await ran(plan({ onFailure: 'continue' }), fails, {}, { splits: { rows: 3 } });
+    expect(error).toBe('PARTIAL');
+    expect(asked.map(stageOf)).not.toContain('after');
+  });
+
+  test('more than 40 are executions of their own', () => {
+    const { main } = compileStateMachines(plan(), { ...settings, splits: { rows: 41 } });
+    expect(allStates(main.definition).find(([, { Type }]) => Type === 'Map')?.[1]).toMatchObject({
+      ItemProcessor: { ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' } },
+    });
+  });
+});
+
+describe('work elsewhere', () => {
+  const only = (name: string, stage: object = {}) =>
+    planOf([{ id: name, ...stage }], { steps: remotes.filter((step) => step.name === name) });
+
+  test('a Glue job that somebody stopped has not succeeded', async () => {
+    expect((await ran(only('glue'), () => ({ JobRunState: 'STOPPED' }))).error).toBe('REMOTE_INTERRUPTED');
+    expect((await ran(only('glue'), () => ({ JobRunState: 'SUCCEEDED' }))).error).toBe(null);
+    expect((await ran(only('glue', { onFailure: 'continue' }), () => ({ JobRunState: 'STOPPED' }))).error).toBe('PARTIAL');
+  });
+
+  test('a job that failed is not started again; one that found no room is', async () => {
+    const tries = async (error: string) =>
+      (
+        await ran(only('glue', { retry }), () => {
+          throw failure(error);
+        })
+      ).asked.length;
+    expect(await tries('States.TaskFailed')).toBe(1);
+    expect(await tries('Glue.ConcurrentRunsExceededException')).toBe(4);
+  });
+
+  test('a statement of Redshift is looked at until it is done, with longer pauses', async () => {
+    const statuses = ['SUBMITTED', 'STARTED', 'STARTED', 'FINISHED'];
+    const { error, asked } = await ran(only('redshift'), ({ call }) =>
+      call.endsWith('executeStatement') ? { Id: '1' } : { Status: statuses.shift() as string },
+    );
+    expect(error).toBe(null);
+    expect(asked.map(({ call }) => call.split(':').at(-1))).toEqual(['executeStatement', ...Array(4).fill('describeStatement')]);
+    expect(asked[0]?.parameters).toMatchObject({
+      ClusterIdentifier: 'mart',
+      Sql: 'select 1',
+      ClientToken: expect.stringMatching(/^[0-9a-f]{64}$/),
+    });
+    expect(asked[1]?.parameters).toEqual({ Id: '1' });
+  });
+
+  test.each(['FAILED', 'ABORTED'])('a batch that is %s fails the stage', async (Status) => {
+    const { error, asked } = await ran(only('batch'), ({ call }) => (call.includes('xecuteStatement') ? { Id: '1' } : { Status }));
+    expect(error).toBe('States.TaskFailed');
+    expect(asked[0]?.call).toMatch(/batchExecuteStatement$/);
+  });
+
+  const stats = (more: object = {}) => ({
+    FullLoadProgressPercent: 100,
+    TablesLoaded: 3,
+    TablesLoading: 0,
+    TablesQueued: 0,
+    TablesErrored: 0,
+    ...more,
+  });
+  const task = (Status: string, more: object = {}) => ({ ReplicationTasks: [{ Status, MigrationType: 'full-load', ...more }] });
+  const dms = async (name: string, looks: object[]) => {
+    const { error, asked } = await ran(only(name), ({ call }) => (call.includes('describe') ? (looks.shift() as never) : {}));
+    const started = asked.find(({ call }) => call.includes(':startReplication'))?.parameters;
+    return { error, started: started?.['StartReplicationTaskType'] ?? started?.['StartReplicationType'] ?? null, left: looks.length };
+  };
+
+  test('a DMS task is started as its state asks for, and its stop reason decides', async () => {
+    const good = task('stopped', { StopReason: 'Stop Reason FULL_LOAD_ONLY_FINISHED', ReplicationTaskStats: stats() });
+    expect(await dms('dms', [task('ready'), task('running'), good])).toEqual({ error: null, started: 'start-replication', left: 0 });
+    const before = task('stopped', {
+      ReplicationTaskStats: stats({ StopDate: '2026-01-01T00:00:00Z' }),
+      StopReason: 'Stop Reason FULL_LOAD_ONLY_FINISHED',
+    });
+    expect(await dms('dms', [before, before, task('running'), good])).toEqual({ error: null, started: 'reload-target', left: 0 });
+    const cdc = (Status: string, more: object = {}) => task(Status, { MigrationType: 'cdc', ...more });
+    expect(
+      await dms('dms', [cdc('stopped'), cdc('running'), cdc('stopped', { StopReason: 'Stop Reason STOPPED_AT_SERVER_TIME' })]),
+    ).toEqual({
+      error: null,
+      started: 'resume-processing',
+      left: 0,
+    });
+  });
+
+  test.each([
+    ['a fatal error', task('stopped', { StopReason: 'Stop Reason FATAL_ERROR', ReplicationTaskStats: stats() })],
+    [
+      'a stop before the end of the load',
+      task('stopped', { StopReason: 'Stop Reason NORMAL', ReplicationTaskStats: stats({ FullLoadProgressPercent: 40 }) }),
+    ],
+    [
+      'tables in error',
+      task('stopped', { StopReason: 'Stop Reason FULL_LOAD_ONLY_FINISHED', ReplicationTaskStats: stats({ TablesErrored: 1 }) }),
+    ],
+    ['a failure', task('failed')],
+  ])('%s fails the stage', async (_, end) => {
+    expect((await dms('dms', [task('ready'), task('running'), end])).error).toBe('States.TaskFailed');
+  });
+
+  test('one that runs already is not started', async () => {
+    expect(await dms('dms', [task('running')])).toEqual({ error: 'States.TaskFailed', started: null, left: 0 });
+  });
+
+  test('a serverless replication is done when its full load is', async () => {
+    const of = (Status: string, more: object = {}) => ({ Replications: [{ Status, ReplicationType: 'full-load-and-cdc', ...more }] });
+    const looks = [
+      of('stopped', { ReplicationStats: stats() }),
+      of('running', { ReplicationStats: stats({ TablesLoading: 1, FullLoadProgressPercent: 50 }) }),
+      of('running', { ReplicationStats: stats() }),
+    ];
+    expect(await dms('serverless', looks)).toEqual({ error: null, started: 'reload-target', left: 0 });
+  });
+
+  test('in another region, and where it is more than one call, a task of ours does it', () => {
+    const elsewhere = remoteStep('glue', { service: 'glue', action: 'StartJobRun', region: 'us-east-1', parameters: { JobName: 'x' } });
+    const several = remoteStep('lambda', {
+      service: 'lambda',
+      action: 'Invoke',
+      facts: { native: false },
+      parameters: { FunctionName: 'x' },
+    });
+    const { main, remarks } = compileStateMachines(planOf([{ id: 'glue' }, { id: 'lambda' }], { steps: [elsewhere, several] }), settings);
+    const calls = allStates(main.definition).flatMap(([, state]) => (state.Type === 'Task' ? [state.Resource] : []));
+    expect(calls).toEqual(Array(2).fill('arn:aws:states:::ecs:runTask.sync'));
+    expect(remarks.filter(({ message }) => /watched by a task of ours/.test(message))).toHaveLength(2);
+  });
+});

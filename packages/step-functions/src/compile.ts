@@ -1,0 +1,111 @@
+import { followsChanges, MillraceError, type Plan, type Problem, type StepFunctionsSettings } from '@millrace/core/runtime';
+import type { Definition } from './asl.ts';
+import { capabilities } from './capabilities.ts';
+import { dayOf } from './machine/day.ts';
+import { faultsOf } from './machine/faults.ts';
+import { fit } from './machine/fit.ts';
+import { flagsOf, gatesOf } from './machine/flags.ts';
+import { comfortable, limits } from './machine/limits.ts';
+import { uniqueNames } from './machine/names.ts';
+import type { Helper, Site } from './machine/site.ts';
+import { type Weight, weigh } from './machine/weight.ts';
+import { partSuffix, writeMain, writePart } from './machine/write.ts';
+import { type Barrier, type Block, seriesParallel } from './order/series-parallel.ts';
+import type { Grant } from './policy/grant.ts';
+import { machineName } from './work/remote.ts';
+
+/** A pipeline as state machines: one, and those that it starts. */
+export interface StateMachines {
+  readonly main: Machine;
+  readonly others: readonly Machine[];
+  /** Where the order of the states is stricter than the plan. */
+  readonly barriers: readonly Barrier[];
+  /** What is different from other executors, for people. */
+  readonly remarks: readonly Problem[];
+  /** Stages whose work a service does, and which a task of ours starts and watches. */
+  readonly watched: ReadonlySet<string>;
+  /** What the machines may do: not yet put together. */
+  readonly grants: readonly Grant[];
+}
+
+export interface Machine {
+  /** Letters and digits: its resource in the template is named so. */
+  readonly id: string;
+  readonly name: string;
+  readonly definition: Definition;
+  readonly weight: Weight;
+}
+
+/**
+ * Compiles a plan to state machines. Pure: no connection, no clock, the same for the same plan and settings.
+ *
+ * @throws UNSUPPORTED for a pipeline that this executor cannot run at all, or that passes a limit of Step Functions
+ */
+export function compileStateMachines(plan: Plan, settings: StepFunctionsSettings, most: Weight = comfortable): StateMachines {
+  refuse(plan);
+  const { block, barriers } = seriesParallel(plan.stages);
+  const site = siteOf(plan, settings);
+  const { laid, parts } = block === null ? { laid: null, parts: [] } : fit(block, (one) => weightOf(one, site), most);
+  const main: Machine = machineOf('StateMachine', '', writeMain(laid, site), plan);
+  const others = [
+    ...parts.map((part, at) => machineOf(`Part${at + 1}`, partSuffix(at + 1), writePart(part, site), plan)),
+    ...[...site.helpers.values()].map(({ id, suffix, definition }) => machineOf(id, suffix, definition, plan)),
+  ];
+  for (const machine of [main, ...others]) check(machine, plan);
+  const remarks = unique([...capabilities(plan, settings), ...site.remarks]);
+  return { main, others, barriers, remarks, watched: site.watched, grants: site.grants };
+}
+
+function refuse(plan: Plan): void {
+  if (!followsChanges(plan)) return;
+  throw new MillraceError('UNSUPPORTED', {
+    message: `Pipeline "${plan.pipeline}" follows changes without end, and an execution of Step Functions ends: after 25,000 events, or a year.`,
+    remedy: 'Run it on a fleet ("millrace worker"). A DMS replication as a plain step can be a state machine.',
+    facts: { pipeline: plan.pipeline },
+  });
+}
+
+function siteOf(plan: Plan, settings: StepFunctionsSettings): Site {
+  const flags = flagsOf(plan);
+  return {
+    plan,
+    settings,
+    stages: new Map(plan.stages.map((stage) => [stage.id, stage])),
+    flags,
+    gates: gatesOf(plan, flags),
+    name: uniqueNames(),
+    helpers: new Map<string, Helper>(),
+    grants: [],
+    remarks: [],
+    watched: new Set(),
+    day: dayOf(plan),
+  };
+}
+
+/** Of a block in a machine of its own. What writing it leaves behind is thrown away. */
+const weightOf = (block: Block, site: Site): Weight =>
+  weigh(writePart(block, { ...site, helpers: new Map(), grants: [], remarks: [], watched: new Set(), day: { ...site.day } }));
+
+function machineOf(id: string, suffix: string, definition: Definition, { pipeline }: Plan): Machine {
+  return { id, name: `${machineName(pipeline)}${suffix}`, definition, weight: weigh(definition) };
+}
+
+function check({ name, definition, weight }: Machine, plan: Plan): void {
+  const faults = faultsOf(definition);
+  const [heavy] = plan.stages.filter(({ retry }) => retry.attempts > 1000);
+  if (weight.events > limits.events)
+    faults.push(
+      `it may take ${weight.events.toLocaleString('en')} events, of which an execution has ${limits.events.toLocaleString('en')}${heavy ? `: "${heavy.id}" alone is tried ${heavy.retry.attempts} times` : ''}`,
+    );
+  if (weight.bytes > limits.bytes) faults.push(`its definition has ${weight.bytes} bytes, and ${limits.bytes} are the most`);
+  if (faults.length === 0) return;
+  throw new MillraceError('UNSUPPORTED', {
+    message: `State machine "${name}" would pass what Step Functions allows:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
+    remedy: 'Lower retry.attempts or shorten what is named; or run the pipeline on a fleet.',
+    facts: { faults },
+  });
+}
+
+function unique(remarks: readonly Problem[]): Problem[] {
+  return [...new Map(remarks.map((remark) => [`${remark.step} ${remark.message}`, remark])).values()];
+}

@@ -1,0 +1,11 @@
+/** Plans on AWS Step Functions: the machines, their policies, their template, what they cost. */
+
+export type { Definition, State } from './asl.ts';
+export { capabilities } from './capabilities.ts';
+export { compileStateMachines, type Machine, type StateMachines } from './compile.ts';
+export { type Cost, type CostLine, costOf } from './cost/cost.ts';
+export type { Weight } from './machine/weight.ts';
+export { type Barrier, type Block, seriesParallel } from './order/series-parallel.ts';
+export { machinePolicy, type Policy, type Statement } from './policy/policy.ts';
+export { type Difference, differences } from './template/difference.ts';
+export { largestText, type Template, templateOf } from './template/template.ts';

@@ -1,0 +1,136 @@
+import type { Definition, Parallel, Task } from '../asl.ts';
+import type { Block } from '../order/series-parallel.ts';
+import { startGrants } from '../work/remote.ts';
+import { anyFailed, gathered } from './flags.ts';
+import { writePrologue } from './prologue.ts';
+import { anotherMachine, arnOf, endOr, integration, type Site, type States } from './site.ts';
+import { writeStage } from './stage.ts';
+
+/** A block in which parts of it have gone to machines of their own. */
+export type Laid =
+  | { readonly kind: 'stage'; readonly id: string }
+  | { readonly kind: 'series' | 'parallel'; readonly parts: readonly Laid[] }
+  | { readonly kind: 'machine'; readonly part: number; readonly of: Laid };
+
+export const stagesIn = (block: Laid | Block): string[] =>
+  block.kind === 'stage' ? [block.id] : block.kind === 'machine' ? stagesIn(block.of) : block.parts.flatMap(stagesIn);
+
+/** The machine of the whole pipeline. */
+export function writeMain(block: Laid | null, site: Site): Definition {
+  const states: States = {};
+  const outcome = writeOutcome(states, site);
+  const first = block === null ? outcome : writeBlock(block, outcome, states, site);
+  const start = writePrologue(states, site, first);
+  return {
+    Comment: `Millrace: ${site.plan.pipeline}, plan ${site.plan.fingerprint.slice(0, 12)}`,
+    StartAt: start,
+    States: inOrder(states, start),
+  };
+}
+
+/** A part of it that has a history of its own; begins with the state that the main machine has made. */
+export function writePart(block: Laid, site: Site): Definition {
+  const states: States = {};
+  const start = writeBlock(block, null, states, anotherMachine(site));
+  return { Comment: `Millrace: a part of ${site.plan.pipeline}`, StartAt: start, States: inOrder(states, start) };
+}
+
+/** Ends the execution as a whole: without success also where a stage has failed that was allowed to. */
+function writeOutcome(states: States, site: Site): string {
+  const done = site.name('done');
+  states[done] = { Type: 'Succeed' };
+  if (site.flags.size === 0) return done;
+  const [all, partial] = [site.name('outcome'), site.name('partial')];
+  states[all] = { Type: 'Choice', Choices: [{ ...anyFailed([...site.flags.keys()], site.flags), Next: partial }], Default: done };
+  states[partial] = {
+    Type: 'Fail',
+    Error: 'PARTIAL',
+    Cause:
+      'A stage with onFailure "continue" has failed; what does not depend on it is done. "failed" in the input of this state says which.',
+  };
+  return all;
+}
+
+/** The states of a block, written into `states`; answers the first. Null for `next`: the scope ends there. */
+export function writeBlock(block: Laid, next: string | null, states: States, site: Site): string {
+  switch (block.kind) {
+    case 'stage':
+      return writeStage(block.id, next, states, site);
+    case 'series':
+      return block.parts.reduceRight<string | null>((onward, part) => writeBlock(part, onward, states, site), next) as string;
+    case 'parallel':
+      return writeParallel(block.parts, next, states, site);
+    case 'machine':
+      return writeStart(block, next, states, site);
+    default:
+      return block satisfies never;
+  }
+}
+
+function writeParallel(parts: readonly Laid[], next: string | null, states: States, site: Site): string {
+  const stages = parts.map((part) => new Set(stagesIn(part)));
+  const name = site.name(`parallel ${parts.map((part) => stagesIn(part)[0]).join(' ')}`);
+  const branches = parts.map((part): Definition => {
+    const own: States = {};
+    const start = writeBlock(part, null, own, site);
+    return { StartAt: start, States: inOrder(own, start) };
+  });
+  const branchOf = (stage: string): number =>
+    Math.max(
+      0,
+      stages.findIndex((some) => some.has(stage)),
+    );
+  const fails = [...site.flags.keys()].some((stage) => stages.some((some) => some.has(stage)));
+  states[name] = {
+    Type: 'Parallel',
+    Branches: branches,
+    ...(fails
+      ? { ResultSelector: gathered(site.flags, (stage) => `$[${branchOf(stage)}]`), ResultPath: '$.failed' }
+      : { ResultPath: null }),
+    ...endOr(next),
+  } satisfies Parallel;
+  return name;
+}
+
+/** The name of a part among the pipeline's machines. */
+export const partSuffix = (part: number): string => `-part-${part}`;
+
+function writeStart({ part, of }: Extract<Laid, { kind: 'machine' }>, next: string | null, states: States, site: Site): string {
+  const name = site.name(`part ${part}`);
+  const fails = stagesIn(of).some((stage) => site.flags.has(stage));
+  site.grants.push(...startGrants(partSuffix(part), site));
+  states[name] = {
+    Type: 'Task',
+    Resource: integration(site, 'states:startExecution.sync:2'),
+    Parameters: {
+      StateMachineArn: arnOf(`Part${part}`),
+      Input: {
+        'run.$': '$.run',
+        'time.$': '$.time',
+        'date.$': '$.date',
+        'window.$': '$.window',
+        'params.$': '$.params',
+        ...(site.flags.size > 0 ? { 'failed.$': '$.failed' } : {}),
+        'AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$': '$$.Execution.Id',
+      },
+    },
+    ...(fails ? { ResultSelector: gathered(site.flags, () => '$.Output'), ResultPath: '$.failed' } : { ResultPath: null }),
+    ...endOr(next),
+  } satisfies Task;
+  return name;
+}
+
+/** States in the order in which they are met, since they were written from the end. */
+function inOrder(states: States, start: string): States {
+  const ordered: States = {};
+  const waiting = [start];
+  for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+    const state = states[name];
+    if (!state || ordered[name]) continue;
+    ordered[name] = state;
+    if ('Next' in state) waiting.unshift(state.Next);
+    if (state.Type === 'Choice') waiting.unshift(...state.Choices.map(({ Next }) => Next), state.Default);
+    if ('Catch' in state) waiting.push(...(state.Catch ?? []).map(({ Next }) => Next));
+  }
+  return ordered;
+}

@@ -1,0 +1,135 @@
+import { MillraceError, type Plan, type StepFunctionsSettings } from '@millrace/core/runtime';
+import type { Machine, StateMachines } from '../compile.ts';
+import { executionPolicy, machinePolicy, type Policy, startPolicy, taskPolicy } from '../policy/policy.ts';
+import { machineName } from '../work/remote.ts';
+import { alarmsOf } from './alarms.ts';
+import { filledIn, type Places, type Value } from './fill.ts';
+import type { Resource } from './resource.ts';
+import { role } from './role.ts';
+import { schedulesOf } from './schedule.ts';
+import { taskDefinition } from './task-definition.ts';
+import { triggersOf } from './triggers.ts';
+
+/** A template of CloudFormation, as JSON. */
+export interface Template {
+  readonly AWSTemplateFormatVersion: '2010-09-09';
+  readonly Description: string;
+  readonly Resources: Readonly<Record<string, Resource>>;
+  readonly Outputs: Readonly<Record<string, Value>>;
+}
+
+/** All that a pipeline needs in an account, beside the cluster, the network and the image, which are there already. */
+export function templateOf(plan: Plan, machines: StateMachines, settings: StepFunctionsSettings): Template {
+  const { roles = {}, work = 'task' } = settings;
+  const tasks = work === 'task' || work === 'token';
+  const places = placesOf(machines, settings);
+  checkPolicy(machinePolicy(machines.grants, settings), plan, settings);
+  const fill = (policy: Policy | null): Value | null => (policy && policy.Statement.length > 0 ? filledIn(policy, places) : null);
+  const started = schedulesOf(plan).kind !== 'none';
+  const taskGrants = taskPolicy(settings);
+  const all = [machines.main, ...machines.others];
+  const resources: Record<string, Resource> = {
+    ...(settings.log === 'off' ? {} : { StateLogs: logGroup(settings, `/aws/vendedlogs/states/${machineName(plan.pipeline)}`) }),
+    ...Object.fromEntries(all.map((machine) => [machine.id, stateMachine(machine, settings, places)])),
+    ...(roles.machine === undefined
+      ? { MachineRole: role('states.amazonaws.com', machineSource(plan), fill(machinePolicy(machines.grants, settings))) }
+      : {}),
+    ...(work === 'activity'
+      ? { Activity: { Type: 'AWS::StepFunctions::Activity', Properties: { Name: machineName(plan.pipeline) } } }
+      : {}),
+    ...(tasks
+      ? {
+          TaskLogs: logGroup(settings),
+          TaskDefinition: taskDefinition(plan, settings, places),
+          ...(roles.execution === undefined
+            ? { ExecutionRole: role('ecs-tasks.amazonaws.com', ecsSource, fill(executionPolicy(settings))) }
+            : {}),
+          ...(roles.task === undefined
+            ? { TaskRole: role('ecs-tasks.amazonaws.com', ecsSource, fill(taskGrants), settings.policies) }
+            : {}),
+        }
+      : {}),
+    ...(started ? triggersOf(plan, settings, fill(startPolicy(plan))) : {}),
+    ...alarmsOf(plan, settings, started),
+  };
+  return {
+    AWSTemplateFormatVersion: '2010-09-09',
+    Description: `Millrace: pipeline ${plan.pipeline}, plan ${plan.fingerprint.slice(0, 12)}`,
+    Resources: resources,
+    Outputs: {
+      StateMachineArn: { Value: { Ref: 'StateMachine' } },
+      Plan: { Value: plan.fingerprint },
+      ...(tasks && roles.task === undefined ? { TaskRoleArn: { Value: { 'Fn::GetAtt': ['TaskRole', 'Arn'] } } } : {}),
+    },
+  };
+}
+
+/** Characters that the policies of a role may have together. */
+const largestPolicy = 10_240;
+
+function checkPolicy(policy: Policy, { pipeline }: Plan, { roles = {} }: StepFunctionsSettings): void {
+  const length = JSON.stringify(policy).length;
+  if (length <= largestPolicy || roles.machine !== undefined) return;
+  throw new MillraceError('UNSUPPORTED', {
+    message: `The policy of pipeline "${pipeline}" has ${length} characters, and a role takes ${largestPolicy}.`,
+    remedy:
+      'Make the role yourself, with managed policies, and name it: stepFunctions: { roles: { machine: … } }. Or split the pipeline in two.',
+    facts: { pipeline, length },
+  });
+}
+
+/** The largest template that CloudFormation takes as text; a larger one must lie in S3. */
+export const largestText = 51_200;
+
+function placesOf(machines: StateMachines, { roles = {} }: StepFunctionsSettings): Places {
+  const arn = (id: string): Value => ({ 'Fn::GetAtt': [id, 'Arn'] });
+  return {
+    TaskDefinitionArn: { Ref: 'TaskDefinition' },
+    TaskRoleArn: roles.task ?? arn('TaskRole'),
+    ExecutionRoleArn: roles.execution ?? arn('ExecutionRole'),
+    ActivityArn: { Ref: 'Activity' },
+    TaskLogsArn: arn('TaskLogs'),
+    UndeliveredArn: arn('Undelivered'),
+    ...Object.fromEntries(machines.others.map(({ id }) => [`${id}Arn`, { Ref: id }])),
+  };
+}
+
+function stateMachine(
+  { name, definition }: Machine,
+  { log = 'error', xray = false, roles = {} }: StepFunctionsSettings,
+  places: Places,
+): Resource {
+  const text = JSON.stringify(definition);
+  const used = Object.entries(places).filter(([place]) => text.includes(`\${${place}}`));
+  return {
+    Type: 'AWS::StepFunctions::StateMachine',
+    Properties: {
+      StateMachineName: name,
+      StateMachineType: 'STANDARD',
+      DefinitionString: text,
+      ...(used.length > 0 ? { DefinitionSubstitutions: Object.fromEntries(used) } : {}),
+      RoleArn: roles.machine ?? { 'Fn::GetAtt': ['MachineRole', 'Arn'] },
+      ...(log === 'off'
+        ? {}
+        : {
+            LoggingConfiguration: {
+              Level: log.toUpperCase(),
+              IncludeExecutionData: true,
+              Destinations: [{ CloudWatchLogsLogGroup: { LogGroupArn: { 'Fn::GetAtt': ['StateLogs', 'Arn'] } } }],
+            },
+          }),
+      ...(xray ? { TracingConfiguration: { Enabled: true } } : {}),
+    },
+  };
+}
+
+const logGroup = ({ logDays = 30 }: StepFunctionsSettings, LogGroupName?: string): Resource => ({
+  Type: 'AWS::Logs::LogGroup',
+  DeletionPolicy: 'Delete',
+  UpdateReplacePolicy: 'Delete',
+  Properties: { ...(LogGroupName === undefined ? {} : { LogGroupName }), RetentionInDays: logDays },
+});
+
+const machineSource = ({ pipeline }: Plan): string =>
+  `arn:\${AWS::Partition}:states:\${AWS::Region}:\${AWS::AccountId}:stateMachine:${machineName(pipeline)}*`;
+const ecsSource = 'arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:*';

@@ -1,0 +1,264 @@
+import type { Json, PlanStage, PlanStep, RemoteDescription } from '@millrace/core/runtime';
+import type { Task, Template, Test } from '../asl.ts';
+import { arnOf, integration, type Site } from '../machine/site.ts';
+import type { Grant } from '../policy/grant.ts';
+import { dmsHelper, dmsInput } from './dms.ts';
+import { redshiftHelper } from './redshift-data.ts';
+import { retriers } from './retry.ts';
+import { filled, uses } from './run-value.ts';
+import { clusterArn, ecsGrants, lambdaErrors } from './worker.ts';
+
+/** A plan's description of work elsewhere, as JSON. */
+export type Described = RemoteDescription & { readonly parameters: Readonly<Record<string, Json>> };
+
+/** A state that does the work by itself. */
+export interface Native {
+  readonly kind: 'native';
+  readonly task: Pick<Task, 'Resource' | 'TimeoutSeconds' | 'Retry' | 'ResultPath'> & { readonly Parameters: Template };
+  /** Of ends that Step Functions takes for success and that are none. */
+  readonly guard?: Test;
+}
+
+/** Why one of our workers must watch it instead. */
+export interface Watched {
+  readonly kind: 'worker';
+  readonly because: string;
+}
+
+export const describedOf = (step: PlanStep): Described => step.description as unknown as Described;
+
+export function nativeTask(step: PlanStep, stage: PlanStage, site: Site): Native | Watched {
+  const described = describedOf(step);
+  if (described.region !== null && described.region !== site.settings.region)
+    return worker(`it is in ${described.region}, and a state machine of ${site.settings.region} calls services of its own region only`);
+  if (described.facts['native'] === false) return worker('it is more than one call of the service');
+  const asksDay = uses(described.parameters, 'date');
+  if (asksDay && site.day.kind === 'worker')
+    return worker("the day that it is given is one of the schedule's time zone, which a state machine cannot find out");
+  const call = calls[described.service]?.(described, site);
+  if (call === undefined) return worker(`Step Functions has no integration for ${described.service} ${described.action}`);
+  if ('because' in call) return worker(call.because);
+  const template = filled(call.parameters);
+  if ('impossible' in template) return worker(template.impossible);
+  if (asksDay) site.day.used = true;
+  site.grants.push(...call.grants);
+  return {
+    kind: 'native',
+    task: {
+      Resource: call.resource,
+      Parameters: template.template as Template,
+      ResultPath: call.resultPath ?? null,
+      ...(stage.timeoutMs === null ? {} : { TimeoutSeconds: Math.ceil(stage.timeoutMs / 1000) }),
+      ...retriers(stage, [...call.passing, 'States.Timeout']),
+    },
+    ...(call.guard && { guard: call.guard }),
+  };
+}
+
+const worker = (because: string): Watched => ({ kind: 'worker', because });
+
+type Call =
+  | {
+      readonly resource: string;
+      readonly parameters: Json;
+      readonly grants: readonly Grant[];
+      /** Errors after which another attempt may succeed; work that failed is a person's matter, as on every executor. */
+      readonly passing: readonly string[];
+      readonly resultPath?: string;
+      readonly guard?: Test;
+    }
+  | { readonly because: string };
+
+const calls: Readonly<Record<string, (described: Described, site: Site) => Call | undefined>> = {
+  glue: ({ action, parameters }, site) => {
+    if (action !== 'StartJobRun') return undefined;
+    return {
+      resource: integration(site, 'glue:startJobRun.sync'),
+      parameters,
+      grants: [
+        {
+          actions: ['glue:StartJobRun', 'glue:GetJobRun', 'glue:GetJobRuns', 'glue:BatchStopJobRun'],
+          resources: [own('glue', `job/${text(parameters['JobName'])}`)],
+        },
+      ],
+      passing: [
+        'ConcurrentRunsExceededException',
+        'OperationTimeoutException',
+        'InternalServiceException',
+        'ResourceNumberLimitExceededException',
+        'ThrottlingException',
+      ].map((name) => `Glue.${name}`),
+      resultPath: '$.job',
+      // A job that somebody stopped has not done its work.
+      guard: {
+        And: [
+          { Variable: '$.job.JobRunState', IsPresent: true },
+          { Variable: '$.job.JobRunState', StringEquals: 'STOPPED' },
+        ],
+      },
+    };
+  },
+  lambda: ({ action, parameters }, site) => {
+    if (action !== 'Invoke') return undefined;
+    const name = text(parameters['FunctionName']);
+    const plain = name.startsWith('arn:') ? name.split(':').slice(0, 7).join(':') : own('lambda', `function:${name}`);
+    return {
+      resource: integration(site, 'lambda:invoke'),
+      parameters,
+      grants: [{ actions: ['lambda:InvokeFunction'], resources: [plain, `${plain}:*`] }],
+      passing: lambdaErrors,
+    };
+  },
+  ecs: ({ action, parameters }, site) => {
+    if (action !== 'RunTask') return undefined;
+    const definition = text(parameters['TaskDefinition']);
+    const whole = definition.startsWith('arn:')
+      ? definition
+      : own('ecs', `task-definition/${definition.includes(':') ? definition : `${definition}:*`}`);
+    return {
+      resource: integration(site, 'ecs:runTask.sync'),
+      parameters,
+      // Which roles the other project's task definition names is not known here.
+      grants: ecsGrants(whole, [own('iam', 'role/*', '')], clusterArn(text(parameters['Cluster']) || 'default'), true),
+      passing: ['AmazonECS.Unknown', 'ECS.ServerException', 'ECS.ThrottlingException'],
+    };
+  },
+  events: ({ action, parameters }, site) => {
+    if (action !== 'PutEvents') return undefined;
+    const entries = (parameters['Entries'] as readonly Readonly<Record<string, Json>>[] | undefined) ?? [];
+    const buses = new Set(entries.map(({ EventBusName }) => text(EventBusName) || 'default'));
+    return {
+      resource: integration(site, 'events:putEvents'),
+      parameters,
+      grants: [
+        {
+          actions: ['events:PutEvents'],
+          resources: [...buses].map((bus) => (bus.startsWith('arn:') ? bus : own('events', `event-bus/${bus}`))),
+        },
+      ],
+      passing: ['EventBridge.InternalException', 'EventBridge.FailedEntry', 'EventBridge.ThrottlingException'],
+    };
+  },
+  sns: ({ action, parameters }, site) => {
+    if (action !== 'Publish') return undefined;
+    return {
+      resource: integration(site, 'sns:publish'),
+      parameters,
+      grants: [{ actions: ['sns:Publish'], resources: [text(parameters['TopicArn']) || '*'] }],
+      passing: ['SNS.InternalErrorException', 'SNS.KMSThrottlingException', 'SNS.ThrottledException'],
+    };
+  },
+  'rds-data': ({ action, parameters }, site) => {
+    const call = { ExecuteStatement: 'executeStatement', BatchExecuteStatement: 'batchExecuteStatement' }[action];
+    if (call === undefined) return undefined;
+    return {
+      resource: integration(site, `aws-sdk:rdsdata:${call}`),
+      parameters,
+      grants: [
+        { actions: [`rds-data:${action}`], resources: [text(parameters['ResourceArn'])] },
+        { actions: ['secretsmanager:GetSecretValue'], resources: [text(parameters['SecretArn'])] },
+      ],
+      passing: [
+        'DatabaseUnavailableException',
+        'DatabaseResumingException',
+        'InternalServerErrorException',
+        'ServiceUnavailableErrorException',
+        'ThrottlingException',
+      ].map((name) => `RdsData.${name}`),
+    };
+  },
+  'redshift-data': ({ action, parameters, pollMs }, site) => {
+    if (action !== 'ExecuteStatement' && action !== 'BatchExecuteStatement') return undefined;
+    return helped(
+      redshiftHelper(site),
+      { kind: action, parameters, wait: { seconds: seconds(pollMs) } },
+      redshiftGrants(action, parameters),
+      site,
+    );
+  },
+  dms: (described, site) => {
+    const input = dmsInput(described);
+    return input
+      ? helped(dmsHelper(input.kind, site), { ...input.fields, wait: { seconds: seconds(described.pollMs) } }, input.grants, site)
+      : undefined;
+  },
+};
+
+const seconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1000));
+
+/** Work that is watched by looking, in a machine of its own: looks would fill the history of this one. */
+function helped(
+  helper: { readonly id: string; readonly suffix: string },
+  input: Readonly<Record<string, Json>>,
+  grants: readonly Grant[],
+  site: Site,
+): Call {
+  return {
+    resource: integration(site, 'states:startExecution.sync:2'),
+    parameters: { StateMachineArn: arnOf(helper.id), Input: input },
+    grants: [...grants, ...startGrants(helper.suffix, site)],
+    passing: ['StepFunctions.ExecutionLimitExceeded', 'StepFunctions.ThrottlingException'],
+  };
+}
+
+/** What starting another machine and waiting for it needs. */
+export function startGrants(suffix: string, { plan }: Pick<Site, 'plan'>): Grant[] {
+  const name = `${machineName(plan.pipeline)}${suffix}`;
+  return [
+    { actions: ['states:StartExecution'], resources: [own('states', `stateMachine:${name}`)] },
+    { actions: ['states:DescribeExecution', 'states:StopExecution'], resources: [own('states', `execution:${name}:*`)] },
+    {
+      actions: ['events:PutTargets', 'events:PutRule', 'events:DescribeRule'],
+      resources: [own('events', 'rule/StepFunctionsGetEventsForStepFunctionsExecutionRule')],
+    },
+  ];
+}
+
+/** What starting the iterations of a distributed Map needs: each is an execution of the machine itself. */
+export function mapGrants({ plan }: Pick<Site, 'plan'>): Grant[] {
+  const name = machineName(plan.pipeline);
+  return [
+    { actions: ['states:StartExecution'], resources: [own('states', `stateMachine:${name}`)] },
+    { actions: ['states:DescribeExecution', 'states:StopExecution'], resources: [own('states', `execution:${name}:*`)] },
+  ];
+}
+
+export const machineName = (pipeline: string): string => `millrace-${pipeline}`;
+
+/** An ARN of the own account and region, as a template fills it in. */
+export const own = (service: string, resource: string, region = '${Region}'): string =>
+  `arn:\${Partition}:${service}:${region}:\${Account}:${resource}`;
+
+const text = (value: Json | undefined): string => (typeof value === 'string' ? value : '');
+
+function redshiftGrants(action: string, parameters: Described['parameters']): Grant[] {
+  const cluster = text(parameters['ClusterIdentifier']);
+  const workgroup = text(parameters['WorkgroupName']);
+  const secret = text(parameters['SecretArn']);
+  const database = text(parameters['Database']);
+  const user = text(parameters['DbUser']);
+  const target = cluster
+    ? own('redshift', `cluster:${cluster}`)
+    : own('redshift-serverless', workgroup.startsWith('arn:') ? workgroup : 'workgroup/*');
+  return [
+    { actions: [`redshift-data:${action}`], resources: [target] },
+    {
+      actions: ['redshift-data:DescribeStatement'],
+      resources: ['*'],
+      when: { StringEquals: { 'redshift-data:statement-owner-iam-userid': '${aws:userid}' } },
+    },
+    secret
+      ? {
+          actions: ['secretsmanager:GetSecretValue'],
+          resources: [secret.startsWith('arn:') ? secret : own('secretsmanager', `secret:${secret}-*`)],
+        }
+      : !cluster
+        ? { actions: ['redshift-serverless:GetCredentials'], resources: [own('redshift-serverless', 'workgroup/*')] }
+        : user
+          ? {
+              actions: ['redshift:GetClusterCredentials'],
+              resources: [own('redshift', `dbuser:${cluster}/${user}`), own('redshift', `dbname:${cluster}/${database}`)],
+            }
+          : { actions: ['redshift:GetClusterCredentialsWithIAM'], resources: [own('redshift', `dbname:${cluster}/${database}`)] },
+  ];
+}

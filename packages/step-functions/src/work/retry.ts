@@ -1,0 +1,33 @@
+import { codes, type PlanStage } from '@millrace/core/runtime';
+import type { Retrier } from '../asl.ts';
+
+/** The plan's patience with these errors: full jitter over a pause that doubles. None where a stage has one attempt. */
+export function retriers({ retry }: Pick<PlanStage, 'retry'>, errors: readonly string[]): { readonly Retry?: readonly Retrier[] } {
+  if (retry.attempts <= 1) return {};
+  const IntervalSeconds = Math.max(1, Math.ceil(retry.delayMs / 1000));
+  return {
+    Retry: [
+      {
+        ErrorEquals: errors,
+        IntervalSeconds,
+        MaxAttempts: retry.attempts - 1,
+        BackoffRate: 2,
+        MaxDelaySeconds: Math.min(longestDelay, Math.max(IntervalSeconds + 1, Math.ceil(retry.maxDelayMs / 1000))),
+        JitterStrategy: 'FULL',
+      },
+    ],
+  };
+}
+
+/** A year, less one second: what Step Functions takes. */
+const longestDelay = 31_622_399;
+
+/** Errors of a stage that reports itself by the codes of `core`: those that may pass. */
+export const passingErrors: readonly string[] = [
+  ...Object.entries(codes).flatMap(([code, { retry }]) => (retry === 'never' ? [] : [code])),
+  'States.Timeout',
+  'States.HeartbeatTimeout',
+];
+
+/** Errors that say that the data is not good: those whose exit code is 5. */
+export const qualityErrors: readonly string[] = Object.entries(codes).flatMap(([code, { exit }]) => (exit === 5 ? [code] : []));
