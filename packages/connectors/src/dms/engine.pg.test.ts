@@ -87,7 +87,7 @@ test.each(Object.entries(outputs))('a mirror in Postgres equals the source: %s',
   const choices = new Choices(seeded(7));
   for (let left = 8; left > 0; left--) dmsWork(database, choices, texts);
   await catchUp();
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < 2; round++) {
     for (let left = 8; left > 0; left--) dmsWork(database, choices, texts);
     const files = await task.changes(() => 1 + choices.below(6), output.PreserveTransactions === true);
     for (const file of files.toReversed()) task.deliver(file);
