@@ -5,10 +5,13 @@ import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { root } from './setup.mjs';
 
-const [folder] = process.argv.slice(2);
-if (!folder) throw new Error('Name the folder in which aws-cdk-lib is installed.');
-const require = createRequire(join(resolve(folder), 'package.json'));
-const cdk = require('aws-cdk-lib');
+const [named] = process.argv.slice(2);
+if (!named) throw new Error('Name the folder in which aws-cdk-lib is installed.');
+const folder = resolve(named);
+const require = createRequire(join(folder, 'package.json'));
+/** @param {string} module */
+const fromFolder = (module) => require(module);
+const cdk = fromFolder('aws-cdk-lib');
 const { aws_ecs: ecs, aws_ec2: ec2, aws_events: events, aws_lambda: lambda, aws_sns: sns, aws_stepfunctions: sfn } = cdk;
 const tasks = cdk.aws_stepfunctions_tasks;
 const runJob = sfn.IntegrationPattern.RUN_JOB;
@@ -49,7 +52,7 @@ const made = {
 
 /** @param {(stack: object) => unknown} make */
 function actionsOf(make) {
-  const app = new cdk.App({ outdir: join(resolve(folder), 'cdk.out') });
+  const app = new cdk.App({ outdir: join(folder, 'cdk.out') });
   const stack = new cdk.Stack(app, 'S', { env: { region: 'eu-west-1', account: '123456789012' } });
   new sfn.StateMachine(stack, 'Machine', { definitionBody: sfn.DefinitionBody.fromChainable(make(stack)) });
   const { Resources } = app.synth().getStackArtifact(stack.artifactId).template;
@@ -64,7 +67,7 @@ function actionsOf(make) {
 }
 
 const table = {
-  version: require('aws-cdk-lib/package.json').version,
+  version: fromFolder('aws-cdk-lib/package.json').version,
   actions: Object.fromEntries(Object.entries(made).map(([name, make]) => [name, actionsOf(make)])),
 };
 writeFileSync(join(root, 'packages/step-functions/test/cdk-policies.json'), `${JSON.stringify(table, null, 2)}\n`);
