@@ -1,4 +1,5 @@
-import { chmodSync, mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { freemem, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { lives } from '../packages/cli/src/embedded/process.ts';
@@ -40,10 +41,33 @@ function inMemory(): string {
   return tmpdir();
 }
 
-/** Of runs that were killed. */
-function sweep(parent: string): void {
+/**
+ * Clears away what killed runs have left in `parent`, with the disks that are mounted there. What cannot be cleared is another account's:
+ * it stays, and this run goes on.
+ */
+export function sweep(parent: string): void {
   for (const name of readdirSync(parent)) {
     const pid = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : Number.NaN;
-    if (pid > 0 && !lives(pid)) rmSync(join(parent, name), { recursive: true, force: true });
+    if (!(pid > 0) || lives(pid)) continue;
+    const folder = join(parent, name);
+    try {
+      for (const mounted of mountsIn(folder)) detach(mounted);
+      rmSync(folder, { recursive: true, force: true });
+    } catch (error) {
+      console.warn(`A killed test run has left ${folder}, which cannot be removed: ${(error as Error).message}`);
+    }
   }
+}
+
+function mountsIn(folder: string): string[] {
+  if (!existsSync('/proc/self/mounts')) return [];
+  const places = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '');
+  return places.filter((place) => place.startsWith(`${folder}/`));
+}
+
+function detach(mounted: string): void {
+  const [command, ...args] = [...(process.getuid?.() === 0 ? [] : ['sudo', '-n']), 'umount', '-l', mounted];
+  spawnSync(command as string, args, { stdio: 'ignore' });
 }
