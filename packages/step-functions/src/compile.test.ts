@@ -316,6 +316,38 @@ describe('work elsewhere', () => {
     expect((await ran(only('glue', { onFailure: 'continue' }), () => ({ JobRunState: 'STOPPED' }))).error).toBe('PARTIAL');
   });
 
+  test('what is done already is not asked for, in whichever machine it is', async () => {
+    const plan = planOf([{ id: 'glue' }, { id: 'a', needs: ['glue'] }, { id: 'sns', needs: ['a'] }], { steps: remotes });
+    const machines = compileStateMachines(plan, settings);
+    const parts = compileStateMachines(plan, settings, { events: 16, bytes: 900_000 });
+    expect(parts.others.length).toBeGreaterThan(0);
+    expect([...machines.native]).toEqual([
+      ['glue', 'glue'],
+      ['sns', 'sns'],
+    ]);
+    for (const compiled of [machines, parts]) {
+      const asked: string[] = [];
+      const answer: Answer = (one) => void asked.push(one.call.startsWith('ecs') ? stageOf(one) : one.state);
+      expect((await interpret(compiled, answer, { done: { glue: true }, again: 1 })).error).toBe(null);
+      expect(asked).toEqual(['a', 'sns']);
+    }
+  });
+
+  test('a machine says which of its states do the work of which stage', () => {
+    const plan = planOf(
+      [
+        { id: 'glue', retry },
+        { id: 'a', needs: ['glue'], onFailure: 'continue' },
+      ],
+      { steps: remotes },
+    );
+    const { main } = compileStateMachines(plan, settings);
+    expect(main.states.get('glue')).toMatchObject({ stage: 'glue', passing: expect.arrayContaining(['States.Timeout']), guard: {} });
+    expect(main.states.get('a')).toEqual({ stage: 'a', passing: null });
+    expect(main.states.get('a failed')).toEqual({ stage: 'a', passing: null });
+    expect(main.states.get('outcome')).toBe(undefined);
+  });
+
   test('a job that failed is not started again; one that found no room is', async () => {
     const tries = async (error: string) =>
       (

@@ -7,7 +7,8 @@ import { fit } from './machine/fit.ts';
 import { flagsOf, gatesOf } from './machine/flags.ts';
 import { comfortable, limits } from './machine/limits.ts';
 import { uniqueNames } from './machine/names.ts';
-import type { Helper, Site } from './machine/site.ts';
+import { anotherMachine, type Helper, type Site, type StagePart } from './machine/site.ts';
+import { nativeStages } from './machine/stage.ts';
 import { type Weight, weigh } from './machine/weight.ts';
 import { partSuffix, writeMain, writePart } from './machine/write.ts';
 import { type Barrier, type Block, seriesParallel } from './order/series-parallel.ts';
@@ -24,6 +25,8 @@ export interface StateMachines {
   readonly remarks: readonly Problem[];
   /** Stages whose work a service does, and which a task of ours starts and watches. */
   readonly watched: ReadonlySet<string>;
+  /** Stages that a state does by itself, with their keys in `done` of an execution's input. */
+  readonly native: ReadonlyMap<string, string>;
   /** What the machines may do: not yet put together. */
   readonly grants: readonly Grant[];
 }
@@ -34,6 +37,8 @@ export interface Machine {
   readonly name: string;
   readonly definition: Definition;
   readonly weight: Weight;
+  /** Of the states that belong to a stage: what they are to it. */
+  readonly states: ReadonlyMap<string, StagePart>;
 }
 
 /**
@@ -46,14 +51,17 @@ export function compileStateMachines(plan: Plan, settings: StepFunctionsSettings
   const { block, barriers } = seriesParallel(plan.stages);
   const site = siteOf(plan, settings);
   const { laid, parts } = block === null ? { laid: null, parts: [] } : fit(block, (one) => weightOf(one, site), most);
-  const main: Machine = machineOf('StateMachine', '', writeMain(laid, site), plan);
+  const main: Machine = machineOf('StateMachine', '', writeMain(laid, site), site);
   const others = [
-    ...parts.map((part, at) => machineOf(`Part${at + 1}`, partSuffix(at + 1), writePart(part, site), plan)),
-    ...[...site.helpers.values()].map(({ id, suffix, definition }) => machineOf(id, suffix, definition, plan)),
+    ...parts.map((part, at) => {
+      const own = anotherMachine(site);
+      return machineOf(`Part${at + 1}`, partSuffix(at + 1), writePart(part, own), own);
+    }),
+    ...[...site.helpers.values()].map(({ id, suffix, definition }) => machineOf(id, suffix, definition, anotherMachine(site))),
   ];
   for (const machine of [main, ...others]) check(machine, plan);
   const remarks = unique([...capabilities(plan, settings), ...site.remarks]);
-  return { main, others, barriers, remarks, watched: site.watched, grants: site.grants };
+  return { main, others, barriers, remarks, watched: site.watched, native: site.native, grants: site.grants };
 }
 
 function refuse(plan: Plan): void {
@@ -67,12 +75,14 @@ function refuse(plan: Plan): void {
 
 function siteOf(plan: Plan, settings: StepFunctionsSettings): Site {
   const flags = flagsOf(plan);
-  return {
+  const site: Site = {
     plan,
     settings,
     stages: new Map(plan.stages.map((stage) => [stage.id, stage])),
     flags,
     gates: gatesOf(plan, flags),
+    native: new Map(),
+    states: new Map(),
     name: uniqueNames(),
     helpers: new Map<string, Helper>(),
     grants: [],
@@ -80,14 +90,24 @@ function siteOf(plan: Plan, settings: StepFunctionsSettings): Site {
     watched: new Set(),
     day: dayOf(plan),
   };
+  return { ...site, native: nativeStages(scratch(site)) };
 }
 
-/** Of a block in a machine of its own. What writing it leaves behind is thrown away. */
-const weightOf = (block: Block, site: Site): Weight =>
-  weigh(writePart(block, { ...site, helpers: new Map(), grants: [], remarks: [], watched: new Set(), day: { ...site.day } }));
+/** Of a block in a machine of its own. */
+const weightOf = (block: Block, site: Site): Weight => weigh(writePart(block, scratch(site)));
 
-function machineOf(id: string, suffix: string, definition: Definition, { pipeline }: Plan): Machine {
-  return { id, name: `${machineName(pipeline)}${suffix}`, definition, weight: weigh(definition) };
+/** What is left behind there is thrown away. */
+const scratch = (site: Site): Site => ({
+  ...anotherMachine(site),
+  helpers: new Map(),
+  grants: [],
+  remarks: [],
+  watched: new Set(),
+  day: { ...site.day },
+});
+
+function machineOf(id: string, suffix: string, definition: Definition, { plan, states }: Site): Machine {
+  return { id, name: `${machineName(plan.pipeline)}${suffix}`, definition, weight: weigh(definition), states };
 }
 
 function check({ name, definition, weight }: Machine, plan: Plan): void {

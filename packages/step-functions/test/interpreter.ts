@@ -72,6 +72,7 @@ export async function interpret(machines: StateMachines, answer: Answer, input: 
           Execution: {
             Id: `arn:aws:states:eu-west-1:123456789012:execution:${machine.name}:${execution}`,
             Name: execution,
+            RedriveCount: 0,
           },
           State: { RetryCount: 0, Name: '', EnteredTime: '2026-03-29T00:30:00.000Z' },
           Task: { Token: 'token' },

@@ -8,10 +8,21 @@ import type { Template, Test } from '../asl.ts';
 export function flagsOf({ stages }: Pick<Plan, 'stages'>): ReadonlyMap<string, string> {
   const flags = new Map<string, string>();
   for (const [at, { id, onFailure }] of stages.entries()) {
-    if (onFailure === 'continue') flags.set(id, /^[A-Za-z_]\w{0,39}$/.test(id) ? id : `stage_${at + 1}`);
+    if (onFailure === 'continue') flags.set(id, flagOf(id, at));
   }
   return flags;
 }
+
+/** A key that a path can name. */
+export const flagOf = (stage: string, at: number): string => (/^[A-Za-z_]\w{0,39}$/.test(stage) ? stage : `stage_${at + 1}`);
+
+/** True in an execution that was started for a run in which this stage, which has no task of ours to ask, is done already. */
+export const alreadyDone = (flag: string): Test => ({
+  And: [
+    { Variable: `$.done.${flag}`, IsPresent: true },
+    { Variable: `$.done.${flag}`, BooleanEquals: true },
+  ],
+});
 
 /** For each stage behind such a one, however far: which they are. */
 export function gatesOf({ stages }: Pick<Plan, 'stages'>, flags: ReadonlyMap<string, string>): ReadonlyMap<string, readonly string[]> {

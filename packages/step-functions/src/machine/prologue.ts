@@ -3,7 +3,8 @@ import type { Site, States } from './site.ts';
 
 /**
  * The first states: whatever an execution is given (`run`, `time`, `date`, `window`, `params`, each of which may be left out) becomes the state that
- * all others read, `{ run, time, date, window, params, failed }`. The run is named after the execution where nobody names it.
+ * all others read, `{ run, time, date, window, params, failed, done, again }`. The run is named after the execution where nobody names it. `done` and
+ * `again` are given to an execution that goes on with a run: which stages need no state any more, and how often the run had been reopened.
  */
 export function writePrologue(states: States, site: Site, next: string): string {
   const { plan, flags } = site;
@@ -12,7 +13,16 @@ export function writePrologue(states: States, site: Site, next: string): string 
   const defaults = Object.fromEntries(Object.entries(plan.params).filter(([, value]) => value !== null));
   const both: Template = { 'all.$': '$.all', 'given.$': '$.given', 'params.$': '$.params' };
   const passes: Template[] = [
-    { 'run.$': '$$.Execution.Name', 'time.$': '$$.Execution.StartTime', date: null, window: null, params: {}, 'given.$': '$' },
+    {
+      'run.$': '$$.Execution.Name',
+      'time.$': '$$.Execution.StartTime',
+      date: null,
+      window: null,
+      params: {},
+      done: {},
+      again: 0,
+      'given.$': '$',
+    },
     { 'all.$': 'States.JsonMerge($, $.given, false)', 'given.$': '$.given', params: defaults },
     ...(days === 'unused'
       ? []
@@ -22,7 +32,16 @@ export function writePrologue(states: States, site: Site, next: string): string 
           { ...both, 'all.$': 'States.JsonMerge($.all, $.given, false)' },
         ]),
     { 'all.$': '$.all', 'params.$': 'States.JsonMerge($.params, $.all.params, false)' },
-    { 'run.$': '$.all.run', 'time.$': '$.all.time', 'date.$': '$.all.date', 'window.$': '$.all.window', 'params.$': '$.params', ...failed },
+    {
+      'run.$': '$.all.run',
+      'time.$': '$.all.time',
+      'date.$': '$.all.date',
+      'window.$': '$.all.window',
+      'params.$': '$.params',
+      'done.$': '$.all.done',
+      'again.$': '$.all.again',
+      ...failed,
+    },
   ];
   let onward = next;
   for (const [at, Parameters] of [...passes.entries()].reverse()) {

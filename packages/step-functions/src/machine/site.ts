@@ -1,5 +1,5 @@
 import type { Plan, PlanStage, Problem, StepFunctionsSettings } from '@millrace/core/runtime';
-import type { Definition, Onward, State } from '../asl.ts';
+import type { Definition, Onward, State, Test } from '../asl.ts';
 import type { Grant } from '../policy/grant.ts';
 import { uniqueNames } from './names.ts';
 
@@ -12,6 +12,10 @@ export interface Site {
   readonly flags: ReadonlyMap<string, string>;
   /** Of stages that are skipped when such a one has failed: which. */
   readonly gates: ReadonlyMap<string, readonly string[]>;
+  /** Of stages that have a state of their own and no task of ours: where the input says that they are done. */
+  readonly native: ReadonlyMap<string, string>;
+  /** The states of this machine that belong to a stage. */
+  readonly states: Map<string, StagePart>;
   readonly name: (wanted: string) => string;
   /** Machines that this one starts, by their ids. */
   readonly helpers: Map<string, Helper>;
@@ -32,6 +36,15 @@ export interface Day {
   used: boolean;
 }
 
+/** What a state is to its stage: for whoever reads the history of an execution. */
+export interface StagePart {
+  readonly stage: string;
+  /** It does the stage's work by itself, and these of its errors may pass; null for every other state. */
+  readonly passing: readonly string[] | null;
+  /** Of ends of that work that only look like success. */
+  readonly guard?: Test;
+}
+
 /** A machine that watches work at a service; stages of one kind share it. */
 export interface Helper {
   /** Letters and digits: names its resource in the template. */
@@ -44,7 +57,7 @@ export interface Helper {
 export type States = Record<string, State>;
 
 /** The same knowledge for another machine, whose names begin anew. */
-export const anotherMachine = (site: Site): Site => ({ ...site, name: uniqueNames() });
+export const anotherMachine = (site: Site): Site => ({ ...site, name: uniqueNames(), states: new Map() });
 
 export function partition(region: string): string {
   return region.startsWith('cn-') ? 'aws-cn' : region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws';

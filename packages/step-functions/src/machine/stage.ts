@@ -1,10 +1,10 @@
 import type { PlanStage, PlanStep } from '@millrace/core/runtime';
 import type { Catcher, Choice, MapState, Pass, Task } from '../asl.ts';
 import { isRemote } from '../work/is-remote.ts';
-import { mapGrants, type Native, nativeTask } from '../work/remote.ts';
+import { mapGrants, type Native, nativeTask, type Watched } from '../work/remote.ts';
 import { qualityErrors } from '../work/retry.ts';
 import { workerTask } from '../work/worker.ts';
-import { anyFailed } from './flags.ts';
+import { alreadyDone, anyFailed, flagOf } from './flags.ts';
 import { endOr, type Site, type States } from './site.ts';
 
 /**
@@ -12,12 +12,21 @@ import { endOr, type Site, type States } from './site.ts';
  *
  *     gate ──▶ stage ──▶ next            failed for good, and the run is to go on: ──▶ stage failed ──▶ next
  *       └───────────────▶ next            a check did not hold: ──▶ why ──▶ quality ──▶ Fail CHECK_FAILED
+ *
+ * The gate lets a stage out whose needs have failed, and one without a task of ours that is done already: a task finds that in the record.
  */
 export function writeStage(id: string, next: string | null, states: States, site: Site): string {
   const stage = site.stages.get(id) as PlanStage;
-  const name = site.name(id);
-  writeWork(stage, name, next, states, site);
-  return writeGate(stage, name, next, states, site);
+  const own = { ...site, name: (wanted: string) => nameOf(stage, wanted, site) };
+  const name = own.name(id);
+  writeWork(stage, name, next, states, own);
+  return writeGate(stage, name, next, states, own);
+}
+
+function nameOf({ id }: PlanStage, wanted: string, site: Site): string {
+  const name = site.name(wanted);
+  site.states.set(name, { stage: id, passing: null });
+  return name;
 }
 
 /** What catches the stage's last error; nothing where that ends the execution as it is. */
@@ -103,9 +112,22 @@ function qualityCatch(stage: PlanStage, name: string, states: States, site: Site
 /** The exit code of `run-step` for data that is not good. */
 const qualityExit = 5;
 
+/** Work elsewhere, and whether a state can do it by itself; undefined for stages of ours. */
+function workOf(stage: PlanStage, site: Site): Native | Watched | undefined {
+  const step = site.plan.steps.find((step) => isRemote(step) && step.name === stage.steps.at(-1));
+  return step && nativeTask(step, stage, site);
+}
+
+/** Stages that are states by themselves, with the flags under which the state of an execution knows that they are done. */
+export function nativeStages(site: Site): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const [at, stage] of site.plan.stages.entries())
+    if (workOf(stage, site)?.kind === 'native') found.set(stage.id, flagOf(stage.id, at));
+  return found;
+}
+
 function writeWork(stage: PlanStage, name: string, next: string | null, states: States, site: Site): void {
-  const remote = remoteStep(stage, site);
-  const native = remote && nativeTask(remote, stage, site);
+  const native = workOf(stage, site);
   if (native?.kind === 'native') return writeNative(stage, name, next, native, states, site);
   if (native) {
     site.watched.add(stage.id);
@@ -131,6 +153,8 @@ function writeWork(stage: PlanStage, name: string, next: string | null, states: 
 function writeNative(stage: PlanStage, name: string, next: string | null, native: Native, states: States, site: Site): void {
   const failure = failureOf(stage, name, next, states, site);
   const task = { Type: 'Task' as const, ...native.task, ...(failure.Catch && { Catch: failure.Catch }) };
+  const passing = native.task.Retry?.flatMap(({ ErrorEquals }) => ErrorEquals) ?? [];
+  site.states.set(name, { stage: stage.id, passing, ...(native.guard && { guard: native.guard }) });
   if (native.guard === undefined) {
     states[name] = { ...task, ...endOr(next) };
     return;
@@ -140,9 +164,6 @@ function writeNative(stage: PlanStage, name: string, next: string | null, native
   states[done] = { Type: 'Choice', Choices: [{ ...native.guard, Next: failure.next() }], Default: onward };
   states[name] = { ...task, Next: done };
 }
-
-const remoteStep = (stage: PlanStage, { plan }: Site): PlanStep | undefined =>
-  plan.steps.find((step) => isRemote(step) && step.name === stage.steps.at(-1));
 
 /** So many iterations run at once in the history of the machine itself; with more, each is an execution of its own. */
 export const mostInline = 40;
@@ -174,6 +195,7 @@ function writePlaces(stage: PlanStage, name: string, next: string | null, places
       'date.$': '$.date',
       'window.$': '$.window',
       'params.$': '$.params',
+      'again.$': places > mostInline ? 'States.MathAdd($.again, $$.Execution.RedriveCount)' : '$.again',
       'place.$': '$$.Map.Item.Value',
     },
     MaxConcurrency: places,
@@ -208,14 +230,15 @@ function writePlaces(stage: PlanStage, name: string, next: string | null, places
 }
 
 function writeGate(stage: PlanStage, name: string, next: string | null, states: States, site: Site): string {
-  const behind = site.gates.get(stage.id);
-  if (!behind) return name;
+  const [behind, flag] = [site.gates.get(stage.id), site.native.get(stage.id)];
+  const passes = [...(behind ? [anyFailed(behind, site.flags)] : []), ...(flag === undefined ? [] : [alreadyDone(flag)])];
+  if (passes.length === 0) return name;
   const gate = site.name(`${name} gate`);
   const onward = next ?? site.name(`${name} skipped`);
   if (next === null) states[onward] = { Type: 'Pass', End: true };
   states[gate] = {
     Type: 'Choice',
-    Choices: [{ ...anyFailed(behind, site.flags), Next: onward }],
+    Choices: passes.map((pass) => ({ ...pass, Next: onward })),
     Default: name,
   } satisfies Choice;
   return gate;

@@ -3,7 +3,7 @@ import type { Block } from '../order/series-parallel.ts';
 import { startGrants } from '../work/remote.ts';
 import { anyFailed, gathered } from './flags.ts';
 import { writePrologue } from './prologue.ts';
-import { anotherMachine, arnOf, endOr, integration, type Site, type States } from './site.ts';
+import { arnOf, endOr, integration, type Site, type States } from './site.ts';
 import { writeStage } from './stage.ts';
 
 /** A block in which parts of it have gone to machines of their own. */
@@ -28,10 +28,10 @@ export function writeMain(block: Laid | null, site: Site): Definition {
   };
 }
 
-/** A part of it that has a history of its own; begins with the state that the main machine has made. */
+/** A part of it that has a history of its own; begins with the state that the main machine has made. `site` is that of another machine. */
 export function writePart(block: Laid, site: Site): Definition {
   const states: States = {};
-  const start = writeBlock(block, null, states, anotherMachine(site));
+  const start = writeBlock(block, null, states, site);
   return { Comment: `Millrace: a part of ${site.plan.pipeline}`, StartAt: start, States: inOrder(states, start) };
 }
 
@@ -110,6 +110,9 @@ function writeStart({ part, of }: Extract<Laid, { kind: 'machine' }>, next: stri
         'date.$': '$.date',
         'window.$': '$.window',
         'params.$': '$.params',
+        'done.$': '$.done',
+        // A part has redrives of its own.
+        'again.$': 'States.MathAdd($.again, $$.Execution.RedriveCount)',
         ...(site.flags.size > 0 ? { 'failed.$': '$.failed' } : {}),
         'AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$': '$$.Execution.Id',
       },

@@ -9,11 +9,12 @@ import {
   type RunId,
   type RunRecord,
   type RunStore,
+  runRequest,
   type Started,
   type StartRequest,
+  stagesWith,
 } from '@millrace/core/runtime';
 import { streamHeld } from '../executor/refusals.ts';
-import { runRequest, stagesWith } from '../executor/request.ts';
 import { type RunViews, runViews } from '../executor/views.ts';
 import type { StateAddress } from '../store/address.ts';
 import { postgresStore } from '../store/postgres-store.ts';

@@ -12,13 +12,14 @@ import {
   type RunId,
   type RunRecord,
   type RunStore,
+  runRequest,
   type StageProgress,
   type Started,
   type StartRequest,
+  stagesWith,
 } from '@millrace/core/runtime';
 import { inlineDispatch } from '../dispatch/inline.ts';
 import { held, noRoom, planChanged, streamHeld } from '../executor/refusals.ts';
-import { runRequest, stagesWith } from '../executor/request.ts';
 import { type RunViews, runViews } from '../executor/views.ts';
 import type { LiveProgress } from '../executor/watch.ts';
 import { redactor } from '../secrets/redact.ts';

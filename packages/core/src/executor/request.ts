@@ -1,13 +1,9 @@
-import {
-  downstream,
-  MillraceError,
-  type Plan,
-  type RunRequest,
-  type RunStore,
-  type StageOutput,
-  type StartRequest,
-  timeZoneOf,
-} from '@millrace/core/runtime';
+import { timeZoneOf } from '../author/index.ts';
+import { MillraceError } from '../error/index.ts';
+import type { Plan } from '../plan/index.ts';
+import type { RunRequest, RunStore, StageOutput } from '../state/index.ts';
+import { downstream } from './downstream.ts';
+import type { StartRequest } from './executor.ts';
 
 /** What a run is asked to do, with every default filled in. @throws CONFIG_INVALID */
 export async function runRequest(request: StartRequest, plan: Plan, store: RunStore, now: Date): Promise<RunRequest> {
