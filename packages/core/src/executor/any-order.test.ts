@@ -59,7 +59,7 @@ const move = fc.record({
   what: fc.oneof(
     { weight: 1, arbitrary: fc.constantFrom('cancel', 'reopen', 'crowded') },
     { weight: 2, arbitrary: fc.constantFrom('broken', 'fenced', 'gone', 'repeat', 'interrupted', 'refused') },
-    { weight: 4, arbitrary: fc.constantFrom('admit', 'wake', 'succeed', 'busy', 'release', 'lose', 'park', ...looks) },
+    { weight: 4, arbitrary: fc.constantFrom('admit', 'wake', 'due', 'succeed', 'busy', 'release', 'lose', 'park', ...looks) },
     { weight: 14, arbitrary: fc.constant('claim') },
   ),
   /** Of the stages to which it can be done, mostly. */
@@ -78,7 +78,8 @@ type Move = typeof move extends fc.Arbitrary<infer T> ? T : never;
 
 function commandOf({ now, first }: DecidedRun, past: readonly Command[], { what, apt, which, stale, random, others }: Move): Command {
   const all = [...now.stages.values()];
-  const suited = all.filter(({ state }) => state.at === (what === 'claim' ? 'ready' : what.startsWith('found') ? 'elsewhere' : 'running'));
+  const wanted = what === 'claim' ? 'ready' : what === 'due' ? 'retrying' : what.startsWith('found') ? 'elsewhere' : 'running';
+  const suited = all.filter(({ state }) => state.at === wanted);
   const choice = apt && suited.length > 0 ? suited : all;
   const { id: stage, epoch: newest } = choice[which % choice.length] as StageRecord;
   const epoch = newest - stale;
@@ -105,6 +106,8 @@ function commandOf({ now, first }: DecidedRun, past: readonly Command[], { what,
       return { type: 'found', stage, epoch, found: foundOf(what), random };
     case 'reopen':
       return { type: 'reopen', from: which % 2 === 0 ? [] : [(first.plan.stages[which % first.plan.stages.length] as PlanStage).id] };
+    case 'due':
+      return { type: 'due', stage };
     case 'wake':
     case 'cancel':
       return { type: what };
@@ -270,6 +273,11 @@ function checkCommand(before: RunRecord, after: RunRecord, command: Command, eve
       for (const { id, state } of before.stages.values())
         if (state.at === 'retrying') assert.equal(stateOf(after, id).at === 'ready', Date.parse(state.next) <= now.getTime());
       return;
+    case 'due': {
+      const { at } = stateOf(before, command.stage);
+      if (at !== 'retrying') return assert.deepEqual(events, [], 'only a pause can be over');
+      return assert.equal(stateOf(after, command.stage).at, 'ready');
+    }
     case 'cancel':
       if (!isEnded(before.state)) assert.notEqual(after.cancelRequestedAt, null);
       return;

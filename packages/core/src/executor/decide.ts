@@ -24,6 +24,8 @@ export type Command =
   | { readonly type: 'claim'; readonly stage: string; readonly worker: string; readonly room?: Room }
   /** Retries that are due become ready. */
   | { readonly type: 'wake' }
+  /** Whoever orders the stages of this run has made the pause before a retry: it is due. */
+  | { readonly type: 'due'; readonly stage: string }
   | { readonly type: 'succeed'; readonly stage: string; readonly epoch: number; readonly output: StageOutput }
   /** `random` in [0, 1) spreads the retries. */
   | { readonly type: 'fail'; readonly stage: string; readonly epoch: number; readonly error: StoredError; readonly random: number }
@@ -91,6 +93,9 @@ function obey(run: RunRecord, command: Command, now: Date, emit: (event: RunEven
       for (const { id, state } of run.stages.values()) {
         if (state.at === 'retrying' && Date.parse(state.next) <= now.getTime()) emit({ type: 'stage.ready', stage: id });
       }
+      return;
+    case 'due':
+      if (run.stages.get(command.stage)?.state.at === 'retrying') emit({ type: 'stage.ready', stage: command.stage });
       return;
     case 'cancel':
       if (isEnded(run.state) || run.cancelRequestedAt !== null) return;

@@ -89,12 +89,12 @@ export function memoryRemote(around: AroundRemote): MemoryRemote {
       kept.handle ??= handle;
       return kept.handle;
     },
-    async looks(queue, worker, most, plans) {
+    async looks(queue, worker, most, plans, only) {
       const open = around
         .inQueue(queue)
         .filter(({ state, plan }) => !isEnded(state) && (plans?.includes(plan.fingerprint) ?? true))
         .flatMap((run) => elsewhere(run).map(({ id, epoch }) => ({ run, epoch, kept: present({ run: run.id, stage: id }) })))
-        .filter(({ kept }) => !lookedAt(kept))
+        .filter(({ kept }) => !lookedAt(kept) && (only === undefined || keyOf(only) === keyOf(kept)))
         .sort((a, b) => dueIn(a.kept, a.run) - dueIn(b.kept, b.run));
       const due = open.filter(({ kept, run }) => dueIn(kept, run) === 0).slice(0, most);
       const looks = due.map(({ run, epoch, kept }): RemoteLook => {

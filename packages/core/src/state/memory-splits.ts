@@ -92,6 +92,7 @@ export function memorySplits(around: AroundSplits): MemorySplits {
       if (free({ run, stage }).length > 1) around.wake(share);
       return share;
     },
+    free: async (ref) => ((offered(ref)?.splits.length ?? 0) === 0 ? null : free(ref).length),
     async renew(worker, ids) {
       return ids.filter((id) => {
         const held = shares.get(id);

@@ -110,10 +110,10 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
     remote,
     now: async () => now(),
     async create({ id, request, plan, queue }) {
+      const { pipeline, idempotencyKey } = request;
       const same =
-        request.idempotencyKey === null
-          ? undefined
-          : [...runs.values()].find((run) => sameRequest(run, request.pipeline, request.idempotencyKey));
+        runs.get(id) ??
+        (idempotencyKey === null ? undefined : [...runs.values()].find((run) => sameRequest(run, pipeline, idempotencyKey)));
       if (same) return { run: same.record, created: false };
       const record = newRun(id, request, plan, now().toISOString());
       runs.set(id, { record, queue, events: [], outbox: [], leases: new Map(), earlier: new Map(), progress: new Map(), attempts: [] });

@@ -21,9 +21,9 @@ export interface RemoteStore {
   /**
    * Takes looks that are due, for stages that are elsewhere in runs of a queue and of these plans (fingerprints) where they are given. Each is
    * the worker's for a minute, or until that is gone. Of a run that is to be cancelled one is due at once. `nextMs`: when to ask again; null
-   * where nothing is elsewhere.
+   * where nothing is elsewhere. With `only`, nothing but that stage counts.
    */
-  looks(queue: string, worker: string, most: number, plans?: readonly string[]): Promise<Looks>;
+  looks(queue: string, worker: string, most: number, plans?: readonly string[], only?: StageRef): Promise<Looks>;
   /** The work goes on. Changes nothing where the look is somebody else's by now. */
   seen(look: RemoteLook, seen: RemoteSeen): Promise<void>;
   /** Of all stages of a run that have had any, the last work of each. */

@@ -14,6 +14,8 @@ export interface SplitStore {
    * run and what has been granted of the limits of this stage; null where there is no room, nothing is left or nothing was offered.
    */
   join(ref: StageRef, worker: string, grant: (run: RunRecord, used: ReadonlyMap<string, number>) => Grants | null): Promise<Share | null>;
+  /** Of the splits that the running attempt has offered, those that nobody stages; null where it has offered none. */
+  free(ref: StageRef): Promise<number | null>;
   /** Prolongs shares. Answers the ids of those that are lost: their attempt has ended, or they were not prolonged in time. */
   renew(worker: string, shares: readonly string[]): Promise<string[]>;
   /** Takes splits that nobody stages any more, in the order in which they were offered. @throws LEASE_LOST */

@@ -14,7 +14,7 @@ import type { AttemptDetail, RunFilter, RunSummary } from './summary.ts';
  * The only truth about runs. Any number of processes use one store at the same time; its clock is the only clock.
  *
  * A run belongs to a queue, which names those who work on it: `local:<worker>` for the process that runs it here, a fleet's name
- * elsewhere, null where nobody does. The methods that look for work take a queue and see that queue's runs only.
+ * elsewhere, `step-functions` where a state machine orders its stages, null where nobody does. The methods that look for work take a queue and see that queue's runs only.
  *
  * All methods reject with STATE_UNAVAILABLE where the store cannot be reached; nothing has changed then, or the same call
  * repeated finds what it did.
@@ -25,8 +25,8 @@ export interface RunStore extends AsyncDisposable {
   /** The store's time. */
   now(): Promise<Date>;
   /**
-   * Stores a new run, queued, with its plan. Where a run of this pipeline has the same idempotency key, that one is answered and
-   * nothing is stored.
+   * Stores a new run, queued, with its plan. Where a run has the same id, or one of this pipeline the same idempotency key, that one is
+   * answered and nothing is stored.
    */
   create(run: NewRun): Promise<{ readonly run: RunRecord; readonly created: boolean }>;
   /** @throws RUN_NOT_FOUND */

@@ -116,7 +116,7 @@ export function remoteConformance(withStore: WithStore): void {
     assert.deepEqual((await store.remote.looks(queue, 'w1', 10)).looks, []);
   });
 
-  withStore('looks are of one queue, of the plans that are asked for, and as many as are wanted', async (world) => {
+  withStore('looks are of one queue, of the plans or the stage that are asked for, and as many as are wanted', async (world) => {
     const { store } = world;
     const { run } = await parked(world);
     const { fingerprint } = (await store.read(run)).plan;
@@ -124,7 +124,12 @@ export function remoteConformance(withStore: WithStore): void {
     assert.equal(await asked('local:other', 'w1', 10), 0);
     assert.equal(await asked(queue, 'w1', 10, ['another']), 0);
     assert.equal(await asked(queue, 'w1', 0), 0);
-    assert.equal(await asked(queue, 'w1', 10, ['another', fingerprint]), 1);
+    for (const only of [
+      { run, stage: 'b' },
+      { run: 'other', stage: 'a' },
+    ])
+      assert.deepEqual(await store.remote.looks(queue, 'w1', 10, undefined, only), { looks: [], nextMs: null });
+    assert.equal(await asked(queue, 'w1', 10, ['another', fingerprint], { run, stage: 'a' }), 1);
   });
 
   withStore('a run that is to be cancelled is looked at at once, until somebody has who knew', async (world) => {

@@ -23,7 +23,9 @@ export function splitConformance(withStore: WithStore): void {
     const { id: run } = await create();
     const lease = await started(run, 'a');
     await store.drainOutbox('local:w1', 10);
+    assert.equal(await store.splits.free(lease), null);
     await store.splits.offer(lease, ['s1', 's2', 's3', 's4']);
+    assert.equal(await store.splits.free(lease), 4);
     assert.deepEqual((await store.drainOutbox('local:w1', 10)).map(idsOf), [{ run, stage: 'a' }]);
     assert.deepEqual((await store.ready('local:w1', 10)).map(idsOf), [{ run, stage: 'a' }]);
 
@@ -37,6 +39,7 @@ export function splitConformance(withStore: WithStore): void {
     assert.deepEqual((await store.splits.claim(lease, 9)).claims, [{ split: 's4', claim: 1 }]);
     assert.deepEqual(await store.ready('local:w1', 10), []);
     assert.deepEqual(await store.splits.claim(share, 1), { claims: [], left: 4 });
+    assert.equal(await store.splits.free(lease), 0);
     assert.equal(await store.splits.join(lease, 'w2', free), null);
 
     for (const split of ['s1', 's4']) await store.splits.store(lease, { split, claim: 1 }, partOf(split));

@@ -37,6 +37,7 @@ export interface World {
   readonly open: () => Promise<RunStore>;
   create(
     options?: Partial<{
+      id: RunId;
       stages: ReturnType<typeof stageOf>[];
       pipeline: string;
       queue: string;
@@ -59,9 +60,15 @@ function worldOf(store: RunStore, open: () => Promise<RunStore>): World {
   const world: World = {
     store,
     open,
-    async create({ stages = [stageOf('a'), stageOf('b', ['a'])], pipeline = 'p', queue = 'local:w1', idempotencyKey, priority } = {}) {
+    async create({
+      id = makeRunId(new Date(1_774_742_400_000 + 1000 * made++), Math.random),
+      stages = [stageOf('a'), stageOf('b', ['a'])],
+      pipeline = 'p',
+      queue = 'local:w1',
+      idempotencyKey,
+      priority,
+    } = {}) {
       await workers();
-      const id = makeRunId(new Date(1_774_742_400_000 + 1000 * made++), Math.random);
       const { run } = await store.create({
         id,
         request: requestFor(pipeline, { idempotencyKey: idempotencyKey ?? null, ...(priority && { priority }) }),

@@ -56,6 +56,13 @@ export function runStoreConformance(test: Test, fresh: FreshState): void {
     assert.equal((await store.list({})).length, 2);
   });
 
+  withStore('an id makes one run, however often and at once it is asked for', async ({ store, create }) => {
+    const [first, ...others] = await Promise.all([1, 2, 3].map(() => create({ id: 'an execution' })));
+    for (const other of others) assert.deepEqual(other, first);
+    assert.deepEqual(await create({ id: 'an execution', pipeline: 'other', stages: [stageOf('x')], idempotencyKey: 'k' }), first);
+    assert.equal((await store.list({})).length, 1);
+  });
+
   withStore('the log is gapless, and replaying it gives the state', async ({ store, create, obey, started }) => {
     const run = await create();
     await started(run.id, 'a');

@@ -10,13 +10,14 @@ import {
   remoteOf,
   type StageRecord,
   stagesById,
+  stepFunctionsWorker,
   type WorkerState,
 } from '@millrace/core/runtime';
 
 /** Why a run does not go on at this moment. */
 export function whyRunWaits(
   run: RunRecord,
-  { abandoned, workers }: { abandoned: boolean } & Pick<Circumstances, 'workers'>,
+  { abandoned, workers, byMachine }: { abandoned: boolean } & Pick<Circumstances, 'workers' | 'byMachine'>,
 ): string | null {
   if (isEnded(run.state)) return null;
   if (abandoned && followsChanges(run.plan))
@@ -24,6 +25,7 @@ export function whyRunWaits(
   if (abandoned) return `no process works on it; "millrace runs retry ${run.id}" goes on with it`;
   if (run.cancelRequestedAt !== null) return 'it is being cancelled: what runs is being stopped';
   if (run.state.at !== 'queued') return null;
+  if (byMachine) return 'waits for its execution to come to a stage';
   if (workers !== null && !workers.some(({ gone }) => !gone)) return nobodyAlive;
   return run.state.because ?? 'waits to be admitted';
 }
@@ -32,7 +34,7 @@ const nobodyAlive = 'waits for a worker: none of its fleet is alive; "millrace w
 
 /** Why a stage does not run at this moment: which need, which limit, until when. */
 export function whyStageWaits(run: RunRecord, stage: StageRecord, circumstances: Circumstances): string | null {
-  const { lease, workers, now } = circumstances;
+  const { lease, workers, byMachine, now } = circumstances;
   const { state } = stage;
   const plan = stagesById(run.plan).get(stage.id) as PlanStage;
   switch (state.at) {
@@ -42,11 +44,13 @@ export function whyStageWaits(run: RunRecord, stage: StageRecord, circumstances:
       return `waits for ${missing.map((need) => `${need} (${run.stages.get(need)?.state.at})`).join(', ')}`;
     }
     case 'ready':
-      return whyNobodyCan(run, workers) ?? whyLimitHolds(plan, circumstances) ?? whyNobodyClaims(run, workers);
+      return whyNobodyCan(run, workers) ?? whyLimitHolds(plan, circumstances) ?? (byMachine ? forTask : whyNobodyClaims(run, workers));
     case 'retrying': {
+      const again = `attempt ${state.attempt + 1} of ${plan.retry.attempts}, after ${state.error.code}`;
+      if (byMachine) return `${forTask} again: ${again}`;
       const seconds = Math.max(0, (Date.parse(state.next) - now.getTime()) / 1000);
       const until = `${state.next.slice(11, 19)} UTC (${seconds.toFixed(1)} s more)`;
-      return `waits until ${until} for attempt ${state.attempt + 1} of ${plan.retry.attempts}, after ${state.error.code}`;
+      return `waits until ${until} for ${again}`;
     }
     case 'elsewhere':
       return whatGoesOn(run, stage, circumstances);
@@ -60,10 +64,13 @@ export function whyStageWaits(run: RunRecord, stage: StageRecord, circumstances:
   }
 }
 
+const forTask = 'waits for Step Functions to start its task';
+
 /** `runs elsewhere: Glue job nightly, RUNNING 40 %, https://…; looked at 12:00:03 UTC, next look in 20 s` */
-function whatGoesOn({ plan, cancelRequestedAt }: RunRecord, { id }: StageRecord, { works, now }: Circumstances): string {
+function whatGoesOn({ plan, cancelRequestedAt }: RunRecord, { id, state }: StageRecord, { works, now }: Circumstances): string {
   const work = works.find(({ stage }) => stage === id);
   const label = remoteOf(plan, id)?.label ?? id;
+  if (state.at === 'elsewhere' && state.worker === stepFunctionsWorker) return `runs elsewhere: ${label}; Step Functions watches it`;
   if (!work?.handle) return `may run elsewhere: whoever looks next asks for ${label}`;
   const share = work.progress === null ? '' : ` ${Math.round(work.progress * 100)} %`;
   const said = [label, ...(work.status === null ? [] : [`${work.status}${share}`]), work.handle.link ?? work.handle.id].join(', ');
@@ -77,8 +84,10 @@ export interface Circumstances {
   /** What services do for stages of the run. */
   readonly works: readonly RemoteWork[];
   readonly lease: LeaseState | undefined;
-  /** Of the fleet that the run belongs to; null where it belongs to one process. */
+  /** Of the fleet that the run belongs to; null where it belongs to one process, or to an execution. */
   readonly workers: readonly WorkerState[] | null;
+  /** A state machine orders its stages. */
+  readonly byMachine: boolean;
   /** What running attempts have been granted, by limit. */
   readonly granted: ReadonlyMap<string, number>;
   /** Who they are, by limit. */

@@ -11,6 +11,7 @@ import {
   type StoredStreamRequest,
   type StreamKey,
   type StreamRequest,
+  stepFunctionsQueue,
   type WorkerState,
 } from '@millrace/core/runtime';
 import { Changes } from './changes.ts';
@@ -62,10 +63,12 @@ async function show(store: RunStore, live: LiveProgress, pools: Readonly<Record<
     store.now(),
   ]);
   const open = !isEnded(run.state);
-  const workers = open ? await workersOf(store, id) : [];
+  const queue = open ? await store.queueOf(id) : null;
+  const workers = open ? await workersOf(store, queue) : [];
+  const byMachine = queue === stepFunctionsQueue;
   const granted = open && run.plan.stages.some(({ limits }) => limits) ? await store.granted() : new Map<string, number>();
   const holders = granted.size > 0 ? await holdersOf(store) : new Map<string, Holder[]>();
-  const circumstances = { workers, granted, holders, pools, works, now };
+  const circumstances = { workers, byMachine, granted, holders, pools, works, now };
   const progress = [...stored, ...(live.of(id) ?? [])];
   const stages = [...run.stages.values()].map((stage) => ({
     id: stage.id,
@@ -77,7 +80,7 @@ async function show(store: RunStore, live: LiveProgress, pools: Readonly<Record<
         : null,
     attempts: attempts.filter((attempt) => attempt.stage === stage.id).map(({ stage: _, ...attempt }) => attempt),
   }));
-  return { run, abandoned, stages, waits: whyRunWaits(run, { abandoned, workers }) };
+  return { run, abandoned, stages, waits: whyRunWaits(run, { abandoned, workers, byMachine }) };
 }
 
 /** Runs that are looked through for those who hold a limit. */
@@ -96,10 +99,9 @@ async function holdersOf(store: RunStore): Promise<ReadonlyMap<string, readonly 
   return holders;
 }
 
-/** Those who may work on it; null where it belongs to one process, or to nobody. */
-async function workersOf(store: RunStore, run: RunId): Promise<readonly WorkerState[] | null> {
-  const queue = await store.queueOf(run);
-  return queue === null || queue.startsWith('local:') ? null : store.workers(queue);
+/** Those who may work on what is in a queue; null where it belongs to one process, to an execution, or to nobody. */
+async function workersOf(store: RunStore, queue: string | null): Promise<readonly WorkerState[] | null> {
+  return queue === null || queue === stepFunctionsQueue || queue.startsWith('local:') ? null : store.workers(queue);
 }
 
 const leaseOf = (leases: readonly LeaseState[], { id }: StageRecord): LeaseState | undefined => leases.find(({ stage }) => stage === id);

@@ -223,15 +223,16 @@ async function create(
       priority: request.priority ?? plan.priority ?? 'normal',
       seq: 0,
     })
-    .onConflict((conflict) => conflict.columns(['pipeline', 'idempotency_key']).doNothing())
+    .onConflict((conflict) => conflict.doNothing())
     .returning('id')
     .executeTakeFirst();
   if (!inserted) {
+    const { pipeline, idempotencyKey } = request;
     const same = await trx
       .selectFrom('run')
       .select('id')
-      .where('pipeline', '=', request.pipeline)
-      .where('idempotency_key', '=', request.idempotencyKey)
+      .where((eb) => eb.or([eb('id', '=', id), eb.and({ pipeline, idempotency_key: idempotencyKey })]))
+      .orderBy(sql`id = ${id}`, 'desc')
       .executeTakeFirstOrThrow();
     return { run: await read(trx, same.id), created: false };
   }

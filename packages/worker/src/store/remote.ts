@@ -25,7 +25,7 @@ export function remoteStore(guard: Guard): RemoteStore {
   return {
     intend: (lease) => guard((db) => intend(db, lease)),
     started: (ref, work, handle, firstLookMs) => guard((db) => started(db, ref, work, handle, firstLookMs)),
-    looks: (queue, worker, most, plans) => guard((db) => looks(db, queue, worker, most, plans)),
+    looks: (queue, worker, most, plans, only) => guard((db) => looks(db, queue, worker, most, plans, only)),
     seen: (look, seen) => guard((db) => keepSeen(db, look, seen)),
     works: (run) => guard((db) => works(db, run)),
   };
@@ -75,7 +75,7 @@ async function started(
 }
 
 /** Two that ask at once see the same looks due: the number of the look tells who has it. */
-async function looks(db: Db, queue: string, worker: string, most: number, plans?: readonly string[]): Promise<Looks> {
+async function looks(db: Db, queue: string, worker: string, most: number, plans?: readonly string[], only?: StageRef): Promise<Looks> {
   const { rows } = await sql<(RemoteLook & { readonly nextMs: null }) | { readonly run: null; readonly nextMs: number | null }>`
     with open as (
         select s.run, s.id as stage, s.epoch, s.settled as work, coalesce(m.look, 0) as look, r.cancel_requested_at is not null as cancelled,
@@ -83,6 +83,7 @@ async function looks(db: Db, queue: string, worker: string, most: number, plans?
         from millrace.stage s join millrace.run r on r.id = s.run
         left join millrace.remote m on m.run = s.run and m.stage = s.id and m.work = s.settled
         where s.at = 'elsewhere' and r.queue = ${queue} and r.at = 'running' and ${plans ? sql`r.fingerprint = any (${plans})` : sql`true`}
+          and ${only ? sql`s.run = ${only.run} and s.id = ${only.stage}` : sql`true`}
           and (m.looker is null or m.look_until < clock_timestamp() or ${workerGone(sql`m.looker`)})),
       due as (select * from open where due_at <= clock_timestamp() order by due_at limit ${most}),
       taken as (

@@ -37,6 +37,7 @@ export function splitStore(guard: Guard, read: (trx: Transaction<StateDatabase>,
         await wake(trx, lease);
       }),
     join: (ref, worker, grant) => within((trx) => join(trx, ref, worker, (used, run) => grant(run, used), read)),
+    free: (ref) => guard((db) => freeOf(db, ref)),
     renew: (worker, shares) => guard((db) => renew(db, worker, shares)),
     claim: (holder, most) => guard((db) => claim(db, holder, most)),
     store: (holder, claimed, part) => guard((db) => store(db, holder, claimed, part)),
@@ -122,6 +123,15 @@ async function join(
   const share: Share = { id: (made[0] as { id: string }).id, run, stage, epoch: found.epoch, worker, grants };
   await wake(trx, share);
   return share;
+}
+
+async function freeOf(db: Db, { run, stage }: StageRef): Promise<number | null> {
+  const { rows } = await sql<{ offered: number; free: number }>`
+    select count(*)::int as offered, (count(*) filter (where ${free}))::int as free
+    from millrace.split p join millrace.stage s on s.run = p.run and s.id = p.stage and s.epoch = p.epoch
+    where s.run = ${run} and s.id = ${stage} and s.at = 'running'`.execute(db);
+  const [found] = rows;
+  return found && found.offered > 0 ? found.free : null;
 }
 
 async function leave(trx: Db, share: Share): Promise<void> {

@@ -126,6 +126,11 @@ export class Worker implements AsyncDisposable {
     this.#unsubscribe = store.subscribe((run) => this.#changed(run));
   }
 
+  /** It is at something: a claim, an attempt, or help with one. */
+  get busy(): boolean {
+    return this.#handling.size > 0;
+  }
+
   /** Something may have changed. */
   nudge(): void {
     this.#relay.nudge();
