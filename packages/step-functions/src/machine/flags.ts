@@ -43,3 +43,7 @@ export function anyFailed(stages: readonly string[], flags: ReadonlyMap<string, 
 /** Brings the flags of what ran side by side, or elsewhere, back together: `placeOf` says where that of a stage is. */
 export const gathered = (flags: ReadonlyMap<string, string>, placeOf: (stage: string) => string): Template =>
   Object.fromEntries([...flags].map(([stage, flag]) => [`${flag}.$`, `${placeOf(stage)}.failed.${flag}`]));
+
+/** Stages that have failed, as the state of an execution says it under `$.failed`. */
+export const failedStages = (plan: Pick<Plan, 'stages'>, failed: Readonly<Record<string, unknown>>): string[] =>
+  [...flagsOf(plan)].flatMap(([stage, flag]) => (failed[flag] === true ? [stage] : []));

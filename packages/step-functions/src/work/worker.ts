@@ -72,6 +72,7 @@ function runTask(stage: PlanStage, site: Site, place: string | null, token: bool
             { Name: 'MILLRACE_RUN', 'Value.$': '$.run' },
             { Name: 'MILLRACE_INPUT', 'Value.$': 'States.JsonToString($)' },
             { Name: 'MILLRACE_ATTEMPT', 'Value.$': "States.Format('{}', $$.State.RetryCount)" },
+            { Name: 'MILLRACE_REDRIVE', 'Value.$': "States.Format('{}', $$.Execution.RedriveCount)" },
             ...(place === null ? [] : [{ Name: 'MILLRACE_PLACE', 'Value.$': `States.Format('{}', ${place})` }]),
             ...(token ? [{ Name: 'MILLRACE_TASK_TOKEN', 'Value.$': '$$.Task.Token' }] : []),
           ],
@@ -81,7 +82,7 @@ function runTask(stage: PlanStage, site: Site, place: string | null, token: bool
   };
 }
 
-/** The same as JSON, for workers that are there already. */
+/** The same as JSON, for workers that are there already. `parseRequest` reads it. */
 function request(stage: PlanStage, plan: Plan, place: string | null): Template {
   return {
     command: 'run-step',
@@ -91,6 +92,7 @@ function request(stage: PlanStage, plan: Plan, place: string | null): Template {
     'run.$': '$.run',
     'input.$': '$',
     'attempt.$': '$$.State.RetryCount',
+    'redrive.$': '$$.Execution.RedriveCount',
     ...(place === null ? {} : { 'place.$': place }),
   };
 }
