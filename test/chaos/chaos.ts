@@ -74,11 +74,12 @@ export async function chaos({ seed, program, servers, duration, signal }: ChaosO
   await bank.sql(bankSql);
   await using sourceLine = await startTcpProxy(bank.url);
   await using targetLine = await startTcpProxy(mirror.url);
-  const worker = new Workers(program, disk.folder, {
+  const ends = {
     source: sourceLine.through(bank.url),
     mirror: targetLine.through(mirror.url),
     history: targetLine.through(mirror.url),
-  });
+  };
+  const worker = new Workers(program, disk.folder, ends, () => whatGoesOn(bank.url, mirror.url));
   const wrong: string[] = [];
   let bookings = 0;
   const faults: Partial<Record<Fault, number>> = {};
@@ -120,6 +121,28 @@ export async function chaos({ seed, program, servers, duration, signal }: ChaosO
   const { attempts, fullDisks } = worker;
   const seconds = Math.round((performance.now() - started) / 100) / 10;
   return { seed, faults, bookings, attempts, fullDisks, looks: reader.looks, seconds, wrong };
+}
+
+/** Sessions and slots of both servers, a line each. */
+async function whatGoesOn(...urls: string[]): Promise<string> {
+  const lines: string[] = [];
+  for (const url of urls) {
+    const client = await connected(url);
+    try {
+      const { rows } = await client.query(
+        `select 'session ' || row_to_json(a) as line from (
+           select pid, pg_blocking_pids(pid) as blocked_by, backend_type, application_name, state, wait_event, now() - state_change as since, left(query, 200) as query
+             from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()) a
+         union all select 'slot ' || row_to_json(s) from pg_replication_slots s where database = current_database()
+         union all select 'walsender ' || row_to_json(r) from pg_stat_replication r
+         union all select 'log ' || pg_current_wal_lsn()`,
+      );
+      lines.push(url, ...rows.map(({ line }) => line as string));
+    } finally {
+      await client.end();
+    }
+  }
+  return lines.join('\n');
 }
 
 async function compared(bank: string, mirror: string, wrong: string[]): Promise<number> {

@@ -39,6 +39,9 @@ const [stage] = compile(made).stages;
 const stop = new AbortController();
 process.on('SIGTERM', () => stop.abort(new Error('told to end')));
 
+let newest: unknown = null;
+process.on('SIGUSR2', () => console.error(JSON.stringify({ newest, waitsFor: process.getActiveResourcesInfo() })));
+
 async function main(): Promise<never> {
   let phase = '';
   try {
@@ -65,6 +68,7 @@ async function main(): Promise<never> {
         spool: errand.spool,
         log: { info: (message) => console.error(message), warn: (message) => console.error(message) },
         progress: (state) => {
+          newest = state;
           if (state.phase !== phase) console.log(state.phase);
           phase = state.phase;
         },

@@ -22,13 +22,15 @@ export class Workers {
   readonly #spools: string;
   readonly #runAt = new Date().toISOString();
   readonly #living = new Set<ChildProcess>();
+  readonly #look: () => Promise<string>;
   #going = false;
 
-  /** `spools` is the folder below which each attempt keeps its temporary files. */
-  constructor(program: string, spools: string, ends: Pick<ChaosErrand, 'source' | 'mirror' | 'history'>) {
+  /** `spools` is the folder below which each attempt keeps its temporary files; `look` tells what the servers do where an attempt is stuck. */
+  constructor(program: string, spools: string, ends: Pick<ChaosErrand, 'source' | 'mirror' | 'history'>, look: () => Promise<string>) {
     this.#program = program;
     this.#spools = spools;
     this.#ends = ends;
+    this.#look = look;
   }
 
   start(): void {
@@ -110,10 +112,7 @@ export class Workers {
 
   /** Undisturbed, to the end. Somebody else may still hold the slot for a moment. */
   async catchUp(): Promise<void> {
-    const overdue = setTimeout(() => {
-      this.wrong.push('The last attempt has not caught up in two minutes.');
-      for (const child of this.#living) child.kill('SIGKILL');
-    }, 120_000);
+    const overdue = setTimeout(() => void this.#giveUp(), 120_000);
     try {
       for (let tries = 0; tries < 5; tries++) {
         const { code } = await this.#attempt('caught-up');
@@ -125,6 +124,14 @@ export class Workers {
       clearTimeout(overdue);
     }
     throw new Error(`The last attempt did not catch up: ${this.said.slice(-1500)}`);
+  }
+
+  async #giveUp(): Promise<void> {
+    this.wrong.push('The last attempt has not caught up in two minutes.');
+    for (const child of this.#living) child.kill('SIGUSR2'); // says what it is at
+    this.wrong.push(await this.#look().catch((error: unknown) => `Nobody can look at the servers: ${error}`));
+    await sleep(1_000);
+    for (const child of this.#living) child.kill('SIGKILL');
   }
 
   async kill(): Promise<void> {

@@ -12,6 +12,7 @@ import type { Applying } from './apply-sink.ts';
 import { compactOnce } from './compact.ts';
 import { keysOf } from './dead-letters.ts';
 import { passing } from './failpoints.ts';
+import { halved } from './halved.ts';
 import { applyInOrder, isRowFault } from './in-order.ts';
 import type { Mode } from './modes.ts';
 import type { OneChange } from './one-change.ts';
@@ -151,13 +152,25 @@ export class GroupWriter {
       if (parts?.[0]) tables.push({ target, parts, columns: columnsOf(target, parts[0].rows.schema, stream.policy.add === 'ignore') });
     }
     const { last } = letters;
-    const dead = carefully ? await this.#carefully(tables, transactions, how) : await this.#atOnce(tables, transactions, how);
+    const dead = carefully ? await this.#carefully(tables, transactions, how) : await this.#byHalves(tables, transactions, how);
     for (const table of tables) {
       if (!letters.has(table.target)) continue;
       const keys = new Set(this.#changes([table], transactions).flatMap(keysOf));
       const through = [...keys].filter((key) => !dead.has(`${table.target.table} ${key}`));
       await letters.supersede(session, table.target, through, last);
     }
+  }
+
+  /** A transaction that must be applied change by change leaves those before it and after it to go together. */
+  async #byHalves(tables: readonly TableParts[], transactions: readonly SourceTransaction[], how: How): Promise<ReadonlySet<string>> {
+    const { session, mode, letters } = this.#writing;
+    if (await mode.together(new Turns(session, how.meanwhile), tables, transactions, how.continued)) return new Set();
+    const halves = halved(tables);
+    // What is refused here is looked for again, in the order of all changes.
+    if (!halves) return applyInOrder({ session, letters, poison: 'stop', acts: mode.acts }, this.#changes(tables, transactions));
+    const [earlier, later] = halves;
+    await this.#byHalves(earlier, transactions, how);
+    return this.#byHalves(later, transactions, { ...how, continued: false });
   }
 
   async #atOnce(
@@ -188,11 +201,11 @@ export class GroupWriter {
 
   async #inOrder(tables: readonly TableParts[], transactions: readonly SourceTransaction[]): Promise<ReadonlySet<string>> {
     const { session, letters, settings, mode } = this.#writing;
-    const changes = this.#changes(tables, transactions).sort((a, b) => a.place - b.place);
-    return applyInOrder({ session, letters, poison: settings.poison, acts: mode.acts }, changes);
+    return applyInOrder({ session, letters, poison: settings.poison, acts: mode.acts }, this.#changes(tables, transactions));
   }
 
-  #changes(tables: readonly TableParts[], transactions: readonly SourceTransaction[]): (OneChange & { readonly place: number })[] {
+  /** In the order in which they were made. */
+  #changes(tables: readonly TableParts[], transactions: readonly SourceTransaction[]): OneChange[] {
     const changes: (OneChange & { readonly place: number })[] = [];
     for (const { target, columns, parts } of tables) {
       for (const part of parts) {
@@ -203,7 +216,7 @@ export class GroupWriter {
         }
       }
     }
-    return changes;
+    return changes.sort((a, b) => a.place - b.place);
   }
 
   async #truncate({ tables, transaction }: TableTruncate, transactions: readonly SourceTransaction[]): Promise<void> {
