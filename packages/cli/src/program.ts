@@ -6,6 +6,7 @@ import type { PlanOptions } from './commands/plan.ts';
 import type { SchedulerCommandOptions } from './commands/scheduler.ts';
 import type { WorkerCommandOptions } from './commands/worker.ts';
 import { exitCodeMeanings, exitCodes } from './exit-code.ts';
+import type { ExecutorKind } from './session.ts';
 import { version } from './version.ts';
 
 /** The verbs, their arguments and options. The work of each is imported when it is asked for, so that `--help` is quick. */
@@ -71,7 +72,9 @@ export function program(): Command {
   );
 
   does(
-    verb(millrace, 'run <pipeline>', 'run it here, with live progress; an unfinished run is continued')
+    elsewhere(
+      verb(millrace, 'run <pipeline>', 'run it here, on a fleet or on Step Functions, with live progress; an unfinished run is continued'),
+    )
       .option('--date <date>', 'the day (or ISO time) the run is for; now where it is left out')
       .option('--window <a..b>', 'the time range the run is for')
       .option('--param <k=v>', 'a parameter; may be given several times', collectParam, {})
@@ -184,39 +187,41 @@ export function program(): Command {
 
   const runs = verb(millrace, 'runs', 'history and control of runs');
   does(
-    verb(runs, 'list', 'runs, newest first')
+    elsewhere(verb(runs, 'list', 'runs, newest first'))
       .option('--pipeline <name>', 'only of this pipeline')
       .addOption(
         new Option('--state <state>', 'only in this state').choices(['queued', 'running', 'succeeded', 'partial', 'failed', 'cancelled']),
       )
       .option('--limit <n>', 'how many', whole, 20),
-    async (session, _: [], options: { pipeline?: string; state?: string; limit: number }) =>
+    async (session, _: [], options: RunsOptions & { pipeline?: string; state?: string; limit: number }) =>
       (await import('./commands/runs-list.ts')).runsList(session, options),
   );
   does(
-    verb(runs, 'show [run]', 'one run: stages, attempts, errors with remedies, receipts, and why it waits; the last one by default'),
-    async (session, [run]: [string?]) => (await import('./commands/runs-show.ts')).runsShow(session, run),
+    elsewhere(
+      verb(runs, 'show [run]', 'one run: stages, attempts, errors with remedies, receipts, and why it waits; the last one by default'),
+    ),
+    async (session, [run]: [string?], options: RunsOptions) => (await import('./commands/runs-show.ts')).runsShow(session, run, options),
   );
   does(
-    verb(runs, 'logs [run]', 'what its stages have logged')
+    elsewhere(verb(runs, 'logs [run]', 'what its stages have logged'))
       .option('--stage <id>', 'only of this stage')
       .option('--follow', 'go on until the run ends'),
-    async (session, [run]: [string?], options: { stage?: string; follow?: true }) =>
+    async (session, [run]: [string?], options: RunsOptions & { stage?: string; follow?: true }) =>
       (await import('./commands/runs-logs.ts')).runsLogs(session, run, options),
   );
   does(
-    verb(runs, 'watch [run]', 'live progress of a run that another process works on; its exit code'),
-    async (session, [run]: [string?]) => (await import('./commands/runs-watch.ts')).runsWatch(session, run),
+    elsewhere(verb(runs, 'watch [run]', 'live progress of a run that another process works on; its exit code')),
+    async (session, [run]: [string?], options: RunsOptions) => (await import('./commands/runs-watch.ts')).runsWatch(session, run, options),
   );
-  does(verb(runs, 'cancel <run>', 'ask for its end'), async (session, [run]: [string]) =>
-    (await import('./commands/runs-cancel.ts')).runsCancel(session, run),
+  does(elsewhere(verb(runs, 'cancel <run>', 'ask for its end')), async (session, [run]: [string], options: RunsOptions) =>
+    (await import('./commands/runs-cancel.ts')).runsCancel(session, run, options),
   );
   does(
-    verb(runs, 'retry <run>', 'go on with a run that failed, was cancelled or was left unfinished').option(
+    elsewhere(verb(runs, 'retry <run>', 'go on with a run that failed, was cancelled or was left unfinished')).option(
       '--from <step>',
       'also again what had succeeded from there on; loads stay applied once',
     ),
-    async (session, [run]: [string], options: { from?: string }) =>
+    async (session, [run]: [string], options: RunsOptions & { from?: string }) =>
       (await import('./commands/runs-retry.ts')).runsRetry(session, run, options),
     { drains: true },
   );
@@ -259,7 +264,11 @@ export function program(): Command {
   return millrace;
 }
 
-export interface RunOptions {
+export interface RunsOptions {
+  readonly executor?: ExecutorKind;
+}
+
+export interface RunOptions extends RunsOptions {
   readonly date?: string;
   readonly window?: string;
   readonly param: Readonly<Record<string, string>>;
@@ -274,6 +283,16 @@ function verb(parent: Command, nameAndArguments: string, description: string): C
   const path = [parent.name(), nameAndArguments.split(' ')[0]].join(' ').replace(/^(?!millrace)/, 'millrace ');
   return parent.command(nameAndArguments).description(description).exitOverride().showHelpAfterError(`(${path} --help)`);
 }
+
+/** For verbs that start runs or look at them: which executor, where that is not the environment's. */
+const elsewhere = (command: Command): Command =>
+  command.addOption(
+    new Option('--executor <executor>', 'where runs are; the environment says it where it is left out').choices([
+      'local',
+      'fleet',
+      'step-functions',
+    ] satisfies ExecutorKind[]),
+  );
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 

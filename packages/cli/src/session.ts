@@ -1,6 +1,7 @@
 import { accessSync, constants, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Context, type Environment, MillraceError, type Setting } from '@millrace/core/runtime';
+import type { StepFunctionsExecutor } from '@millrace/step-functions';
 import {
   environmentSecrets,
   type FleetExecutor,
@@ -9,6 +10,7 @@ import {
   type LocalOptions,
   localExecutor,
   outsideContext,
+  type RunViews,
   type Secrets,
   type StateAddress,
 } from '@millrace/worker';
@@ -18,8 +20,10 @@ import { readDotenv, secretSources } from './project/dotenv.ts';
 import { embeddedNames, isEmbeddedUrl, openEmbedded } from './project/embedded-url.ts';
 import type { Terminal } from './terminal.ts';
 
-/** By the environment: runs here, or on a fleet. */
-export type ProjectExecutor = LocalExecutor | FleetExecutor;
+/** By the environment: runs here, on a fleet, or as executions of state machines. */
+export type ProjectExecutor = LocalExecutor | FleetExecutor | StepFunctionsExecutor<RunViews>;
+
+export type ExecutorKind = ProjectExecutor['kind'];
 
 export interface SessionOptions {
   readonly config?: string | undefined;
@@ -139,24 +143,42 @@ export class Session implements AsyncDisposable {
     };
   }
 
-  /** The one of this command; what is given with the first call counts. */
-  executor(how: Pick<LocalOptions, 'watch' | 'trace' | 'fileOf'> = {}): Promise<ProjectExecutor> {
-    this.#executor ??= this.stateDatabase().then(async (state) => {
-      const project = await this.project();
-      const { executor: kind, fleet, pools } = project.environment;
-      const executor =
-        kind === 'fleet'
-          ? await fleetExecutor({
-              state,
-              ...(fleet?.name !== undefined && { fleet: fleet.name }),
-              ...(pools && { pools }),
-              ...(how.watch && { watch: how.watch }),
-            })
-          : await localExecutor({ state, directory: project.root, environment: await this.workingEnvironment(), ...how });
+  /** The one of this command, the environment's where no `kind` is given; what is given with the first call counts. */
+  executor({ kind, ...how }: ExecutorChoice = {}): Promise<ProjectExecutor> {
+    this.#executor ??= this.project().then(async (project) => {
+      const executor = await this.#openExecutor(kind ?? project.environment.executor ?? 'local', project, how);
       this.#closing.push(() => executor[Symbol.asyncDispose]());
       return executor;
     });
     return this.#executor;
+  }
+
+  async #openExecutor(kind: ExecutorKind, project: Project, { watch, trace, fileOf }: ExecutorChoice): Promise<ProjectExecutor> {
+    const { fleet, pools } = project.environment;
+    switch (kind) {
+      case 'step-functions': {
+        const { machinesExecutor } = await import('./step-functions/executor.ts');
+        return machinesExecutor(project, () => this.stateDatabase(), watch);
+      }
+      case 'fleet':
+        return fleetExecutor({
+          state: await this.stateDatabase(),
+          ...(fleet?.name !== undefined && { fleet: fleet.name }),
+          ...(pools && { pools }),
+          ...(watch && { watch }),
+        });
+      case 'local':
+        return localExecutor({
+          state: await this.stateDatabase(),
+          directory: project.root,
+          environment: await this.workingEnvironment(),
+          ...(watch && { watch }),
+          ...(trace && { trace }),
+          ...(fileOf && { fileOf }),
+        });
+      default:
+        return kind satisfies never;
+    }
   }
 
   /** For as long as the command goes on: closed before the Postgres that it uses. */
@@ -180,6 +202,9 @@ export class Session implements AsyncDisposable {
     for (const close of this.#closing.splice(0).reverse()) await close();
   }
 }
+
+/** Which executor, where that is not the environment's; and what only those that run stages here take. */
+type ExecutorChoice = Pick<LocalOptions, 'watch' | 'trace' | 'fileOf'> & { readonly kind?: ExecutorKind | undefined };
 
 /** A URL that the driver can use as it is. What else may stand there is the business of `parseAddress` in the connectors. */
 const saysItAll = (url: string): boolean => !/\.amazonaws\.com\b|[?&](auth|login|hostaddr)=|^\s*\{/i.test(url);

@@ -49,6 +49,19 @@ test('an environment that does not say where its machines run is told what to wr
   expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('stepFunctions: { region, cluster') });
 });
 
+test('a run there needs a state database that tasks can reach, and a scheduler would start what EventBridge starts', async () => {
+  const { code, stderr } = await run('run', 'copy-orders', '--executor', 'step-functions', '--env', 'prod');
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining("state: secret('STATE_URL')") });
+  project.write({ 'machines.config.ts': config.replace('prod: {', "prod: { executor: 'step-functions',") });
+  for (const [verb, said] of [
+    ['scheduler', 'would start it once more'],
+    ['dev', 'has state machines'],
+  ] as const) {
+    const refused = await run(verb, '--config', 'machines.config.ts', '--env', 'prod');
+    expect({ code: refused.code, stderr: refused.stderr }).toEqual({ code: 2, stderr: expect.stringContaining(said) });
+  }
+});
+
 test('plan says what Step Functions does otherwise, also without settings, and what a run costs', async () => {
   const plain = await run('plan', 'copy-orders', '--executor', 'step-functions');
   expect({ code: plain.code, stdout: plain.stdout }).toEqual({

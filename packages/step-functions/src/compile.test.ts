@@ -1,45 +1,15 @@
 import { compile, type Pipeline, type PlanStep } from '@millrace/core/runtime';
-import languageService from 'amazon-states-language-service';
-import validate from 'asl-validator';
 import { describe, expect, test } from 'vitest';
-import filesToPostgres from '../../../examples/files-to-postgres/files-to-postgres.ts';
-import incrementalMerge from '../../../examples/incremental-merge/incremental-merge.ts';
-import nightlyOrders from '../../../examples/nightly-orders/nightly-orders.ts';
-import qualityGate from '../../../examples/quality-gate/quality-gate.ts';
 import shopMirror from '../../../examples/shop-mirror/shop-mirror.ts';
-import sqlOnly from '../../../examples/sql-only/sql-only.ts';
+import { complaints } from '../test/complaints.ts';
 import { everything, remotes, retry } from '../test/everything.ts';
 import { type Answer, type Asked, allStates, failure, interpret, stageOf } from '../test/interpreter.ts';
 import { planOf, remoteStep, settings, stepOf } from '../test/plans.ts';
 import type { Definition, Task } from './asl.ts';
-import { compileStateMachines, type StateMachines } from './compile.ts';
+import { compileStateMachines } from './compile.ts';
 import { faultsOf } from './machine/faults.ts';
 
-const examples = [filesToPostgres, incrementalMerge, nightlyOrders, qualityGate, sqlOnly] as unknown as Pipeline[];
-
-const { getLanguageService, TextDocument } = languageService;
-const service = getLanguageService({});
-
-async function complaints({ main, others }: StateMachines): Promise<string[]> {
-  const found: string[] = [];
-  for (const { name, definition } of [main, ...others]) {
-    // The template fills these in.
-    const text = JSON.stringify(definition).replaceAll(/\$\{(\w+)Arn\}/g, 'arn:aws:states:eu-west-1:123456789012:activity:$1');
-    const { isValid, errorsText } = validate(JSON.parse(text));
-    if (!isValid) found.push(`${name}: ${errorsText('\n')}`);
-    const document = TextDocument.create('file:///machine.asl', 'asl', 1, text);
-    const diagnostics = await service.doValidation(document, service.parseJSONDocument(document));
-    found.push(...diagnostics.map(({ message, range }) => `${name}: ${message} at ${document.getText(range).slice(0, 80)}`));
-    found.push(...faultsOf(definition));
-  }
-  return found;
-}
-
 describe('what others say of the machines', () => {
-  test.each(examples.map((pipeline) => [pipeline.name, pipeline] as const))('example %s', async (_, pipeline) => {
-    expect(await complaints(compileStateMachines(compile(pipeline), settings))).toEqual([]);
-  });
-
   test.each(['task', 'token', 'activity', { lambda: 'arn:aws:lambda:eu-west-1:123456789012:function:etl' }] as const)(
     'everything at once, by %j',
     async (work) => {

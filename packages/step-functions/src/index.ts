@@ -4,6 +4,13 @@ export type { Definition, State } from './asl.ts';
 export { capabilities } from './capabilities.ts';
 export { compileStateMachines, type Machine, type StateMachines } from './compile.ts';
 export { type Cost, type CostLine, costOf } from './cost/cost.ts';
+export {
+  type StepFunctionsExecutor,
+  type StepFunctionsOptions,
+  type StoredViews,
+  stepFunctionsExecutor,
+} from './executor/executor.ts';
+export { type StepFunctionsService, stepFunctionsService } from './executor/service.ts';
 export { failedStages } from './machine/flags.ts';
 export type { Weight } from './machine/weight.ts';
 export { type Barrier, type Block, seriesParallel } from './order/series-parallel.ts';

@@ -31,6 +31,7 @@ export interface Ended {
   readonly output: unknown;
   /** Null where it succeeded. */
   readonly error: string | null;
+  readonly cause: string;
 }
 
 /** The name of a failure, as a service or a task reports it. */
@@ -40,58 +41,83 @@ export function failure(name: string, cause = ''): Error {
   return error;
 }
 
-/**
- * Runs machines in aws-local-stepfunctions, which interprets the language without AWS. Every Task is answered by `answer`; machines that are started
- * by others run there as well. Waits and pauses before retries are left out.
- */
+/** One execution of a machine in aws-local-stepfunctions, which interprets the language without AWS. Every Task is answered by `answer`; waits are left out. */
+export function startMachine(
+  definition: Definition,
+  input: Json,
+  {
+    answer,
+    execution,
+  }: { readonly answer: Answer; readonly execution: { readonly Id: string; readonly Name: string; readonly RedriveCount?: number } },
+): { readonly ended: Promise<Ended>; readonly events: ReturnType<StateMachine['run']>['eventLogs']; abort(): void } {
+  const states = allStates(definition);
+  const handlers = Object.fromEntries(
+    states.flatMap(([state, one]) =>
+      one.Type === 'Task'
+        ? [
+            [
+              state,
+              async (parameters: unknown) =>
+                (await answer({ state, call: one.Resource.replace(/^arn:aws[a-z-]*:states:::/, ''), parameters: parameters as Loose })) ??
+                {},
+            ] as const,
+          ]
+        : [],
+    ),
+  );
+  const { result, eventLogs, abort } = new StateMachine(patient(definition) as never, {
+    validationOptions: { noValidate: true } as never,
+  }).run(input as never, {
+    overrides: {
+      taskResourceLocalHandlers: handlers as never,
+      waitTimeOverrides: Object.fromEntries(states.map(([state]) => [state, 0])),
+      retryIntervalOverrides: Object.fromEntries(states.map(([state]) => [state, 0])),
+    },
+    context: {
+      Execution: { RedriveCount: 0, ...execution },
+      State: { RetryCount: 0, Name: '', EnteredTime: '2026-03-29T00:30:00.000Z' },
+      Task: { Token: 'token' },
+    } as never,
+  });
+  return {
+    abort,
+    events: eventLogs,
+    ended: result.then(
+      (output) => ({ output, error: null, cause: '' }),
+      (error) => ({ output: null, ...saidBy(error) }),
+    ),
+  };
+}
+
+/** What has no timeout of its own ends after a minute there, and after a year in AWS. */
+function patient(definition: Definition): Definition {
+  return JSON.parse(JSON.stringify(definition), (_, value) =>
+    value?.Type === 'Task' && value.TimeoutSeconds === undefined ? { ...value, TimeoutSeconds: 86_400 } : value,
+  );
+}
+
+/** Runs machines to their end; those that are started by others run there as well. */
 export async function interpret(machines: StateMachines, answer: Answer, input: Json = {}, name = 'run-1'): Promise<Ended> {
   const byArn = new Map(machines.others.map((machine) => [`\${${machine.id}Arn}`, machine]));
-  const run = async (machine: Machine, given: Json, execution: string): Promise<Ended> => {
-    const states = allStates(machine.definition);
-    const handlers = Object.fromEntries(
-      states.flatMap(([state, one]) =>
-        one.Type === 'Task' ? [[state, (parameters: unknown) => handle(state, one.Resource, parameters as Loose)] as const] : [],
-      ),
-    );
-    const handle = async (state: string, resource: string, parameters: Loose): Promise<Json> => {
-      const other = byArn.get(parameters['StateMachineArn'] ?? '');
-      if (!other) return (await answer({ state, call: resource.replace(/^arn:aws[a-z-]*:states:::/, ''), parameters })) ?? {};
-      const ended = await run(other, parameters['Input'] as unknown as Json, `${execution}-${state}`);
-      if (ended.error !== null) throw failure('States.TaskFailed', JSON.stringify({ error: ended.error }));
-      return { Output: ended.output as Json };
-    };
-    const { result } = new StateMachine(machine.definition as never, { validationOptions: { noValidate: true } as never }).run(
-      given as never,
-      {
-        overrides: {
-          taskResourceLocalHandlers: handlers as never,
-          waitTimeOverrides: Object.fromEntries(states.map(([state]) => [state, 0])),
-          retryIntervalOverrides: Object.fromEntries(states.map(([state]) => [state, 0])),
-        },
-        context: {
-          Execution: {
-            Id: `arn:aws:states:eu-west-1:123456789012:execution:${machine.name}:${execution}`,
-            Name: execution,
-            RedriveCount: 0,
-          },
-          State: { RetryCount: 0, Name: '', EnteredTime: '2026-03-29T00:30:00.000Z' },
-          Task: { Token: 'token' },
-        } as never,
+  const run = (machine: Machine, given: Json, execution: string): Promise<Ended> =>
+    startMachine(machine.definition, given, {
+      execution: { Id: `arn:aws:states:eu-west-1:123456789012:execution:${machine.name}:${execution}`, Name: execution },
+      async answer(asked) {
+        const other = byArn.get(asked.parameters['StateMachineArn'] ?? '');
+        if (!other) return answer(asked);
+        const ended = await run(other, asked.parameters['Input'] as unknown as Json, `${execution}-${asked.state}`);
+        if (ended.error !== null) throw failure('States.TaskFailed', JSON.stringify({ error: ended.error }));
+        return { Output: ended.output as Json };
       },
-    );
-    return result.then(
-      (output) => ({ output, error: null }),
-      (error) => ({ output: null, error: nameOf(error) }),
-    );
-  };
+    }).ended;
   return run(machines.main, input, name);
 }
 
 /** Of the error that a state has failed with; the interpreter wraps it. */
-function nameOf(error: unknown): string {
+function saidBy(error: unknown): Pick<Ended, 'error' | 'cause'> {
   for (let cause = error; cause instanceof Error; cause = cause.cause)
-    if (cause.name !== 'ExecutionError' && cause.name !== 'Error') return cause.name;
-  return String(error);
+    if (cause.name !== 'ExecutionError' && cause.name !== 'Error') return { error: cause.name, cause: cause.message };
+  return { error: String(error), cause: '' };
 }
 
 /** Of a machine with all its branches. */

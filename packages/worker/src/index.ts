@@ -3,6 +3,7 @@ export { type BullmqPostgresDispatchOptions, bullmqPostgresDispatch } from './di
 export { checkRedis, type RedisFacts } from './dispatch/check-redis.ts';
 export type { Dispatch, DispatchHealth, Hint } from './dispatch/dispatch.ts';
 export { inlineDispatch } from './dispatch/inline.ts';
+export { type RunViews, runViews } from './executor/views.ts';
 export { type FleetExecutor, type FleetOptions, fleetExecutor } from './fleet/fleet-executor.ts';
 export { type FleetWorkerOptions, startFleetWorker, workerId } from './fleet/fleet-worker.ts';
 export { fleetQueue } from './fleet/queue.ts';

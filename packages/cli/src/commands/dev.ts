@@ -28,7 +28,8 @@ const failedMs = 2_000;
 export async function dev(session: Session, options: DevOptions): Promise<ExitCode> {
   const { terminal, signal } = session;
   const project = await session.project();
-  if (project.environment.executor === 'fleet') throw belongsToFleet(project.environmentName);
+  const { executor: kind = 'local' } = project.environment;
+  if (kind !== 'local') throw belongsElsewhere(kind, project.environmentName);
   const versions = new Versions(project);
   const { pipelines, fileOf } = versions;
   const store = session.keep(await postgresScheduleStore(await session.stateDatabase()));
@@ -52,10 +53,10 @@ export async function dev(session: Session, options: DevOptions): Promise<ExitCo
   return askedExitCode(signal);
 }
 
-const belongsToFleet = (environment: string): MillraceError =>
+const belongsElsewhere = (kind: 'fleet' | 'step-functions', environment: string): MillraceError =>
   new MillraceError('CONFIG_INVALID', {
-    message: `The environment "${environment}" has a fleet, to which "millrace dev" would deploy what is on this machine.`,
-    remedy: 'Choose an environment without one (--env local), or start "millrace worker" and "millrace scheduler".',
+    message: `The environment "${environment}" has ${kind === 'fleet' ? 'a fleet, to which' : 'state machines, beside which'} "millrace dev" would ${kind === 'fleet' ? 'deploy' : 'run'} what is on this machine.`,
+    remedy: `Choose another environment (--env local), or ${kind === 'fleet' ? 'start "millrace worker" and "millrace scheduler"' : 'use "millrace deploy"'}.`,
     facts: { environment },
   });
 

@@ -39,7 +39,7 @@ export async function run(session: Session, wanted: string, options: RunOptions)
     ...(options.until === undefined ? {} : { until: options.until }),
   };
   if (options.until !== undefined && !followsChanges(plan)) throw endsByItself(plan.pipeline);
-  const executor = await session.executor();
+  const executor = await session.executor({ kind: options.executor });
   if (options.new) await giveUpUnfinished(session, executor, plan.pipeline);
   const started = await begin(executor, request);
   if (started.continued) terminal.say(`Going on with run ${started.run.id}, which was left unfinished. (--new begins another.)`);
@@ -78,7 +78,7 @@ async function begin(executor: ProjectExecutor, request: StartRequest): ReturnTy
 
 /**
  * Shows a run until it ends, and its outcome. The first Ctrl-C drains: what runs is stopped and given back, and the run can be
- * gone on with. (The second ends this process at once; what it had not committed is not visible anywhere.) A run of a fleet goes on.
+ * gone on with. (The second ends this process at once; what it had not committed is not visible anywhere.) A run of others goes on.
  */
 export async function watchToEnd(
   session: Session,
@@ -89,7 +89,7 @@ export async function watchToEnd(
   const { terminal } = session;
   terminal.emit({ type: 'run', run: run.id, pipeline: run.request.pipeline, plan: run.plan.fingerprint, continued: how.continued });
   const drain = async (): Promise<void> => {
-    if (executor.kind === 'fleet') return;
+    if (executor.kind !== 'local') return;
     const means = followsChanges(run.plan) ? 'what was applied is made durable' : 'nothing that was committed is lost';
     terminal.say(`Stopping; ${means}. (Press again to stop at once.)`);
     return executor.drain();
@@ -108,7 +108,7 @@ export async function watchToEnd(
     return runOutcome(detail.run);
   }
   const code = session.signal.reason === 'SIGTERM' ? exitCodes.terminated : exitCodes.interrupted;
-  if (executor.kind === 'fleet') {
+  if (executor.kind !== 'local') {
     const watch = `millrace runs watch ${run.id}`;
     terminal.say(`Run ${run.id} goes on without us. Look at it again: ${terminal.err.bold(watch)}`);
     terminal.emit({ type: 'interrupted', run: run.id, resume: watch, exitCode: code });

@@ -1,15 +1,16 @@
 import type { RunState, RunSummary } from '@millrace/core/runtime';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
+import type { RunsOptions } from '../program.ts';
 import type { Session } from '../session.ts';
 import { count, moment } from '../text/amount.ts';
 import { alignedTable } from '../text/table.ts';
 
 export async function runsList(
   session: Session,
-  options: { readonly pipeline?: string; readonly state?: string; readonly limit: number },
+  options: RunsOptions & { readonly pipeline?: string; readonly state?: string; readonly limit: number },
 ): Promise<ExitCode> {
   const { terminal } = session;
-  const executor = await session.executor();
+  const executor = await session.executor({ kind: options.executor });
   const runs = await executor.list({
     limit: options.limit,
     ...(options.pipeline === undefined ? {} : { pipeline: options.pipeline }),

@@ -1,5 +1,6 @@
 import type { LogLine } from '@millrace/core/runtime';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
+import type { RunsOptions } from '../program.ts';
 import type { Session } from '../session.ts';
 import type { Colours } from '../terminal.ts';
 import { toJson } from '../terminal.ts';
@@ -8,10 +9,10 @@ import { chosenRun } from './latest-run.ts';
 export async function runsLogs(
   session: Session,
   wanted: string | undefined,
-  options: { readonly stage?: string; readonly follow?: true },
+  options: RunsOptions & { readonly stage?: string; readonly follow?: true },
 ): Promise<ExitCode> {
   const { terminal } = session;
-  const executor = await session.executor();
+  const executor = await session.executor({ kind: options.executor });
   const run = await chosenRun(executor, wanted);
   const lines = executor.logs(run, {
     signal: session.signal,

@@ -1,5 +1,6 @@
 import { type RunDetail, restoreError, type StageDetail } from '@millrace/core/runtime';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
+import type { RunsOptions } from '../program.ts';
 import { resultOf, stageTable } from '../run-outcome.ts';
 import type { Session } from '../session.ts';
 import { streamLines } from '../stream/stream-lines.ts';
@@ -10,9 +11,9 @@ import { madeBy } from '../text/made-by.ts';
 import { onOneLine } from '../text/width.ts';
 import { chosenRun } from './latest-run.ts';
 
-export async function runsShow(session: Session, wanted: string | undefined): Promise<ExitCode> {
+export async function runsShow(session: Session, wanted: string | undefined, { executor: kind }: RunsOptions = {}): Promise<ExitCode> {
   const { terminal } = session;
-  const executor = await session.executor();
+  const executor = await session.executor({ kind });
   const detail = await executor.show(await chosenRun(executor, wanted));
   terminal.print(
     [

@@ -1,3 +1,4 @@
+import { MillraceError } from '@millrace/core/runtime';
 import { executorLaunch, fleetQueue, postgresScheduleStore, workerId } from '@millrace/worker';
 import type { ExitCode } from '../exit-code.ts';
 import { deployment, tellDeployment } from '../project/deployed.ts';
@@ -16,9 +17,11 @@ export interface SchedulerCommandOptions extends TriggerEndpointOptions, Endpoin
 /** Makes runs when their time has come, until a signal comes. */
 export async function scheduler(session: Session, options: SchedulerCommandOptions): Promise<ExitCode> {
   const { terminal } = session;
+  const { environment, environmentName } = await session.project();
+  if (environment.executor === 'step-functions') throw startsTwice(environmentName);
   const deployed = await deployment(session);
   const { pipelines } = deployed;
-  const { executor: kind, fleet } = (await session.project()).environment;
+  const { executor: kind, fleet } = environment;
   const store = session.keep(await postgresScheduleStore(await session.stateDatabase()));
   const observation = await observed(session, {
     role: 'scheduler',
@@ -45,3 +48,10 @@ export async function scheduler(session: Session, options: SchedulerCommandOptio
   terminal.emit({ type: 'ended' });
   return askedExitCode(session.signal);
 }
+
+const startsTwice = (environment: string): MillraceError =>
+  new MillraceError('CONFIG_INVALID', {
+    message: `The environment "${environment}" runs on Step Functions, where EventBridge starts what is due: a scheduler would start it once more.`,
+    remedy: 'Deploy its pipelines ("millrace deploy"). For a day that was missed: millrace run <pipeline> --date 2026-03-29.',
+    facts: { environment },
+  });

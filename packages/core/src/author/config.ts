@@ -28,7 +28,7 @@ export interface Environment {
   readonly state?: Setting;
   readonly executor?: 'local' | 'fleet' | 'step-functions';
   readonly fleet?: FleetSettings;
-  /** Where state machines of this environment run, for `millrace compile` and `millrace deploy`. */
+  /** Where state machines of this environment run, for `millrace compile`, `millrace deploy` and runs on them. */
   readonly stepFunctions?: StepFunctionsSettings;
   /** How many stages of each pool (`extract(…, { pool: 'reporting' })`) run at once, over all processes that share the state. */
   readonly pools?: Readonly<Record<string, number>>;

@@ -4,7 +4,7 @@ export { engineFailpoints } from './failpoints.ts';
 export { storeFailure } from './failure.ts';
 export { executeId, loadId } from './load-id.ts';
 export { rejectedSchema } from './reject-spool.ts';
-export { judge, type Verdict } from './retry.ts';
+export { judge, mayPass, type Verdict } from './retry.ts';
 export { batchesOf } from './route.ts';
 export { type Begun, failedLook, firstLook, type Looked, type LookJob, lookPause, requestId } from './run-remote.ts';
 export { beginStage, helpStage, lookStage, runStage, stageTimeout } from './run-stage.ts';

@@ -1,0 +1,128 @@
+import type { HistoryEvent } from '@aws-sdk/client-sfn';
+import type { Json } from '@millrace/core/runtime';
+import type { Test } from '../asl.ts';
+import type { Machine } from '../compile.ts';
+import { type Failure, failureOf } from './failure.ts';
+
+/** What a machine did for a stage that no task of ours records. Attempts count from 1 since the execution was started or redriven. */
+export type Happening =
+  | { readonly type: 'began'; readonly stage: string; readonly attempt: number }
+  | { readonly type: 'failed'; readonly stage: string; readonly attempt: number; readonly failure: Failure; readonly passes: boolean }
+  | { readonly type: 'succeeded'; readonly stage: string; readonly attempt: number; readonly output: Json };
+
+/** The history of an execution as far as it has been read: the next events are told by those before them. */
+export class History {
+  /** Of the last event. */
+  last = 0;
+  /** Executions of the machine's parts, by their ARNs. */
+  readonly parts = new Set<string>();
+  /** Where the execution has come to grief last. The stage is null where a state failed that belongs to none, the failure where only the execution says it. */
+  trouble: { readonly stage: string | null; readonly failure: Failure | null } | null = null;
+  readonly #machine: Machine;
+  /** Work of states, by the numbers of its events: they name the one before, and only the first names the state. */
+  readonly #works = new Map<number, Work>();
+
+  constructor(machine: Machine) {
+    this.#machine = machine;
+  }
+
+  /** The events after those of the last call, oldest first. Of what was before a redrive nothing is told: it is in the run's record, or is done again. */
+  read(events: readonly HistoryEvent[]): Happening[] {
+    let told: Happening[] = [];
+    for (const event of events) {
+      this.last = event.id ?? this.last;
+      if (event.type === 'ExecutionRedriven') {
+        told = [];
+        this.trouble = null;
+        for (const work of this.#works.values()) work.attempts = 0;
+      }
+      told.push(...this.#tell(event));
+    }
+    return told;
+  }
+
+  #tell(event: HistoryEvent): Happening[] {
+    const entered = event.stateEnteredEventDetails;
+    if (entered?.name !== undefined) {
+      if (event.type === 'FailStateEntered') this.#troubled(entered.name, null);
+      this.#works.set(event.id ?? 0, { state: entered.name, attempts: 0, failed: true });
+      return [];
+    }
+    const work = this.#works.get(event.previousEventId ?? 0);
+    if (!work) return [];
+    this.#works.set(event.id ?? 0, work);
+    const part = this.#machine.states.get(work.state);
+    const native = part?.passing ? { ...part, passing: part.passing } : undefined;
+    const of = native && { stage: native.stage, attempt: Math.max(1, work.attempts) };
+    const failure = failureOf(event);
+    if (failure) {
+      work.failed = true;
+      this.#troubled(work.state, failure);
+      return of ? [{ type: 'failed', ...of, failure, passes: native.passing.includes(failure.name) }] : [];
+    }
+    switch (event.type) {
+      case 'TaskScheduled':
+        work.attempts++;
+        return native ? [{ type: 'began', stage: native.stage, attempt: work.attempts }] : [];
+      case 'TaskSubmitted':
+        if (!part && event.taskSubmittedEventDetails?.resourceType === 'states') this.#startedPart(event.taskSubmittedEventDetails.output);
+        return [];
+      case 'TaskSucceeded':
+        work.failed = false;
+        return [];
+      case 'TaskStateExited': {
+        if (!of || work.failed) return [];
+        const output = parsed(event.stateExitedEventDetails?.output);
+        const unfinished = native.guard && holds(native.guard, output);
+        return [unfinished ? { type: 'failed', ...of, failure: stopped, passes: false } : { type: 'succeeded', ...of, output }];
+      }
+      default:
+        return [];
+    }
+  }
+
+  #troubled(state: string, failure: Failure | null): void {
+    const stage = this.#machine.states.get(state)?.stage ?? null;
+    // A state that fails says less than what has brought the machine there.
+    if (failure !== null || this.trouble?.stage !== stage) this.trouble = { stage, failure };
+  }
+
+  #startedPart(output: string | undefined): void {
+    const { ExecutionArn } = parsed(output) as { readonly ExecutionArn?: string };
+    if (ExecutionArn !== undefined) this.parts.add(ExecutionArn);
+  }
+}
+
+interface Work {
+  readonly state: string;
+  attempts: number;
+  /** Or not done yet. */
+  failed: boolean;
+}
+
+const stopped: Failure = { name: 'States.TaskFailed', cause: 'It was stopped from outside before it was done.' };
+
+/** What came of it may be too long for a history. */
+function parsed(text: string | undefined): Json {
+  try {
+    return JSON.parse(text ?? '{}') as Json;
+  } catch {
+    return {};
+  }
+}
+
+/** Of the tests of the language those that guards are made of. */
+function holds(test: Test, data: Json): boolean {
+  if ('And' in test) return test.And.every((one) => holds(one, data));
+  if ('IsPresent' in test) return (at(test.Variable, data) !== undefined) === test.IsPresent;
+  return 'StringEquals' in test && at(test.Variable, data) === test.StringEquals;
+}
+
+const at = (path: string, data: Json): unknown =>
+  path
+    .split('.')
+    .slice(1)
+    .reduce<unknown>(
+      (value, name) => (typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined),
+      data,
+    );
