@@ -218,8 +218,8 @@ export function memoryStore(now: () => Date = () => new Date()): RunStore {
           ({ record }) => (pipeline === undefined || record.request.pipeline === pipeline) && (states?.includes(record.state.at) ?? true),
         )
         .map((run) => summarise(run.record, !isEnded(run.record.state) && unheld(run.queue)))
-        .filter(({ id }) => before === undefined || id < before)
-        .sort((a, b) => (a.id < b.id ? 1 : -1))
+        .sort((a, b) => (madeAt(a) < madeAt(b) ? 1 : -1))
+        .filter((run) => before === undefined || madeAt(run) < madeAt({ id: before, createdAt: runs.get(before)?.record.createdAt ?? '' }))
         .slice(0, limit);
     },
     async abandoned(id) {
@@ -350,6 +350,9 @@ function leasesOf(run: Kept): Omit<LeaseState, 'workerGone'>[] {
     return [{ run: run.record.id, stage: id, epoch: state.epoch, worker: lease.worker, until: new Date(lease.until).toISOString() }];
   });
 }
+
+/** Sorts as runs were made. */
+const madeAt = ({ createdAt, id }: { readonly createdAt: string; readonly id: RunId }): string => `${createdAt} ${id}`;
 
 const sameRequest = (run: Kept, pipeline: string, key: string | null): boolean =>
   run.record.request.pipeline === pipeline && run.record.request.idempotencyKey === key;

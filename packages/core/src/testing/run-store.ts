@@ -296,6 +296,29 @@ export function runStoreConformance(test: Test, fresh: FreshState): void {
     assert.equal(all.find(({ id }) => id === runs[0]?.id)?.stages.ready, 1);
   });
 
+  withStore('runs that somebody has named are newest by their time, not by their name', async ({ store, create, obey, started }) => {
+    const said = (notice: string): StageOutput => ({
+      kind: 'execute',
+      alreadyDone: false,
+      rowsAffected: [],
+      notices: [notice],
+      checks: [],
+    });
+    for (const id of ['b', 'a', 'c']) {
+      await create({ id, stages: [stageOf('x')] });
+      await started(id, 'x');
+      await obey(id, { type: 'succeed', stage: 'x', epoch: 1, output: said(id) });
+      await sleep(5);
+    }
+    const listed = (await store.list({})).map(({ id }) => id);
+    assert.deepEqual(listed, ['c', 'a', 'b']);
+    assert.deepEqual(
+      (await store.list({ before: 'a', pipeline: 'p' })).map(({ id }) => id),
+      ['b'],
+    );
+    assert.deepEqual(await store.lastOutput('p', 'x'), said('c'));
+  });
+
   withStore('the last output of a stage is that of the newest run that has one', async ({ store, create, obey, started }) => {
     assert.equal(await store.lastOutput('p', 'a'), null);
     const run = await create();

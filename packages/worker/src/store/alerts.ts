@@ -112,9 +112,9 @@ export async function raiseLate(db: Db, recipient: Recipient, expected: readonly
       join millrace.look l on l.name = ${turnOf(recipient)} and x.deadline >= l.since and x.deadline < clock_timestamp()
       left join lateral (
         select r.id, r.at from millrace.run r
-        where r.pipeline = x.pipeline and r.id >= to_char((x."logicalTime" - interval '1 day') at time zone 'UTC', 'YYYYMMDD')
+        where r.pipeline = x.pipeline and r.created_at >= x."logicalTime" - interval '1 day'
           and (r.request ->> 'logicalTime')::timestamptz = x."logicalTime"
-        order by r.at = 'succeeded' desc, r.id desc limit 1) r on true
+        order by r.at = 'succeeded' desc, r.created_at desc, r.id desc limit 1) r on true
     where r.at is distinct from 'succeeded'
       and not exists (select from millrace.alert a where a.cause = x.cause and a.target = ${recipient.target})`.execute(db);
   for (const { place, now, id, at } of rows) {

@@ -25,11 +25,13 @@ export async function list(db: Db, { pipeline, states, limit = 50, before }: Run
     .selectFrom('run')
     .select(['id', 'pipeline', 'fingerprint', 'request', 'state', 'created_at', 'cancel_requested_at'])
     .select(sql<boolean>`at in ('queued', 'running') and ${unheld(sql`run.queue`)}`.as('abandoned'))
+    .orderBy('created_at', 'desc')
     .orderBy('id', 'desc')
     .limit(limit);
   if (pipeline !== undefined) runs = runs.where('pipeline', '=', pipeline);
   if (states) runs = runs.where('at', 'in', states);
-  if (before !== undefined) runs = runs.where('id', '<', before);
+  if (before !== undefined)
+    runs = runs.where(sql<boolean>`(created_at, id) < (select created_at, id from millrace.run where id = ${before})`);
   const found = await runs.execute();
   const counts = await stageCounts(
     db,
@@ -134,6 +136,7 @@ export async function lastOutput(db: Db, pipeline: string, stage: string): Promi
     .where('run.pipeline', '=', pipeline)
     .where('stage.id', '=', stage)
     .where('stage.at', '=', 'succeeded')
+    .orderBy('run.created_at', 'desc')
     .orderBy('run.id', 'desc')
     .limit(1)
     .executeTakeFirst();

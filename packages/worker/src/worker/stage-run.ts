@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -68,7 +69,7 @@ export class StageRun {
     const { stage } = job;
     const own = stage.kind !== 'execute' && stage.kind !== 'remote';
     const spool = own
-      ? join(this.#setting.spool, `${process.pid}-${run.id.slice(-6)}-${stage.id}-${name}`)
+      ? join(this.#setting.spool, `${process.pid}-${shortened(run.id)}-${stage.id}-${name}`)
       : await sharedSpool(this.#setting.spool);
     if (own) await makeAttemptSpool(spool);
     const { fingerprint } = run.plan;
@@ -132,3 +133,6 @@ export class StageRun {
     };
   }
 }
+
+/** Of a name that somebody may have given: two that end in the same way stay apart, and none leads out of the folder. */
+const shortened = (run: string): string => createHash('sha256').update(run).digest('hex').slice(0, 12);
