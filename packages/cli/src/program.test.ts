@@ -49,6 +49,7 @@ test('every verb takes --json, --env, --config and --debug, and the help ends wi
     'run',
     'dev',
     'worker',
+    'run-step',
     'scheduler',
     'list',
     'pause',

@@ -3,6 +3,7 @@ import { does } from './command.ts';
 import type { BackfillCreateOptions } from './commands/backfill-create.ts';
 import type { DevOptions } from './commands/dev.ts';
 import type { PlanOptions } from './commands/plan.ts';
+import type { RunStepOptions } from './commands/run-step.ts';
 import type { SchedulerCommandOptions } from './commands/scheduler.ts';
 import type { WorkerCommandOptions } from './commands/worker.ts';
 import { exitCodeMeanings, exitCodes } from './exit-code.ts';
@@ -102,6 +103,20 @@ export function program(): Command {
       .option('--http <port>', 'serve /health, /ready and /metrics there', whole)
       .option('--host <host>', 'where to listen; 127.0.0.1 where it is left out'),
     async (session, _: [], options: WorkerCommandOptions) => (await import('./commands/worker.ts')).worker(session, options),
+    { drains: true },
+  );
+
+  does(
+    verb(
+      millrace,
+      'run-step [pipeline]',
+      'one stage for a state machine, whose task says by its environment which; compile and deploy make it',
+    )
+      .option('--stage <id>', 'the stage')
+      .option('--activity <arn>', 'ask this activity for stages instead, until SIGTERM or Ctrl-C')
+      .option('--concurrency <n>', 'with --activity: stages side by side', atLeastOne, 1),
+    async (session, [pipeline]: [string?], options: RunStepOptions) =>
+      (await import('./commands/run-step.ts')).runStep(session, pipeline, options),
     { drains: true },
   );
 

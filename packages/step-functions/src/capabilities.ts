@@ -93,8 +93,8 @@ function limits({ stages }: Plan): Problem[] {
   return [
     {
       step: null,
-      message: `Limits are not kept across executions: ${[...kept].join(', ')} (${names(limited)}).`,
-      remedy: 'Order such stages with "after", or run the pipeline on a fleet.',
+      message: `Limits are kept by tasks that wait, and work that AWS does by itself is not counted: ${[...kept].join(', ')} (${names(limited)}).`,
+      remedy: 'Order such stages with "after" so that none waits, or run the pipeline on a fleet.',
     },
   ];
 }

@@ -12,6 +12,8 @@ export { type LoadedPipeline, loadPipeline } from './load/load.ts';
 export { type Snapshot, snapshotOf } from './load/snapshot.ts';
 export { localExecutor } from './local/local-executor.ts';
 export type { LocalExecutor, LocalOptions } from './local/options.ts';
+export { runStep } from './run-step/run-step.ts';
+export type { Step, StepEnd, StepOptions, StepRunRequest } from './run-step/step.ts';
 export { sliceRange } from './scheduler/backfill-range.ts';
 export { lastTimes, nextTime, nextTimes } from './scheduler/calendar.ts';
 export { removeTriggers, type Watch, watchOf } from './scheduler/change-triggers.ts';

@@ -1,4 +1,4 @@
-import { codes, type PlanStage } from '@millrace/core/runtime';
+import { codes, type ErrorCode, type PlanStage } from '@millrace/core/runtime';
 import type { Retrier } from '../asl.ts';
 
 /** The plan's patience with these errors: full jitter over a pause that doubles. None where a stage has one attempt. */
@@ -28,6 +28,12 @@ export const passingErrors: readonly string[] = [
   'States.Timeout',
   'States.HeartbeatTimeout',
 ];
+
+/**
+ * The name under which a task reports an error: its code, which the machine's retriers know where the error may pass. One that may pass and has
+ * come to stay (the attempts are spent) has a name that they do not know.
+ */
+export const errorName = (code: ErrorCode, again: boolean): string => (!again && passingErrors.includes(code) ? 'STAGE_FAILED' : code);
 
 /** Errors that say that the data is not good: those whose exit code is 5. */
 export const qualityErrors: readonly string[] = Object.entries(codes).flatMap(([code, { exit }]) => (exit === 5 ? [code] : []));

@@ -1,0 +1,139 @@
+import { isFinal, isMillraceError, type RunRecord, type RunStore, type StageState, stepFunctionsQueue } from '@millrace/core/runtime';
+import { inlineDispatch } from '../dispatch/inline.ts';
+import { Changes } from '../executor/changes.ts';
+import { patiently } from '../executor/patience.ts';
+import { catalogOf } from '../fleet/pipelines.ts';
+import { shutdown } from '../worker/stops.ts';
+import { Worker } from '../worker/worker.ts';
+import { onlyStage } from './only.ts';
+import { arrive, isToReopen, recordOf, reopen } from './record.ts';
+import { noStage, whyNotDone } from './refusals.ts';
+import type { Step, StepEnd, StepOptions } from './step.ts';
+
+/** How often to look without having been told. */
+const lookMs = 1_000;
+
+/**
+ * One stage of a run whose order a state machine keeps: claimed, run, helped and watched as by a fleet's worker, but this stage alone. The
+ * record decides what is to be done, so that the same request may come twice, at once, too late, or again after a crash.
+ *
+ * @throws PLAN_CHANGED, CONFIG_INVALID, RUN_HELD where it cannot even begin; nothing has failed then · STATE_UNAVAILABLE
+ */
+export async function runStep(step: Step, options: StepOptions): Promise<StepEnd> {
+  const { store, signal } = options;
+  await recordOf(step, options);
+  const changes = new Changes();
+  const unsubscribe = store.subscribe((run) => {
+    if (run === step.run) changes.tell();
+  });
+  const at = new Whereabouts(step, store, options.id);
+  let worker: Worker | undefined;
+  try {
+    for (;;) {
+      const end = await at.look(worker?.busy ?? false, signal);
+      if (end) return end;
+      if (signal.aborted) break;
+      worker ??= await working(step, options);
+      await changes.next(lookMs, signal);
+    }
+    await worker?.drain();
+    return (await at.look(false, signal)) ?? { at: 'stopped', error: shutdown };
+  } finally {
+    unsubscribe();
+    await worker?.drain();
+  }
+}
+
+async function working(step: Step, options: StepOptions): Promise<Worker> {
+  const { store, pipeline, directory, environment = {}, redactor, id, trace, leaseMs = 60_000, graceMs = 20_000 } = options;
+  const worker = await Worker.start({
+    store: onlyStage(store, step, { claims: !step.helps }),
+    dispatch: inlineDispatch(),
+    ownDispatch: true,
+    id,
+    queue: stepFunctionsQueue,
+    alone: false,
+    pools: environment.pools ?? {},
+    leaseMs,
+    graceMs,
+    // Whoever asks it to end is a machine that has gone on, or takes the host away.
+    finishMs: 0,
+    places: 1,
+    memory: (environment.memory ?? 256) * 1024 * 1024,
+    redactor,
+    catalog: catalogOf([pipeline], { directory, sources: environment.secrets ?? ['.env', 'env'] }),
+    directory,
+    progress: () => {},
+    trace,
+  });
+  worker.takeUp();
+  return worker;
+}
+
+/** Where the stage is, as the one knows it who was asked for it. */
+class Whereabouts {
+  readonly #step: Step;
+  readonly #store: RunStore;
+  readonly #worker: string;
+  /** Whoever helps has seen an attempt begin. */
+  #begun = false;
+
+  constructor(step: Step, store: RunStore, worker: string) {
+    this.#step = step;
+    this.#store = store;
+    this.#worker = worker;
+  }
+
+  /** Does what the record needs from here; answers the end, once there is one. */
+  async look(busy: boolean, signal: AbortSignal): Promise<StepEnd | null> {
+    try {
+      return await patiently(() => (this.#step.helps ? this.#helped(busy) : this.#led(signal)), signal);
+    } catch (error) {
+      // What runs waits for the state database by itself, for as long as its lease lasts.
+      if (busy && isMillraceError(error) && error.code === 'STATE_UNAVAILABLE') return null;
+      throw error;
+    }
+  }
+
+  async #led(signal: AbortSignal): Promise<StepEnd | null> {
+    for (;;) {
+      const { run, state } = await this.#read();
+      const { stage } = this.#step;
+      if (isFinal(state)) {
+        const error = whyNotDone(run, stage, state);
+        if (!error) return { at: 'done' };
+        if (signal.aborted || !(await isToReopen(this.#step, run, this.#store))) return { at: 'failed', error };
+        await reopen(run, this.#store);
+        // What else of the run is still on its way comes to its end first.
+        if ((await this.#read()).run.seq === run.seq) return null;
+        continue;
+      }
+      if (signal.aborted) return null;
+      if (state.at === 'retrying' && (await this.#isOurs())) return { at: 'again', error: state.error };
+      if (state.at !== 'waiting' && state.at !== 'retrying') return null;
+      await arrive(this.#step, this.#store);
+    }
+  }
+
+  async #helped(busy: boolean): Promise<StepEnd | null> {
+    const { state } = await this.#read();
+    if (state.at === 'running') {
+      this.#begun = true;
+      return !busy && (await this.#store.splits.free(this.#step)) === 0 ? { at: 'done' } : null;
+    }
+    return isFinal(state) || this.#begun ? { at: 'done' } : null;
+  }
+
+  /** The last attempt was made here. */
+  async #isOurs(): Promise<boolean> {
+    const attempts = (await this.#store.attempts(this.#step.run)).filter(({ stage }) => stage === this.#step.stage);
+    return attempts.sort((a, b) => a.epoch - b.epoch).at(-1)?.worker === this.#worker;
+  }
+
+  async #read(): Promise<{ readonly run: RunRecord; readonly state: StageState }> {
+    const run = await this.#store.read(this.#step.run);
+    const { state } = run.stages.get(this.#step.stage) ?? {};
+    if (!state) throw noStage(this.#step, run.plan);
+    return { run, state };
+  }
+}
