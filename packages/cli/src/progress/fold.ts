@@ -32,7 +32,8 @@ export class RunFold {
       case 'stage.started':
         return this.#change(event.stage, () => ({ ...fresh, at: 'running', attempt: event.attempt, startedAt: time }));
       case 'stage.elsewhere':
-        return this.#change(event.stage, () => ({ at: 'running', ...this.#elsewhere(event.stage, undefined) }));
+        this.#change(event.stage, () => ({ at: 'running', ...this.#elsewhere(event.stage, undefined) }));
+        return event.ends && `${event.stage}: gave up (${event.ends.code}), and ends what it may have left: ${event.ends.message}`;
       case 'stage.retrying':
         this.#change(event.stage, () => ({ at: 'retrying', attempt: event.attempt, endedAt: time, note: event.error.message }));
         return `${event.stage}: attempt ${event.attempt} failed (${event.error.code}): ${event.error.message}`;

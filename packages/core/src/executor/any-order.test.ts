@@ -301,10 +301,16 @@ function checkCommand(before: RunRecord, after: RunRecord, command: Command, eve
 function checkLook(before: RunRecord, after: RunRecord, { stage, found }: Extract<Command, { type: 'found' }>): void {
   const was = before.stages.get(stage) as StageRecord;
   const is = after.stages.get(stage) as StageRecord;
+  assert(was.state.at === 'elsewhere');
+  const { ends } = was.state;
   const over = found.at !== 'failed' || found.over;
   assert.equal(is.settled, over ? was.epoch : was.settled, 'what is over is known to be');
   if (found.at === 'succeeded') return assert.equal(is.state.at, 'succeeded');
   if (before.cancelRequestedAt !== null) return assert.equal(is.state.at, 'cancelled');
+  if (ends) {
+    assert(is.state.at === 'failed', 'what has given up is not begun again');
+    return assert.deepEqual(is.state.error, found.at === 'failed' ? found.error : ends);
+  }
   const stopped = isStopped(before);
   if (found.at === 'nothing') return assert.equal(is.state.at, stopped ? 'skipped' : 'ready');
   const again = found.over && found.error.code === 'REMOTE_INTERRUPTED' && was.attempts < policy.attempts;
@@ -319,12 +325,18 @@ function checkAttempt(before: RunRecord, after: RunRecord, command: Extract<Comm
   assert(was.state.at === 'running');
   if (command.type === 'succeed') return assert.equal(is.state.at, 'succeeded');
   if (command.type === 'park') return assert.equal(is.state.at, kind === 'remote' ? 'elsewhere' : 'running');
-  const over = kind === 'remote' && command.type === 'fail' && command.error.code.startsWith('REMOTE_');
-  const left = kind === 'remote' && !over;
+  const refused = command.type === 'fail' && command.error.code === 'REMOTE_REFUSED';
+  const interrupted = command.type === 'fail' && command.error.code === 'REMOTE_INTERRUPTED';
+  // A refusal says nothing of what an earlier attempt has started.
+  const left = kind === 'remote' && !interrupted && !(refused && was.epoch === was.settled + 1);
   if (before.cancelRequestedAt !== null) return assert.equal(is.state.at, left ? 'elsewhere' : 'cancelled');
   const stopped = isStopped(before);
   const ranWell = kind === 'changes' && now.getTime() - Date.parse(was.state.since) >= streamRunsWell;
   const waits = (at: 'ready' | 'retrying') => assert.equal(is.state.at, !stopped ? at : left ? 'elsewhere' : 'skipped');
+  const gaveUp = (code: string): void => {
+    if (left) return assert(is.state.at === 'elsewhere' && is.state.ends?.code === code && is.settled === was.settled);
+    assert(is.state.at === 'failed' && is.state.error.code === code);
+  };
   if (command.type === 'release') {
     assert.deepEqual({ attempts: is.attempts, losses: is.losses }, { attempts: was.attempts - 1, losses: 0 });
     return waits('ready');
@@ -332,13 +344,12 @@ function checkAttempt(before: RunRecord, after: RunRecord, command: Extract<Comm
   const code = command.type === 'fail' ? command.error.code : 'LEASE_LOST';
   if (code === 'LEASE_LOST' || (code === 'ATTEMPT_FENCED' && kind !== 'changes')) {
     const allowed = kind === 'changes' ? streamLossesAllowed : lossesAllowed;
-    if (!ranWell && was.losses + 1 >= allowed) return assert(is.state.at === 'failed' && is.state.error.code === 'STAGE_CRASHED');
+    if (!ranWell && was.losses + 1 >= allowed) return gaveUp('STAGE_CRASHED');
     assert.deepEqual({ attempts: is.attempts, losses: is.losses }, { attempts: was.attempts - 1, losses: ranWell ? 1 : was.losses + 1 });
     return waits('ready');
   }
   const counted = ranWell ? 1 : was.attempts;
-  if (!['CONNECTION_FAILED', 'REMOTE_INTERRUPTED'].includes(code) || counted >= policy.attempts)
-    return assert(is.state.at === 'failed' && is.state.error.code === code);
+  if (!['CONNECTION_FAILED', 'REMOTE_INTERRUPTED'].includes(code) || counted >= policy.attempts) return gaveUp(code);
   waits('retrying');
   if (is.state.at !== 'retrying') return;
   assert.deepEqual({ attempts: is.attempts, losses: is.losses }, { attempts: counted, losses: 0 });

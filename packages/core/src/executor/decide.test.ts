@@ -254,6 +254,67 @@ describe('a stage that follows changes', () => {
   });
 });
 
+describe('a stage whose work a service does, when it gives up', () => {
+  const retry = { attempts: 2, delayMs: 1, maxDelayMs: 1 };
+  const remote = () => {
+    const run = runOf([stage('a', [], { kind: 'remote', retry }), stage('b', [])]);
+    run.admit();
+    return run;
+  };
+  const again = (run: ReturnType<typeof remote>, error = busy) => {
+    run.do({ type: 'wake' }, later(1));
+    run.claim('a');
+    run.fail('a', error);
+  };
+  const found = (run: ReturnType<typeof remote>, found: Extract<Command, { type: 'found' }>['found']) =>
+    run.do({ type: 'found', stage: 'a', epoch: run.now.stages.get('a')?.epoch ?? 0, found, random: 0.5 });
+
+  it('fails when nothing of it goes on any more, and holds the run until then', () => {
+    const run = remote();
+    again(run);
+    again(run);
+    expect(run.now.stages.get('a')).toMatchObject({ settled: 0, state: { at: 'elsewhere', epoch: 2, attempt: 2, ends: busy } });
+    expect(run.do({ type: 'wake' }, later(9))).toEqual([]);
+    run.claim('b');
+    run.succeed('b');
+    expect(run.now.state.at).toBe('running');
+    found(run, { at: 'nothing' });
+    expect(run.now.stages.get('a')).toMatchObject({ settled: 2, state: { at: 'failed', error: busy } });
+    expect(run.now.state.at).toBe('failed');
+    expect(evolve(run.first, run.log)).toEqual(run.now);
+  });
+
+  it('has succeeded where its work has', () => {
+    const run = remote();
+    again(run);
+    again(run);
+    found(run, { at: 'succeeded', output });
+    expect(run.now.stages.get('a')).toMatchObject({ settled: 2, state: { at: 'succeeded' } });
+  });
+
+  it('fails at once where the only start there was has been refused', () => {
+    const refused: StoredError = { ...busy, code: 'REMOTE_REFUSED' };
+    const run = remote();
+    again(run, refused);
+    expect(run.now.stages.get('a')).toMatchObject({ settled: 1, state: { at: 'failed', error: refused } });
+    const late = remote();
+    again(late);
+    again(late, refused);
+    expect(late.now.stages.get('a')).toMatchObject({ settled: 0, state: { at: 'elsewhere', ends: refused } });
+  });
+
+  it('is cancelled with its run', () => {
+    const run = remote();
+    again(run);
+    again(run);
+    run.do({ type: 'cancel' });
+    expect(run.at('a')).toBe('elsewhere');
+    found(run, { at: 'failed', error: busy, over: true });
+    expect(run.at('a')).toBe('cancelled');
+    expect(run.now.state.at).toBe('cancelled');
+  });
+});
+
 it('finds everything downstream', () => {
   const made = planOf('p', [stage('a', []), stage('b', ['a']), stage('c', ['b']), stage('d', [])]);
   expect([...downstream(made, ['b'])]).toEqual(['b', 'c']);

@@ -1,6 +1,6 @@
 import type { StoredError } from '../error/index.ts';
 import type { PlanStage } from '../plan/index.ts';
-import { endsWork, judge } from '../run/retry.ts';
+import { endsWork, judge, refusesStart } from '../run/retry.ts';
 import {
   apply,
   type Found,
@@ -12,6 +12,7 @@ import {
   type RunRecord,
   type StageOutput,
   type StageRecord,
+  type StageState,
 } from '../state/index.ts';
 import { downstream, stagesById } from './downstream.ts';
 import { grantsOf, type Room } from './limits.ts';
@@ -109,8 +110,7 @@ function obey(run: RunRecord, command: Command, now: Date, emit: (event: RunEven
       return reopen(run, command.from, emit);
     case 'found': {
       const stage = run.stages.get(command.stage);
-      if (stage?.state.at === 'elsewhere' && stage.state.epoch === command.epoch)
-        afterLook(run, stage, stage.state.attempt, command, now, emit);
+      if (stage?.state.at === 'elsewhere' && stage.state.epoch === command.epoch) afterLook(run, stage, stage.state, command, now, emit);
       return;
     }
     default: {
@@ -148,7 +148,10 @@ function afterAttempt(
 ): void {
   const { id } = stage;
   const { kind, retry } = planStage(run, id);
-  const over = kind === 'remote' && (command.type === 'succeed' || (command.type === 'fail' && endsWork(command.error))) && isOver;
+  const over =
+    kind === 'remote' && (command.type === 'succeed' || (command.type === 'fail' && leavesNothing(stage, command.error))) && isOver;
+  const giveUp = (error: StoredError): void =>
+    emit(kind === 'remote' && !over ? elsewhere(stage, attempt, error) : { type: 'stage.failed', stage: id, attempt, error, ...over });
   if (command.type === 'succeed') return emit({ type: 'stage.succeeded', stage: id, attempt, output: command.output, ...over });
   if (command.type === 'park') {
     if (kind === 'remote') emit(elsewhere(stage, attempt));
@@ -165,15 +168,15 @@ function afterAttempt(
       // Ours is the newest attempt of this run: whoever has fenced it off belongs to another one, and will not give way.
       const taken = kind === 'changes' && error.code === 'ATTEMPT_FENCED';
       if (taken) return emit({ type: 'stage.failed', stage: id, attempt, error: { ...error, remedy: twinRemedy } });
-      if (verdict.kind === 'give-up') return emit({ type: 'stage.failed', stage: id, attempt, error, ...over });
-      if (verdict.kind === 'lost') return lose(run, stage, attempt, now, emit);
+      if (verdict.kind === 'give-up') return giveUp(error);
+      if (verdict.kind === 'lost') return lose(run, stage, now, emit, giveUp);
       const next = new Date(now.getTime() + verdict.delayMs).toISOString();
       return emit({ type: 'stage.retrying', stage: id, attempt: counted, next, error, ...over });
     }
     case 'release':
       return emit({ type: 'stage.released', stage: id, epoch: stage.epoch, because: 'released' });
     case 'lose':
-      return lose(run, stage, attempt, now, emit);
+      return lose(run, stage, now, emit, giveUp);
     default:
       return command satisfies never;
   }
@@ -181,9 +184,15 @@ function afterAttempt(
 
 const isOver = { over: true } as const;
 
-function elsewhere({ id, state, epoch }: StageRecord, attempt: number): RunEvent {
+/** Whether an attempt that ended with this has left nothing at a service: its work has ended, or the only start there was has been refused. */
+function leavesNothing({ epoch, settled }: StageRecord, error: StoredError): boolean {
+  return epoch === settled + 1 ? endsWork(error) || refusesStart(error) : endsWork(error) && !refusesStart(error);
+}
+
+/** `ends`: the stage has given up with this. */
+function elsewhere({ id, state, epoch }: StageRecord, attempt: number, ends?: StoredError): RunEvent {
   const { worker = null, grants }: { readonly worker?: string | null; readonly grants?: Grants } = state.at === 'running' ? state : {};
-  return { type: 'stage.elsewhere', stage: id, attempt, epoch, worker, ...(grants && { grants }) };
+  return { type: 'stage.elsewhere', stage: id, attempt, epoch, worker, ...(grants && { grants }), ...(ends && { ends }) };
 }
 
 /** True where the stage waits for an attempt, and one before may have left work at a service. */
@@ -201,7 +210,7 @@ function looksElsewhere(run: RunRecord, id: string): RunEvent {
 function afterLook(
   run: RunRecord,
   { id, epoch }: StageRecord,
-  attempt: number,
+  { attempt, ends }: Extract<StageState, { at: 'elsewhere' }>,
   { found, random }: Extract<Command, { type: 'found' }>,
   now: Date,
   emit: (event: RunEvent) => void,
@@ -209,6 +218,7 @@ function afterLook(
   if (found.at === 'succeeded') return emit({ type: 'stage.succeeded', stage: id, attempt, output: found.output, ...isOver });
   const over = (found.at === 'nothing' || found.over) && isOver;
   if (run.cancelRequestedAt !== null) return emit({ type: 'stage.cancelled', stage: id, ...over });
+  if (ends) return emit({ type: 'stage.failed', stage: id, attempt, error: found.at === 'failed' ? found.error : ends, ...over });
   if (found.at === 'nothing') {
     const stopped = stopper(run);
     if (stopped !== undefined) return emit({ type: 'stage.skipped', stage: id, because: { kind: 'stopped', stage: stopped }, ...over });
@@ -229,18 +239,17 @@ function afresh(run: RunRecord, { id, state }: StageRecord, now: Date): boolean 
   return planStage(run, id).kind === 'changes' && state.at === 'running' && now.getTime() - Date.parse(state.since) >= streamRunsWell;
 }
 
-function lose(run: RunRecord, stage: StageRecord, attempt: number, now: Date, emit: (event: RunEvent) => void): void {
+function lose(run: RunRecord, stage: StageRecord, now: Date, emit: (event: RunEvent) => void, giveUp: (error: StoredError) => void): void {
   const { id, epoch, losses } = stage;
   const allowed = planStage(run, id).kind === 'changes' ? streamLossesAllowed : lossesAllowed;
   if (afresh(run, stage, now)) return emit({ type: 'stage.released', stage: id, epoch, because: 'lost', afresh: true });
   if (losses + 1 < allowed) return emit({ type: 'stage.released', stage: id, epoch, because: 'lost' });
-  const error: StoredError = {
+  giveUp({
     code: 'STAGE_CRASHED',
     message: `The worker of stage "${id}" has gone away without a word ${allowed} times in a row.`,
     remedy: 'Look whether the machine ran out of memory; lower the concurrency or the memory of the environment, then retry the run.',
     facts: { stage: id },
-  };
-  emit({ type: 'stage.failed', stage: id, attempt, error });
+  });
 }
 
 function reopen(run: RunRecord, from: readonly string[], emit: (event: RunEvent) => void): void {

@@ -1,4 +1,4 @@
-import { codes, type StoredError } from '../error/index.ts';
+import { codes, type ErrorCode, type StoredError } from '../error/index.ts';
 import type { PlanStage } from '../plan/index.ts';
 
 export type Verdict = { readonly kind: 'retry'; readonly delayMs: number } | { readonly kind: 'give-up' } | { readonly kind: 'lost' };
@@ -28,6 +28,21 @@ export function judge(error: StoredError, attempt: number, policy: PlanStage['re
 /** The same may work later. */
 export const mayPass = ({ code }: Pick<StoredError, 'code'>): boolean => codes[code].retry === 'backoff';
 
-/** Says that work at a service has ended, or was never begun: another start is another work. */
+/** Says of work at a service that it goes on no more, or that the service knows nothing that could. */
 export const endsWork = ({ code }: Pick<StoredError, 'code'>): boolean =>
   code === 'REMOTE_FAILED' || code === 'REMOTE_INTERRUPTED' || code === 'REMOTE_REFUSED';
+
+/** Says that a start was refused before it began anything. Of an earlier start, whose answer was lost, it says nothing. */
+export const refusesStart = ({ code }: Pick<StoredError, 'code'>): boolean => refusals.has(code);
+
+const refusals: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ACCESS_DENIED',
+  'AUTHENTICATION_FAILED',
+  'CONFIG_INVALID',
+  'PIPELINE_INVALID',
+  'PIPELINE_NOT_FOUND',
+  'PLAN_CHANGED',
+  'REMOTE_REFUSED',
+  'SECRET_MISSING',
+  'STATEMENT_FAILED',
+]);

@@ -114,21 +114,23 @@ async function world(options: MemoryServiceOptions = {}, step: StepOptions = {})
       return looks.length;
     },
     async see(look: RemoteLook): Promise<void> {
+      const state = await stateOf();
       const end = look.cancelled
         ? cancelled
-        : stage.timeoutMs !== null && look.ageMs >= stage.timeoutMs
-          ? { ...cancelled, code: 'STAGE_TIMEOUT' as const }
-          : null;
+        : state?.at === 'elsewhere' && state.ends
+          ? state.ends
+          : stage.timeoutMs !== null && look.ageMs >= stage.timeoutMs
+            ? { ...cancelled, code: 'STAGE_TIMEOUT' as const }
+            : null;
       const asked = { work: look.work, intended: look.intended, handle: look.handle, endingMs: look.endingMs, end };
       const looked = await mortal(() => lookStage(jobOf(look.epoch), asked, made, portsOf(look.epoch))).catch((error: unknown) => {
         if (error instanceof Died) return undefined;
-        return failedLook(storeFailure(error), end);
+        return failedLook(storeFailure(error), asked);
       });
       if (!looked) return;
       if (looked.at === 'running' || looked.at === 'unanswered') {
         const [status, handle] = looked.at === 'running' ? [looked.status, looked.handle] : [looked.error.code, look.handle];
-        const ending = end !== null && looked.at === 'running';
-        return store.remote.seen(look, { status, progress: null, handle, ending, nextMs: 10 });
+        return store.remote.seen(look, { status, progress: null, handle, ending: end !== null, nextMs: 10 });
       }
       await obey({ type: 'found', stage: 'job', epoch: look.epoch, found: looked, random: 0 });
     },
@@ -290,6 +292,121 @@ describe('work elsewhere', () => {
       expect(service.running, point).toEqual([]);
       expect(service.works.length, point).toBe(point === 'engine.remote.intended' ? 0 : 1);
     }
+  });
+
+  it('is ended by a stage that gives up while it may have left some', async () => {
+    for (const [how, remembers, options] of [
+      ['lost answers', 'asked', { retry: { attempts: 2, delay: '1ms' } }],
+      ['lost answers', 'token', { retry: { attempts: 1 } }],
+      ['deaths', 'asked', {}],
+    ] as const) {
+      let cut = how === 'lost answers';
+      const { service, attempt, look, pass, stateOf, run, dieAt } = await world(
+        {
+          remembers,
+          at: (call, when) => {
+            if (cut && call === 'start' && when === 'after')
+              throw new MillraceError('CONNECTION_FAILED', { message: 'cut', remedy: 'wait' });
+            if (cut && call === 'adopt') throw throttled();
+          },
+        },
+        options,
+      );
+      for (let turn = 0; (await stateOf())?.at !== 'elsewhere'; turn++) {
+        expect(turn).toBeLessThan(6);
+        if (how === 'deaths') dieAt('engine.remote.started');
+        await attempt();
+        pass(1_000);
+      }
+      expect(await stateOf()).toMatchObject({
+        ends: { code: how === 'deaths' ? 'STAGE_CRASHED' : remembers === 'token' ? 'CONNECTION_FAILED' : 'REMOTE_THROTTLED' },
+      });
+      expect(service.running, how).toHaveLength(1);
+      expect((await run()).state.at).toBe('running');
+      if (how === 'lost answers') {
+        await look();
+        expect(await stateOf(), 'the service does not answer').toMatchObject({ at: 'elsewhere' });
+        cut = false;
+        pass(60_001);
+      }
+      await look();
+      expect(service.works, how).toMatchObject([{ cancels: 1, state: { at: 'failed' } }]);
+      expect(await stateOf()).toMatchObject({ at: 'failed' });
+      expect((await run()).state.at).toBe('failed');
+    }
+  });
+
+  it('has succeeded where the stage that gave up finds it done, and was never begun where a first start was refused', async () => {
+    let cut = true;
+    const { service, attempt, look, stateOf } = await world(
+      {
+        at: (call, when) => {
+          if (cut && call === 'start' && when === 'after') throw new MillraceError('CONNECTION_FAILED', { message: 'cut', remedy: 'wait' });
+        },
+      },
+      { retry: { attempts: 1 } },
+    );
+    await attempt();
+    cut = false;
+    service.end(done);
+    await look();
+    expect(await stateOf()).toMatchObject({ at: 'succeeded', output: { output: { rows: 7 } } });
+
+    const refused = await world({
+      at: (call) => {
+        if (call === 'start') throw new MillraceError('ACCESS_DENIED', { message: 'no', remedy: 'Grant it.' });
+      },
+    });
+    await refused.attempt();
+    expect(await refused.stateOf()).toMatchObject({ at: 'failed', error: { code: 'ACCESS_DENIED' } });
+    expect(refused.service.calls).toEqual(['start']);
+  });
+
+  it('is not started beside itself where it cannot be ended, and the next retry goes on with it', async () => {
+    for (const why of ['denied', 'deaf', 'away'] as const) {
+      let well = false;
+      const { service, attempt, look, pass, stateOf, obey } = await world(
+        {
+          pollMs: 10,
+          at: (call) => {
+            if (well || call !== 'cancel') return;
+            if (why === 'denied') throw new MillraceError('ACCESS_DENIED', { message: 'glue:BatchStopJobRun', remedy: 'Grant it.' });
+            if (why === 'away') throw throttled();
+          },
+        },
+        { timeout: '25ms', retry: { attempts: 5 } },
+      );
+      if (why === 'deaf') service.deaf = true;
+      await attempt();
+      pass(30);
+      for (let looks = 0; (await stateOf())?.at === 'elsewhere' && looks < 100; looks++) {
+        await look();
+        pass(61_000);
+      }
+      const state = await stateOf();
+      expect(state, why).toMatchObject({ at: 'failed', error: { code: 'STAGE_TIMEOUT', remedy: expect.stringContaining('runs retry') } });
+      if (why === 'denied') expect(state).toMatchObject({ error: { message: expect.stringContaining('glue:BatchStopJobRun') } });
+      expect(service.running, why).toHaveLength(1);
+      // Everything about it is forgotten but the work: it is looked at, and ended, anew.
+      well = true;
+      service.deaf = false;
+      await obey({ type: 'reopen', from: [] });
+      await attempt();
+      await look();
+      expect(service.works, why).toHaveLength(1);
+      expect(service.running, why).toEqual([]);
+      expect(await stateOf(), why).toMatchObject({ at: 'retrying', error: { code: 'STAGE_TIMEOUT' } });
+    }
+  });
+
+  it('is asked for where a service has taken it without saying what it is called', async () => {
+    const { service, attempt, stateOf } = await world({ remembers: 'asked' });
+    service.nameless = 1;
+    await attempt();
+    expect(await stateOf()).toMatchObject({ at: 'retrying', error: { code: 'REMOTE_UNAVAILABLE' } });
+    await attempt();
+    expect(await stateOf()).toMatchObject({ at: 'elsewhere' });
+    expect(service.works).toHaveLength(1);
   });
 
   it('that a zombie starts when it is all over is ended by the zombie', async () => {

@@ -39,7 +39,7 @@ export async function beginRemote(job: StageJob, pipeline: Pipeline, ports: Stag
   passing('engine.remote.intended');
   const request = requestOf(work);
   const adopted = recorded ?? (known ? await task.adopt(request, context) : null);
-  const made = adopted ?? (await task.start(request, context));
+  const made = adopted ?? named(await task.start(request, context), label);
   if (!recorded) passing('engine.remote.started');
   const handle = recorded ?? (await remote.started(work, made, firstLook(job, pollMs)));
   if (handle?.id !== made.id) await endStray(task, made, context);
@@ -54,6 +54,15 @@ export async function beginRemote(job: StageJob, pipeline: Pipeline, ports: Stag
   if (found.at === 'running') return { at: 'elsewhere', handle };
   if (found.at === 'succeeded') return { at: 'ended', output: found.output };
   throw restoreError(found.error);
+}
+
+/** Without an id it can be neither watched nor ended; the next attempt asks for it. */
+function named(handle: RemoteHandle, label: string): RemoteHandle {
+  if (handle.id) return handle;
+  throw new MillraceError('REMOTE_UNAVAILABLE', {
+    message: `${label}: the service has taken the start, and does not say what it has started.`,
+    remedy: 'Nothing to do: it is asked for it.',
+  });
 }
 
 /** What a look needs to know, as plain data. `end`: why the work is to end. */
@@ -73,25 +82,51 @@ export async function lookRemote(job: StageJob, look: LookJob, pipeline: Pipelin
   const handle = look.handle ?? (look.intended ? await task.adopt(request(look.work), context) : null);
   if (handle === null) return { at: 'nothing' };
   const { end, endingMs } = look;
-  if (end && endingMs === null) {
-    await task.cancel(handle, context);
-    passing('engine.remote.cancelled');
-  }
+  const refusal = end ? await endingRefused(task, handle, context) : null;
   const found = foundIn(await task.poll(handle, context), task, handle, end);
   passing('engine.remote.polled');
-  if (found.at !== 'running' || !end || endingMs === null || endingMs < endsWithin) return found;
-  context.log.warn(`${task.description.label} goes on ${endsWithin / 60_000} minutes after it was asked to end: it is left to itself.`);
-  return { at: 'failed', error: end, over: true };
+  if (found.at !== 'running' || !end) return found;
+  if (refusal) throw refusal;
+  if (endingMs === null || endingMs < endsWithin) return found;
+  return leftAlone(end, `${task.description.label} (${handle.id}) did not end within ${endsWithin / 60_000} minutes.`);
 }
 
-/** What follows from a look that failed. Work that cannot be asked for any more, and is to end, counts as ended. */
-export function failedLook(error: StoredError, end: StoredError | null): Looked {
-  if (mayPass(error)) return { at: 'unanswered', error };
-  return end ? { at: 'failed', error: end, over: true } : { at: 'failed', error, over: endsWork(error) };
+/** Asks for the end, at every look: a service may not have heard it. What it will always refuse may have ended all the same. */
+async function endingRefused(task: RemoteTask, handle: RemoteHandle, context: Context): Promise<unknown> {
+  try {
+    await task.cancel(handle, context);
+    passing('engine.remote.cancelled');
+    return null;
+  } catch (error) {
+    if (!isMillraceError(error) || mayPass(error)) throw error;
+    return error;
+  }
+}
+
+/**
+ * What follows from a look that failed. Work that is to end and cannot be asked for any more is left alone, as is that of a service which
+ * does not answer for too long.
+ */
+export function failedLook(error: StoredError, { end, endingMs }: Pick<LookJob, 'end' | 'endingMs'>): Looked {
+  if (mayPass(error) && (!end || (endingMs ?? 0) < answersWithin)) return { at: 'unanswered', error };
+  if (endsWork(error)) return { at: 'failed', error: end ?? error, over: true };
+  return end ? leftAlone(end, error.message) : { at: 'failed', error, over: false };
+}
+
+/** It may go on, so nothing is started beside it: a person retries the run, which goes on with this same work or finds that it has ended. */
+function leftAlone(end: StoredError, why: string): Found {
+  const message = `${end.message} Its work at the service was not ended: ${why}`;
+  return {
+    at: 'failed',
+    error: { ...end, message, remedy: 'Look whether it goes on, and end it there. "millrace runs retry" takes it up again.' },
+    over: false,
+  };
 }
 
 /** So long work that was asked to end is waited for, in milliseconds: services take their time to stop. */
 const endsWithin = 5 * 60_000;
+/** And so long a service that does not answer while work is to end. */
+const answersWithin = 60 * 60_000;
 
 /** Milliseconds until the next look, after so many. */
 export function lookPause(pollMs: number, looks: number): number {

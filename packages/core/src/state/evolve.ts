@@ -88,9 +88,10 @@ function afterStageEvent(before: StageRecord, event: StageEvent, at: string): St
       return { ...stage, epoch, attempts: stage.attempts + 1, state };
     }
     case 'stage.elsewhere': {
-      const { attempt, epoch, worker, grants } = event;
+      const { attempt, epoch, worker, grants, ends } = event;
       const losses = stage.state.at === 'running' ? 0 : stage.losses;
-      return { ...stage, losses, state: { at: 'elsewhere', attempt, epoch, worker, since: at, ...(grants && { grants }) } };
+      const given = { ...(grants && { grants }), ...(ends && { ends }) };
+      return { ...stage, losses, state: { at: 'elsewhere', attempt, epoch, worker, since: at, ...given } };
     }
     case 'stage.released': {
       const losses = event.because === 'lost' ? (event.afresh ? 0 : stage.losses) + 1 : 0;

@@ -77,7 +77,7 @@ export function memoryRemote(around: AroundRemote): MemoryRemote {
       const kept = present(lease);
       const known = kept.intended;
       kept.intended = true;
-      kept.looker = null;
+      Object.assign(kept, { looker: null, endingAt: null, aware: false });
       kept.look++;
       return { work: kept.work, known, handle: kept.handle };
     },

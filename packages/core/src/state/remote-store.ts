@@ -11,7 +11,7 @@ import type { Lease, StageRef } from './store.ts';
  * While a stage is `elsewhere` nobody has a lease of it. Whoever looks next takes that one look, and what he has seen is kept.
  */
 export interface RemoteStore {
-  /** Writes down that the attempt is about to start its work, where that was not done before. Ends the looks of an earlier time. @throws LEASE_LOST */
+  /** Writes down that the attempt is about to start its work, where that was not done before. Ends the looks of an earlier time, and that it was to end. @throws LEASE_LOST */
   intend(lease: Lease): Promise<RemoteIntent>;
   /**
    * The first handle of a work counts, whoever brings it, also one who has lost his lease meanwhile. It is answered; null where the work is
@@ -55,7 +55,7 @@ export interface RemoteLook extends StageRef {
   readonly cancelled: boolean;
   /** Milliseconds since its handle was stored. */
   readonly ageMs: number;
-  /** Milliseconds since it was asked to end; null where it was not. */
+  /** Milliseconds since a look has wanted it to end; null where none has. */
   readonly endingMs: number | null;
 }
 
@@ -65,7 +65,7 @@ export interface RemoteSeen {
   readonly progress: number | null;
   /** Found by asking for it. */
   readonly handle: RemoteHandle | null;
-  /** It was asked to end. */
+  /** It is to end. */
   readonly ending: boolean;
   /** When it is to be looked at again, from now. */
   readonly nextMs: number;
@@ -89,7 +89,7 @@ export interface RemoteWork {
   readonly progress: number | null;
   readonly lookedAt: string | null;
   readonly nextAt: string | null;
-  /** It was asked to end. */
+  /** It is to end. */
   readonly ending: boolean;
 }
 

@@ -29,6 +29,8 @@ export type RunEvent =
       readonly epoch: number;
       readonly worker: string | null;
       readonly grants?: Grants;
+      /** The stage has given up with this, and what it may have left there is to end. */
+      readonly ends?: StoredError;
     }
   /** `over`, here and below: of what a service has done or was to do for this stage nothing goes on. */
   | {

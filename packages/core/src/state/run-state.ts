@@ -14,7 +14,8 @@ import type { StreamProgress } from './progress.ts';
  *                       ├─ retrying┤      an error that may pass: after a pause, by the plan's `retry`
  *                       └──────────┘      given back (shutdown) or lost (no heartbeat): at once, no attempt spent
  *                       running ─▶ elsewhere ─▶ succeeded | failed | cancelled | retrying
- *                                         a service does the work: nobody holds it, and whoever looks next says how it fares
+ *                                         a service does the work: nobody holds it, and whoever looks next says how it fares;
+ *                                         so also a stage that gives up while it may have left work there, until that has ended
  *           waiting ─▶ skipped            not selected, or something before it has failed
  *
  * The last column absorbs. Only `run.reopened` (resume and retry by a person) leads out of it.
@@ -53,6 +54,8 @@ export type StageState =
       readonly worker: string | null;
       readonly since: string;
       readonly grants?: Grants;
+      /** The stage has given up with this: it fails when nothing of it goes on any more. */
+      readonly ends?: StoredError;
     }
   /** `attempt` is the one that failed with `error`. */
   | { readonly at: 'retrying'; readonly attempt: number; readonly next: string; readonly error: StoredError }

@@ -27,6 +27,10 @@ const running = { at: 'running', status: 'RUNNING', progress: null } as const;
 export class MemoryService {
   readonly works: ServiceWork[] = [];
   readonly calls: ServiceCall[] = [];
+  /** It takes requests to end, and goes on. */
+  deaf = false;
+  /** So many starts are answered without an id. */
+  nameless = 0;
   readonly #options: MemoryServiceOptions;
 
   constructor(options: MemoryServiceOptions = {}) {
@@ -60,7 +64,8 @@ export class MemoryService {
       start: (request) =>
         this.#call('start', () => {
           const known = remembers === 'token' ? this.#of(request) : undefined;
-          return (known ?? this.#begin(request, watched)).handle;
+          const { handle } = known ?? this.#begin(request, watched);
+          return this.nameless-- > 0 ? { ...handle, id: '' } : handle;
         }),
       adopt: (request) => this.#call('adopt', () => (remembers === 'nothing' ? null : (this.#of(request)?.handle ?? null))),
       poll: (handle) => this.#call('poll', () => this.#work(handle)?.state ?? { at: 'failed', reason: 'it is not known', again: false }),
@@ -69,7 +74,7 @@ export class MemoryService {
           const work = this.#work(handle);
           if (!work) return;
           work.cancels++;
-          if (work.state.at === 'running') work.state = { at: 'failed', reason: 'it was stopped', again: true };
+          if (work.state.at === 'running' && !this.deaf) work.state = { at: 'failed', reason: 'it was stopped', again: true };
         }),
     };
   }

@@ -14,8 +14,8 @@ export interface RemoteFixture extends AsyncDisposable {
   works(): Promise<number> | number;
   /** Ends the newest work. `interrupted` is left out where the service has no such end, `failed` where nothing can fail. */
   readonly end: { readonly [How in 'succeeded' | 'failed' | 'interrupted']?: () => Promise<void> | void };
-  /** Lets the next call be throttled, or answered by a server error. */
-  readonly refuse?: { readonly [How in 'throttled' | 'unavailable']?: () => Promise<void> | void };
+  /** Lets the next call be throttled, or answered by a server error; or, `garbled`, be carried out and answered by what is no answer. */
+  readonly refuse?: { readonly [How in 'throttled' | 'unavailable' | 'garbled']?: () => Promise<void> | void };
   /** The newest work is not known any more. */
   readonly forget?: () => Promise<void> | void;
 }
@@ -112,17 +112,35 @@ export function remoteTaskConformance(test: Test, fresh: () => Promise<RemoteFix
     ['throttled', 'REMOTE_THROTTLED'],
     ['unavailable', 'REMOTE_UNAVAILABLE'],
   ] as const) {
-    withTask(`a call that is ${how} is ${code}, and the next one answers`, async ({ fixture, started, poll }) => {
+    withTask(`a call that is ${how} is ${code}, and the next one answers`, async ({ fixture, started, poll, watched }) => {
       const refuse = fixture.refuse?.[how];
       if (!refuse) return;
       await refuse();
       await assert.rejects(started('one'), (error) => isMillraceError(error) && error.code === code);
       const handle = await started('one');
+      if (!watched) return;
       await refuse();
       await assert.rejects(poll(handle), (error) => isMillraceError(error) && error.code === code);
       await poll(handle);
     });
   }
+
+  withTask(
+    'an answer that cannot be read is none, and what was started is found again',
+    async ({ fixture, task, started, adopt, poll, works }) => {
+      const garble = fixture.refuse?.garbled;
+      if (!garble) return;
+      const isUnavailable = (error: unknown): boolean => isMillraceError(error) && error.code === 'REMOTE_UNAVAILABLE';
+      await garble();
+      await assert.rejects(started('one'), isUnavailable);
+      const handle = (await adopt('one')) ?? (await started('one'));
+      assert.equal(await works(), task.description.starts === 'once' ? 1 : 2);
+      if (!task.description.watched) return;
+      await garble();
+      await assert.rejects(poll(handle), isUnavailable);
+      await poll(handle);
+    },
+  );
 
   withTask('work that the service has forgotten has failed', async ({ fixture, started, poll }) => {
     if (!fixture.forget) return;

@@ -79,6 +79,41 @@ export function remoteConformance(withStore: WithStore): void {
     assert.deepEqual({ endingMs, work, handle }, { endingMs: null, work: 1, handle: handleOf('work-2') });
   });
 
+  withStore('a stage that gave up is elsewhere with its reason, until nothing of it goes on', async (world) => {
+    const { store, create, started, obey } = world;
+    const { id: run } = await create({ stages: [job()] });
+    const lease = await started(run, 'a');
+    await store.remote.intend(lease);
+    const error: StoredError = { code: 'CONNECTION_FAILED', message: 'cut', remedy: 'wait', facts: {} };
+    for (let attempt = 1; (await store.read(run)).stages.get('a')?.state.at !== 'elsewhere'; attempt++) {
+      assert.ok(attempt < 10);
+      const epoch = attempt === 1 ? lease.epoch : (await started(run, 'a')).epoch;
+      await obey(run, { type: 'fail', stage: 'a', epoch, error, random: 0 });
+      await obey(run, { type: 'wake' });
+    }
+    const record = (await store.read(run)).stages.get('a');
+    assert.deepEqual(record?.state.at === 'elsewhere' && record.state.ends, error);
+    const look = await oneLook(world);
+    assert.deepEqual(
+      { epoch: look.epoch, intended: look.intended, endingMs: look.endingMs },
+      { epoch: record?.epoch, intended: true, endingMs: null },
+    );
+    await store.remote.seen(look, seen({ status: 'RUN\0NING', handle: handleOf('found'), ending: true, nextMs: 0 }));
+    const second = await oneLook(world);
+    assert.ok(second.endingMs !== null && second.endingMs >= 0);
+    assert.deepEqual(second.handle, handleOf('found'));
+    await obey(run, { type: 'found', stage: 'a', epoch: second.epoch, found: { at: 'failed', error, over: false }, random: 0 });
+    assert.equal((await store.read(run)).state.at, 'failed');
+    assert.deepEqual((await store.attempts(run)).at(-1)?.result, 'failed');
+
+    // Somebody goes on with that same work: that it was to end is over.
+    await obey(run, { type: 'reopen', from: [] });
+    const next = await started(run, 'a');
+    assert.deepEqual(await store.remote.intend(next), { work: 0, known: true, handle: handleOf('found') });
+    await obey(run, { type: 'park', stage: 'a', epoch: next.epoch });
+    assert.deepEqual((await oneLook(world)).endingMs, null);
+  });
+
   withStore('a look is taken by one, when it is due, and by another when its time is over', async (world) => {
     const { store, register } = world;
     const { run } = await parked(world);

@@ -71,13 +71,15 @@ function whatGoesOn({ plan, cancelRequestedAt }: RunRecord, { id, state }: Stage
   const work = works.find(({ stage }) => stage === id);
   const label = remoteOf(plan, id)?.label ?? id;
   if (state.at === 'elsewhere' && state.worker === stepFunctionsWorker) return `runs elsewhere: ${label}; Step Functions watches it`;
-  if (!work?.handle) return `may run elsewhere: whoever looks next asks for ${label}`;
+  const givenUp = state.at === 'elsewhere' ? state.ends : undefined;
+  const after = givenUp ? `gave up after ${givenUp.code}; ` : '';
+  if (!work?.handle) return `${after}may run elsewhere: whoever looks next asks for ${label}`;
   const share = work.progress === null ? '' : ` ${Math.round(work.progress * 100)} %`;
   const said = [label, ...(work.status === null ? [] : [`${work.status}${share}`]), work.handle.link ?? work.handle.id].join(', ');
-  const ends = cancelRequestedAt !== null || work.ending ? 'is being ended elsewhere' : 'runs elsewhere';
+  const ends = givenUp || cancelRequestedAt !== null || work.ending ? 'is being ended elsewhere' : 'runs elsewhere';
   const looked = work.lookedAt === null ? '' : `looked at ${work.lookedAt.slice(11, 19)} UTC, `;
   const seconds = Math.max(0, (Date.parse(work.nextAt ?? '') || 0) - now.getTime()) / 1000;
-  return `${ends}: ${said}; ${looked}${seconds === 0 ? 'the next look is due' : `next look in ${Math.ceil(seconds)} s`}`;
+  return `${after}${ends}: ${said}; ${looked}${seconds === 0 ? 'the next look is due' : `next look in ${Math.ceil(seconds)} s`}`;
 }
 
 export interface Circumstances {

@@ -100,7 +100,7 @@ function happening(before: RunRecord, { event, at }: StoredEvent, since: string 
     case 'stage.cancelled':
       return ended(before, event.stage, at, 'cancelled', null);
     case 'stage.elsewhere':
-      return ended(before, event.stage, at, 'elsewhere', null);
+      return ended(before, event.stage, at, 'elsewhere', event.ends ?? null);
     default:
       return null;
   }

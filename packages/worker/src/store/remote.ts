@@ -13,7 +13,7 @@ import {
   type StageRef,
 } from '@millrace/core/runtime';
 import { type Kysely, sql } from 'kysely';
-import { json } from './json.ts';
+import { json, storable } from './json.ts';
 import { workerGone } from './liveness.ts';
 import type { StateDatabase } from './schema.ts';
 
@@ -44,16 +44,15 @@ async function intend(db: Db, lease: Lease): Promise<RemoteIntent> {
       select request, handle from millrace.remote where run = ${run} and stage = ${stage} and work = ${work} for update`.execute(trx);
     const found = before.rows[0];
     await sql`insert into millrace.remote as m (run, stage, work, request, look) values (${run}, ${stage}, ${work}, ${requestId(run, stage, work)}, 1)
-      on conflict (run, stage) do update set request = excluded.request, look = m.look + 1, looker = null, look_until = null, ${afresh}`.execute(
-      trx,
-    );
+      on conflict (run, stage) do update set request = excluded.request, look = m.look + 1, looker = null, look_until = null,
+        ${afresh}, ending_at = null, aware = null`.execute(trx);
     return { work, known: (found?.request ?? null) !== null, handle: found?.handle ?? null };
   });
 }
 
 /** Of a row `m` that gets another work: nothing of the one before is true of it. */
 const afresh = sql`work = excluded.work, ${sql.join(
-  ['handle', 'started_at', 'looked_at', 'next_at', 'status', 'progress', 'ending_at', 'aware'].map(
+  ['handle', 'started_at', 'looked_at', 'next_at', 'status', 'progress'].map(
     (column) => sql`${sql.ref(column)} = case when m.work = excluded.work then m.${sql.ref(column)} end`,
   ),
 )}`;
@@ -90,7 +89,8 @@ async function looks(db: Db, queue: string, worker: string, most: number, plans?
         insert into millrace.remote as m (run, stage, work, look, looker, look_until)
         select run, stage, work, look + 1, ${worker}, clock_timestamp() + ${lookMs} * interval '1 ms' from due order by run, stage
         on conflict (run, stage) do update set look = excluded.look, looker = excluded.looker, look_until = excluded.look_until,
-          request = case when m.work = excluded.work then m.request end, ${afresh}
+          request = case when m.work = excluded.work then m.request end, ${afresh},
+          ending_at = case when m.work = excluded.work then m.ending_at end, aware = case when m.work = excluded.work then m.aware end
         where m.work < excluded.work or (m.work = excluded.work and m.look = excluded.look - 1)
         returning m.*)
     select t.run, t.stage, d.epoch, t.work, t.look, t.request is not null as intended, t.handle, d.cancelled,
@@ -117,7 +117,7 @@ async function keepSeen(
   { status, progress, handle, ending, nextMs }: RemoteSeen,
 ): Promise<void> {
   await sql`
-    update millrace.remote set status = ${status}, progress = ${progress}, aware = ${cancelled}, looked_at = clock_timestamp(), looker = null, look_until = null,
+    update millrace.remote set status = ${status && storable(status)}, progress = ${progress}, aware = ${cancelled}, looked_at = clock_timestamp(), looker = null, look_until = null,
       next_at = clock_timestamp() + ${nextMs}::float8 * interval '1 ms', handle = coalesce(handle, ${handle && json(handle)}::json),
       started_at = coalesce(started_at, case when ${handle !== null}::bool then clock_timestamp() end),
       ending_at = coalesce(ending_at, case when ${ending}::bool then clock_timestamp() end)

@@ -51,7 +51,7 @@ describe('a process that runs a remote step', () => {
     throw new Error(`it never was so: ${JSON.stringify((await executor.show(run)).stages)}`);
   };
   const elsewhere = (run: string) =>
-    until(run, ({ stages }) => stages[0]?.state.at === 'elsewhere' && stages[0].progress?.remote?.status === 'RUNNING');
+    until(run, ({ stages: [stage] }) => stage?.progress?.remote?.status === 'RUNNING' && (stage.waits ?? '').includes('RUNNING'));
 
   it('holds no place meanwhile, and says what goes on where', async () => {
     const { run } = await executor.start({ file: pipelineOf('free') });
@@ -99,6 +99,13 @@ describe('a process that runs a remote step', () => {
     expect(await worksOf('cancelled')).toMatchObject([{ at: 'stopped' }]);
   });
 
+  it('ends it where the stage gives up and nobody knows whether it was begun', async () => {
+    const { run } = await executor.start({ file: pipelineOf('given-up', `cuts: 1, retry: { attempts: 1 }`) });
+    expect((await executor.finished(run.id)).state).toMatchObject({ at: 'failed', error: { code: 'CONNECTION_FAILED' } });
+    expect(await worksOf('given-up')).toMatchObject([{ at: 'stopped' }]);
+    expect((await executor.show(run.id)).stages[0]).toMatchObject({ attempts: [{ result: 'failed' }] });
+  });
+
   it('leaves it going on when it is asked to end, and the next process watches it', async () => {
     const { run } = await executor.start({ file: pipelineOf('drained') });
     await elsewhere(run.id);
@@ -123,7 +130,7 @@ describe('a process that runs a remote step', () => {
   });
 });
 
-it('a machine that dies at every instant of it starts it once', { timeout: 120_000 }, async () => {
+it('a machine that dies at every instant of it starts it once', async () => {
   const file = pipelineOf('dies');
   const points = [
     'engine.remote.intended',
@@ -146,7 +153,7 @@ it('a machine that dies at every instant of it starts it once', { timeout: 120_0
   expect((await project.calls()).filter((step) => step === 'dies')).toEqual(['dies']);
 });
 
-it('a cancel holds though who carries it out dies before and after he has told the service', { timeout: 60_000 }, async () => {
+it('a cancel holds though who carries it out dies before and after he has told the service', async () => {
   const file = pipelineOf('stops');
   await using executor = await project.executor();
   const runs = async () => (await executor.list({ pipeline: 'stops' }))[0];
@@ -162,4 +169,20 @@ it('a cancel holds though who carries it out dies before and after he has told t
   await vi.waitFor(async () => expect((await runs())?.abandoned).toBe(true), { timeout: 10_000 });
   expect((await executor.cancel((await runs())?.id ?? '')).state.at).toBe('cancelled');
   expect(await worksOf('stops')).toMatchObject([{ at: 'stopped' }]);
+});
+
+it('a stage that has given up fails when its work has ended, whoever dies meanwhile', async () => {
+  const file = pipelineOf('gives-up', `cuts: 1, retry: { attempts: 1 }`);
+  await using executor = await project.executor();
+  expect(await start(file, 'worker.outcome.stored').ended).toBe('SIGKILL');
+  const [run] = await executor.list({ pipeline: 'gives-up' });
+  expect((await executor.show(run?.id ?? '')).stages[0]).toMatchObject({
+    state: { at: 'elsewhere', ends: { code: 'CONNECTION_FAILED' } },
+    waits: 'gave up after CONNECTION_FAILED; may run elsewhere: whoever looks next asks for Ledger work gives-up',
+  });
+  expect(await start(file, 'engine.remote.cancelled').ended).toBe('SIGKILL');
+  await vi.waitFor(async () => expect((await executor.list({ pipeline: 'gives-up' }))[0]?.abandoned).toBe(true), { timeout: 10_000 });
+  expect(await executor.start({ file })).toMatchObject({ continued: true });
+  expect((await executor.finished(run?.id ?? '')).state).toMatchObject({ at: 'failed', error: { code: 'CONNECTION_FAILED' } });
+  expect(await worksOf('gives-up')).toMatchObject([{ at: 'stopped' }]);
 });

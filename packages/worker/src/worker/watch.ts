@@ -171,7 +171,7 @@ export class Watch {
     const label = remoteOf(run.plan, look.stage)?.label ?? look.stage;
     const message = `${label} could not be asked how it fares: ${error.message}`;
     own.log({ at: new Date().toISOString(), level: 'warn', message, facts: { code: error.code } });
-    return failedLook(error, end);
+    return failedLook(error, asked);
   }
 
   async #keep(
@@ -185,11 +185,11 @@ export class Watch {
     const { pollMs = endingMs } = remoteOf(run.plan, look.stage) ?? {};
     const { timeoutMs } = stageOf(run, look.stage);
     const left = timeoutMs === null || end ? Number.POSITIVE_INFINITY : Math.max(0, timeoutMs - look.ageMs);
-    const nextMs = Math.min(end ? Math.min(pollMs, endingMs) : lookPause(pollMs, look.look), left);
+    const often = end ? Math.min(pollMs, endingMs) : pollMs;
+    const nextMs = Math.min(end && looked.at === 'running' ? often : lookPause(often, look.look), left);
     const [status, progress, handle] =
       looked.at === 'running' ? [redactor.redact(looked.status), looked.progress, looked.handle] : [looked.error.code, null, look.handle];
-    const ending = end !== null && looked.at === 'running';
-    await own.patiently(() => store.remote.seen(look, { status, progress, handle, ending, nextMs }));
+    await own.patiently(() => store.remote.seen(look, { status, progress, handle, ending: end !== null, nextMs }));
     passing('worker.look.stored');
     tell(elsewhereProgress({ ...look, handle, status, progress, elapsedMs: Math.round(look.ageMs) }));
   }
@@ -214,6 +214,8 @@ export class Watch {
 /** Why the work is to end. */
 function endOf(look: RemoteLook, run: RunRecord): StoredError | null {
   if (look.cancelled) return cancelled(run.id);
+  const state = run.stages.get(look.stage)?.state;
+  if (state?.at === 'elsewhere' && state.ends) return state.ends;
   const { timeoutMs } = stageOf(run, look.stage);
   return timeoutMs !== null && look.handle !== null && look.ageMs >= timeoutMs ? storeError(stageTimeout(look.stage, timeoutMs)) : null;
 }
