@@ -1,4 +1,5 @@
-// What AWS's own construct library asks for, task by task: packages/step-functions/test/cdk-policies.json, with which ours are compared.
+// What AWS's own construct library asks for, task by task, and whether on anything (`any`) or on what it names: packages/step-functions/test/cdk-policies.json,
+// with which ours are compared.
 // It has 186 MB, so nothing here depends on it: install aws-cdk-lib and constructs in a folder, then "node scripts/cdk-policies.mjs <folder>".
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -48,6 +49,7 @@ const made = {
       stateMachine: new sfn.StateMachine(stack, 'Other', { definitionBody: sfn.DefinitionBody.fromChainable(new sfn.Pass(stack, 'P')) }),
       integrationPattern: runJob,
     }),
+  'distributed map': (stack) => new sfn.DistributedMap(stack, 'T').itemProcessor(new sfn.Pass(stack, 'P')),
 };
 
 /** @param {(stack: object) => unknown} make */
@@ -56,14 +58,13 @@ function actionsOf(make) {
   const stack = new cdk.Stack(app, 'S', { env: { region: 'eu-west-1', account: '123456789012' } });
   new sfn.StateMachine(stack, 'Machine', { definitionBody: sfn.DefinitionBody.fromChainable(make(stack)) });
   const { Resources } = app.synth().getStackArtifact(stack.artifactId).template;
-  const policies = Object.entries(Resources).filter(([name, { Type }]) => Type === 'AWS::IAM::Policy' && name.startsWith('MachineRole'));
-  return [
-    ...new Set(
-      policies.flatMap(([, { Properties }]) =>
-        Properties.PolicyDocument.Statement.flatMap((/** @type {{ Action: string | string[] }} */ { Action }) => Action),
-      ),
-    ),
-  ].sort();
+  const policies = Object.entries(Resources).filter(([name, { Type }]) => Type === 'AWS::IAM::Policy' && name.startsWith('Machine'));
+  /** @type {Record<string, 'any' | 'named'>} */
+  const asked = {};
+  for (const [, { Properties }] of policies)
+    for (const { Action, Resource } of Properties.PolicyDocument.Statement)
+      for (const action of [Action].flat()) if (asked[action] !== 'any') asked[action] = [Resource].flat().includes('*') ? 'any' : 'named';
+  return Object.fromEntries(Object.entries(asked).sort(([one], [other]) => (one < other ? -1 : 1)));
 }
 
 const table = {

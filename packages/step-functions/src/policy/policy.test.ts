@@ -71,6 +71,7 @@ const needed: readonly Call[] = [
     ...calls(`arn:aws:states:${at}:stateMachine:millrace-nightly${suffix}`, 'states:StartExecution'),
     ...calls(`arn:aws:states:${at}:execution:millrace-nightly${suffix}:1`, 'states:DescribeExecution', 'states:StopExecution'),
   ]),
+  ...calls(`arn:aws:states:${at}:execution:millrace-nightly/many:1`, 'states:RedriveExecution'),
   ...calls(
     `arn:aws:events:${at}:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule`,
     'events:PutTargets',

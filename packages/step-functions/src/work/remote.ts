@@ -5,7 +5,7 @@ import type { Grant } from '../policy/grant.ts';
 import { dmsHelper, dmsInput } from './dms.ts';
 import { redshiftHelper } from './redshift-data.ts';
 import { retriers } from './retry.ts';
-import { filled, uses } from './run-value.ts';
+import { argument, filled, uses } from './run-value.ts';
 import { clusterArn, ecsGrants, lambdaErrors } from './worker.ts';
 
 /** A plan's description of work elsewhere, as JSON. */
@@ -35,7 +35,7 @@ export function nativeTask(step: PlanStep, stage: PlanStage, site: Site): Native
   const asksDay = uses(described.parameters, 'date');
   if (asksDay && site.day.kind === 'worker')
     return worker("the day that it is given is one of the schedule's time zone, which a state machine cannot find out");
-  const call = calls[described.service]?.(described, site);
+  const call = calls[described.service]?.(described, site, stage.id);
   if (call === undefined) return worker(`Step Functions has no integration for ${described.service} ${described.action}`);
   if ('because' in call) return worker(call.because);
   const template = filled(call.parameters);
@@ -46,7 +46,7 @@ export function nativeTask(step: PlanStep, stage: PlanStage, site: Site): Native
     kind: 'native',
     task: {
       Resource: call.resource,
-      Parameters: template.template as Template,
+      Parameters: { ...(template.template as Template), ...call.token },
       ResultPath: call.resultPath ?? null,
       ...(stage.timeoutMs === null ? {} : { TimeoutSeconds: Math.ceil(stage.timeoutMs / 1000) }),
       ...retriers(stage, [...call.passing, 'States.Timeout']),
@@ -61,6 +61,8 @@ type Call =
   | {
       readonly resource: string;
       readonly parameters: Json;
+      /** What makes a repeated call none. */
+      readonly token?: Template;
       readonly grants: readonly Grant[];
       /** Errors after which another attempt may succeed; work that failed is a person's matter, as on every executor. */
       readonly passing: readonly string[];
@@ -69,7 +71,7 @@ type Call =
     }
   | { readonly because: string };
 
-const calls: Readonly<Record<string, (described: Described, site: Site) => Call | undefined>> = {
+const calls: Readonly<Record<string, (described: Described, site: Site, stage: string) => Call | undefined>> = {
   glue: ({ action, parameters }, site) => {
     if (action !== 'StartJobRun') return undefined;
     return {
@@ -139,11 +141,14 @@ const calls: Readonly<Record<string, (described: Described, site: Site) => Call 
       passing: ['EventBridge.InternalException', 'EventBridge.FailedEntry', 'EventBridge.ThrottlingException'],
     };
   },
-  sns: ({ action, parameters }, site) => {
+  sns: ({ action, parameters, facts }, site, stage) => {
     if (action !== 'Publish') return undefined;
     return {
       resource: integration(site, 'sns:publish'),
       parameters,
+      ...(facts['fifo'] === true && {
+        token: { 'MessageDeduplicationId.$': `States.Hash(States.Format('{}/{}', $.run, ${argument(stage)}), 'SHA-256')` },
+      }),
       grants: [{ actions: ['sns:Publish'], resources: [text(parameters['TopicArn']) || '*'] }],
       passing: ['SNS.InternalErrorException', 'SNS.KMSThrottlingException', 'SNS.ThrottledException'],
     };
@@ -220,6 +225,8 @@ export function mapGrants({ plan }: Pick<Site, 'plan'>): Grant[] {
   return [
     { actions: ['states:StartExecution'], resources: [own('states', `stateMachine:${name}`)] },
     { actions: ['states:DescribeExecution', 'states:StopExecution'], resources: [own('states', `execution:${name}:*`)] },
+    // Redriven with the machine, each by itself.
+    { actions: ['states:RedriveExecution'], resources: [own('states', `execution:${name}/*:*`)] },
   ];
 }
 

@@ -41,7 +41,8 @@ function fill(value: Json): TemplateValue {
   );
 }
 
-function argument(item: Json): string {
+/** Of an intrinsic function: a path, or what stands for itself. */
+export function argument(item: Json): string {
   const path = pathOf(item);
   if (path !== null) return path;
   if (typeof item === 'number') return String(item);
