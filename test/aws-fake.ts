@@ -43,15 +43,18 @@ export interface AwsFake extends AsyncDisposable {
   fail(operation: string, fault: AwsFault, times?: number): void;
   /** The next calls of the operation are carried out, and the connection is cut before the answer. */
   cut(operation: string, times?: number): void;
+  /** The next calls of the operation are carried out, and answered with a page of HTML, as something between here and there does. */
+  garble(operation: string, times?: number): void;
 }
 
 /**
- * A server that speaks the wire protocols of AWS's JSON services, so that the SDK's own clients are what is tested: awsJson (`X-Amz-Target`),
- * and the REST-JSON of Lambda's `Invoke` and of the RDS Data API. What a service does is in the handlers, by operation.
+ * A server that speaks the wire protocols of AWS's services, so that the SDK's own clients are what is tested: awsJson (`X-Amz-Target`), the
+ * REST-JSON of Lambda's `Invoke` and of the RDS Data API, and the forms and XML of SNS and Redshift. What a service does is in the handlers,
+ * by operation.
  */
 export async function awsFake(handlers: FakeHandlers): Promise<AwsFake> {
   const calls: FakeCall[] = [];
-  const faults: { operation: string; left: number; fault: AwsFault | 'cut' }[] = [];
+  const faults: { operation: string; left: number; fault: AwsFault | 'cut' | 'garble' }[] = [];
   const server = createServer((request, response) => {
     answer(request, response).catch((error: unknown) => {
       response.writeHead(500, { 'x-amzn-errortype': 'FakeFailed' }).end(JSON.stringify({ __type: 'FakeFailed', message: String(error) }));
@@ -59,20 +62,27 @@ export async function awsFake(handlers: FakeHandlers): Promise<AwsFake> {
   });
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { operation, input } = parsed(request, await bodyOf(request));
+    const body = await bodyOf(request);
+    const { operation, input } = isForm(request) ? formOf(body) : parsed(request, body);
     calls.push({ operation, input });
     const fault = faults.find((one) => one.operation === operation && one.left > 0);
     if (fault) fault.left--;
     try {
-      if (fault && fault.fault !== 'cut') throw fault.fault;
+      if (fault && typeof fault.fault !== 'string') throw fault.fault;
       const handler = handlers[operation];
       if (!handler) throw new AwsFault('UnknownOperationException', `The fake has no ${operation}.`, 404);
       const result = await handler(input);
-      if (fault) return void request.socket.destroy();
+      if (fault?.fault === 'cut') return void request.socket.destroy();
+      if (fault) return void response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Please sign in</html>');
+      if (isForm(request)) return void response.writeHead(200, xml).end(xmlOf(`${operation}Response`, { [`${operation}Result`]: result }));
       if (operation === 'Invoke') return lambdaAnswer(response, input.InvocationType, result as LambdaAnswer);
       response.writeHead(200, { 'content-type': 'application/x-amz-json-1.1' }).end(JSON.stringify(onTheWire(result ?? {})));
     } catch (error) {
       if (!(error instanceof AwsFault)) throw error;
+      if (isForm(request)) {
+        const { name: Code, message: Message } = error;
+        return void response.writeHead(error.status, xml).end(xmlOf('ErrorResponse', { Error: { Type: 'Sender', Code, Message } }));
+      }
       response
         .writeHead(error.status, { 'content-type': 'application/x-amz-json-1.1', 'x-amzn-errortype': error.name })
         .end(JSON.stringify({ __type: error.name, message: error.message, Message: error.message }));
@@ -91,6 +101,7 @@ export async function awsFake(handlers: FakeHandlers): Promise<AwsFake> {
     called: (operation) => calls.filter((call) => call.operation === operation).map(({ input }) => input),
     fail: (operation, fault, times = 1) => void faults.push({ operation, left: times, fault }),
     cut: (operation, times = 1) => void faults.push({ operation, left: times, fault: 'cut' }),
+    garble: (operation, times = 1) => void faults.push({ operation, left: times, fault: 'garble' }),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       server.close();
@@ -103,6 +114,26 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks).toString('utf8');
+}
+
+const isForm = ({ headers }: IncomingMessage): boolean => headers['content-type']?.startsWith('application/x-www-form-urlencoded') ?? false;
+
+function formOf(body: string): FakeCall {
+  const { Action = '', Version: _, ...input } = Object.fromEntries(new URLSearchParams(body));
+  return { operation: Action, input };
+}
+
+const xml = { 'content-type': 'text/xml' };
+
+function xmlOf(name: string, value: unknown): string {
+  if (value === undefined || value === null) return '';
+  const inside =
+    typeof value !== 'object' || value instanceof Date
+      ? (value instanceof Date ? value.toISOString() : String(value)).replace(/[&<>]/g, (one) => `&#${one.charCodeAt(0)};`)
+      : Object.entries(value)
+          .map(([of, one]) => xmlOf(of, one))
+          .join('');
+  return `<${name}>${inside}</${name}>`;
 }
 
 const invoke = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;

@@ -29,15 +29,19 @@ export function fixtureOf(
 ): RemoteFixture {
   let hours = 0;
   let refused = 0;
-  const refuse = (name: string, status: number) => () =>
-    world.fake.fail(refused++ % 2 === 0 ? of.start : of.poll, new AwsFault(name, 'no', status));
+  const call = () => (refused++ % 2 === 0 ? of.start : of.poll);
+  const refuse = (name: string, status: number) => () => world.fake.fail(call(), new AwsFault(name, 'no', status));
   return {
     task: world.task,
     parameters: world.request().parameters,
     context: testContext({ now: () => new Date(Date.now() + hours * 3_600_000) }),
     works: of.works,
     end: of.end,
-    refuse: { throttled: refuse('ThrottlingException', 400), unavailable: refuse('InternalFailure', 500) },
+    refuse: {
+      throttled: refuse('ThrottlingException', 400),
+      unavailable: refuse('InternalFailure', 500),
+      garbled: () => world.fake.garble(call()),
+    },
     // So late that it is no delay of the service's own listings.
     forget() {
       hours += 48;

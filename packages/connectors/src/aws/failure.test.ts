@@ -10,6 +10,7 @@ describe('an error of the SDK', () => {
     [{ name: 'Error', message: 'Region is missing' }, 'CONFIG_INVALID'],
     [{ name: 'Error', code: 'ECONNREFUSED', message: 'connect ECONNREFUSED 127.0.0.1:1' }, 'CONNECTION_FAILED'],
     [{ name: 'TimeoutError', message: 'no answer' }, 'CONNECTION_FAILED'],
+    [{ name: 'SyntaxError', message: 'Unexpected token <', $metadata: { httpStatusCode: 200 } }, 'REMOTE_UNAVAILABLE'],
     [{ name: 'Whatever', message: 'no', $metadata: { httpStatusCode: 403 } }, 'ACCESS_DENIED'],
     [{ name: 'Whatever', message: 'no', $metadata: { httpStatusCode: 429 } }, 'REMOTE_THROTTLED'],
     [{ name: 'Whatever', message: 'no', $metadata: { httpStatusCode: 500 } }, 'REMOTE_UNAVAILABLE'],

@@ -47,6 +47,13 @@ export function awsFailure(error: unknown, { service, doing, grant }: FailedCall
   if (named(error, ...denied) || status === 403) return make('ACCESS_DENIED', `access was denied. ${said(message)}`, `Grant ${grant}.`);
   if (named(error, ...throttled) || status === 429)
     return make('REMOTE_THROTTLED', `it asks us to slow down (${name}).`, 'Tried again with backoff; lower the concurrency if it repeats.');
+  // What stands between may answer in the service's place, with a page of its own.
+  if (error instanceof SyntaxError || name === 'SyntaxError')
+    return make(
+      'REMOTE_UNAVAILABLE',
+      'its answer could not be read.',
+      'Tried again with backoff; look at proxies and at the endpoint if it repeats.',
+    );
   if (named(error, ...busy) || (status ?? 0) >= 500)
     return make(
       'REMOTE_UNAVAILABLE',

@@ -1,6 +1,9 @@
 import type { Container, Task } from '@aws-sdk/client-ecs';
 import type { RemoteState } from '@millrace/core/runtime';
 
+/** Under which tasks are stopped by us. */
+export const stopReason = 'Cancelled by Millrace';
+
 /**
  * What the end of a task means. Capacity, Spot and whoever stopped it ask for another start; an exit code and an image that is not there ask
  * for a person. `container` is the one whose exit code counts; without it, one has to have ended with 0 and the others with 0 or by ECS's own
@@ -8,6 +11,7 @@ import type { RemoteState } from '@millrace/core/runtime';
  */
 export function stoppedState(task: Task, container: string | null): RemoteState {
   const reason = reasonOf(task);
+  if (task.stoppedReason === stopReason) return failed(reason, true);
   switch (task.stopCode) {
     case 'SpotInterruption':
     case 'TerminationNotice':
@@ -59,5 +63,7 @@ const seconds = ({ startedAt, stoppedAt }: Task): { readonly seconds?: number } 
 
 /** Whether another try may place a task that ECS did not place: room and agents come back, a missing attribute does not. */
 export function refusal(reason: string): 'never' | 'later' {
-  return /^(RESOURCE|AGENT|EMPTY CAPACITY PROVIDER)|capacity|try again|throttl|rate ?exceeded|internal/i.test(reason) ? 'later' : 'never';
+  return /^(RESOURCE|AGENT|EMPTY CAPACITY PROVIDER)|capacity|limit on the number of|try again|throttl|rate ?exceeded|internal/i.test(reason)
+    ? 'later'
+    : 'never';
 }

@@ -202,6 +202,7 @@ describe('a task that was not placed', () => {
     ['AGENT', 'REMOTE_UNAVAILABLE'],
     ['EMPTY CAPACITY PROVIDER', 'REMOTE_UNAVAILABLE'],
     ['Capacity is unavailable at this time. Please try again later or in a different availability zone', 'REMOTE_UNAVAILABLE'],
+    ["You've reached the limit on the number of vCPUs you can run concurrently", 'REMOTE_UNAVAILABLE'],
     ['ATTRIBUTE', 'REMOTE_REFUSED'],
     ['MISSING', 'REMOTE_REFUSED'],
     ['INACTIVE', 'REMOTE_REFUSED'],

@@ -5,7 +5,7 @@ import { consoleLink, regionOfArn } from '../aws/console.ts';
 import type { EcsFacts } from '../aws/facts.ts';
 import { isRecent, startedNow } from '../aws/recent.ts';
 import type { EcsService } from './client.ts';
-import { refusal, stoppedState } from './stop.ts';
+import { refusal, stoppedState, stopReason } from './stop.ts';
 
 /** A task of its own, not of a service. `cluster` and `definition` are names or ARNs. */
 export function ecsTask(
@@ -66,7 +66,7 @@ export function ecsTask(
     async cancel({ id }, context) {
       await ecs.call(`stopping ${id}`, context, async (sdk, client, options) => {
         try {
-          await client.send(new sdk.StopTaskCommand({ cluster, task: id, reason: 'Cancelled by Millrace' }), options);
+          await client.send(new sdk.StopTaskCommand({ cluster, task: id, reason: stopReason }), options);
         } catch (error) {
           // One that ECS has forgotten has ended.
           if (!(error instanceof sdk.InvalidParameterException)) throw error;

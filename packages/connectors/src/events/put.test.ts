@@ -46,6 +46,28 @@ test('more than ten go in several calls', async () => {
   expect(world.taken).toHaveLength(23);
 });
 
+test('and so do those that are too large together', async () => {
+  await using world = await fakeBus();
+  const long = (n: number) => ({ ...event(n), detail: { n, text: 'ä'.repeat(50_000) } });
+  const { task, request } = remoteOf(events(world.fake.settings).put([0, 1, 2, 3, 4].map(long)));
+  await task.start(request(), context);
+  expect(world.fake.called('PutEvents').map(({ Entries }) => Entries.length)).toEqual([2, 2, 1]);
+});
+
+test('what the bus does not answer for is sent again, whatever it says of its count', async () => {
+  let calls = 0;
+  await using fake = await awsFake({
+    PutEvents: ({ Entries }) => ({
+      FailedEntryCount: 0,
+      Entries: calls++ === 0 ? [{ EventId: 'event-0' }, {}] : Entries.map(() => ({ EventId: `event-${calls}` })),
+    }),
+  });
+  const { task, request } = remoteOf(events(fake.settings).put([0, 1, 2].map(event)));
+  const handle = await task.start(request(), context);
+  expect(fake.called('PutEvents').map(({ Entries }) => Entries.length)).toEqual([3, 2]);
+  expect(handle.detail['events']).toEqual(['event-0', 'event-2', 'event-2']);
+});
+
 test('what the bus could not take for now is sent again, alone', async () => {
   await using world = await fakeBus({ 1: { code: 'ThrottlingException', times: 2 }, 3: { code: 'InternalFailure', times: 1 } });
   const { task, request } = world.put(5);
@@ -110,8 +132,13 @@ describe('events are work elsewhere that is done at once', () => {
     return {
       task,
       parameters: request().parameters,
-      works: () => world.fake.calls.length,
+      works: () => world.taken.length / 2,
       end: {},
+      refuse: {
+        throttled: () => world.fake.fail('PutEvents', new AwsFault('ThrottlingException', 'no')),
+        unavailable: () => world.fake.fail('PutEvents', new AwsFault('InternalException', 'no', 500)),
+        garbled: () => world.fake.garble('PutEvents'),
+      },
       [Symbol.asyncDispose]: () => world[Symbol.asyncDispose](),
     };
   });

@@ -14,8 +14,9 @@ export interface Entry {
   readonly Resources?: readonly string[];
 }
 
-/** Entries of one call. */
-export const callLimit = 10;
+/** Entries of one call, and bytes of all of them together: an entry that is larger alone is left to EventBridge to judge. */
+const callLimit = 10;
+const callBytes = 256 * 1024;
 /** How often an entry is sent in all that EventBridge could not take for now, and the first pause, which is doubled. */
 const attempts = 4;
 const pauseMs = 200;
@@ -37,27 +38,48 @@ export function putEvents(events: EventsService, entries: number): RemoteTask {
     async ({ parameters }, context) => {
       const all = (parameters['Entries'] as unknown as readonly Entry[]).map(written);
       const ids: string[] = [];
-      for (let from = 0; from < all.length; from += callLimit) ids.push(...(await put(events, all.slice(from, from + callLimit), context)));
+      for (const entries of calls(all)) ids.push(...(await put(events, entries, context)));
       return { link: null, detail: { events: ids } };
     },
   );
 }
 
-/** Ten entries at most. EventBridge answers for each of them: what it could not take for now is sent again, alone. */
+function calls(all: readonly PutEventsRequestEntry[]): PutEventsRequestEntry[][] {
+  const made: PutEventsRequestEntry[][] = [];
+  let left = 0;
+  for (const entry of all) {
+    const bytes = bytesOf(entry);
+    const last = made.at(-1);
+    if (last && last.length < callLimit && bytes <= left) last.push(entry);
+    else {
+      made.push([entry]);
+      left = callBytes;
+    }
+    left -= bytes;
+  }
+  return made;
+}
+
+/** As EventBridge counts. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html */
+function bytesOf({ Source = '', DetailType = '', Detail = '', Resources = [] }: PutEventsRequestEntry): number {
+  return [Source, DetailType, Detail, ...Resources].reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+}
+
+/** One call. EventBridge answers for each entry, by its place: what it has not given an id is sent again, alone. */
 async function put(events: EventsService, entries: readonly PutEventsRequestEntry[], context: Context): Promise<string[]> {
   const ids: string[] = [];
   let left = [...entries];
   for (let attempt = 1; ; attempt++) {
-    const { Entries: answers = [], FailedEntryCount = 0 } = await events.call('putting events', context, (sdk, client, options) =>
+    const { Entries: answers = [] } = await events.call('putting events', context, (sdk, client, options) =>
       client.send(new sdk.PutEventsCommand({ Entries: left }), options),
     );
     ids.push(...answers.flatMap(({ EventId }) => (EventId === undefined ? [] : [EventId])));
-    if (FailedEntryCount === 0) return ids;
-    const failed = answers.filter(({ ErrorCode }) => ErrorCode !== undefined);
-    const refused = failed.find(({ ErrorCode = '' }) => !passing.test(ErrorCode));
-    if (refused) throw notTaken(refused, failed.length, entries.length, false);
-    if (attempt === attempts) throw notTaken(failed[0] ?? {}, FailedEntryCount, entries.length, true);
-    left = left.filter((_, at) => answers[at]?.ErrorCode !== undefined);
+    left = left.filter((_, at) => answers[at]?.EventId === undefined);
+    if (left.length === 0) return ids;
+    const failed = answers.filter(({ EventId }) => EventId === undefined);
+    const refused = failed.find(({ ErrorCode = '' }) => ErrorCode !== '' && !passing.test(ErrorCode));
+    if (refused) throw notTaken(refused, left.length, entries.length, false);
+    if (attempt === attempts) throw notTaken(failed[0] ?? {}, left.length, entries.length, true);
     await sleep(pauseMs * 2 ** (attempt - 1), undefined, { signal: context.signal });
   }
 }

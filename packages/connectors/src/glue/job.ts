@@ -48,9 +48,11 @@ export function glueJob(glue: GlueService, name: string, settlesMs: number): Rem
       return { at: 'failed', reason: `Glue does not know run ${id} of job ${name} any more.`, again: false };
     },
     async cancel({ id }, context) {
-      await glue.call(`stopping run ${id} of job ${name}`, context, (sdk, client, options) =>
+      const { Errors = [] } = await glue.call(`stopping run ${id} of job ${name}`, context, (sdk, client, options) =>
         client.send(new sdk.BatchStopJobRunCommand({ JobName: name, JobRunIds: [id] }), options),
       );
+      for (const { ErrorDetail: { ErrorCode = 'Error', ErrorMessage = '' } = {} } of Errors)
+        context.log.warn(`Glue did not stop run ${id} of job ${name}: ${ErrorCode}. ${ErrorMessage}`);
     },
   };
 

@@ -19,7 +19,7 @@ export async function noteDone(transaction: DataSession, id: string): Promise<bo
     await transaction.execute(named(note, id));
     return true;
   } catch (error) {
-    if (says(error, /duplicate|23505|1062/i)) return false;
+    if (says(error, /duplicate (key|entry)|SQLState: ?23505|error code: ?1062/i)) return false;
     throw error;
   }
 }

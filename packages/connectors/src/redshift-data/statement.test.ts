@@ -9,7 +9,7 @@ const context = testContext();
 const serverless = { workgroup: 'etl', database: 'dev' };
 
 /** The Data API, which honours client tokens and tells statements from the look after `hiddenFor` others on. */
-async function fakeRedshift({ hiddenFor = 0 } = {}) {
+async function fakeRedshift({ hiddenFor = 0, emptyPages = 0 } = {}) {
   // biome-ignore lint/suspicious/noExplicitAny: a statement as the API has it.
   const statements: any[] = [];
   let looks = 0;
@@ -31,9 +31,10 @@ async function fakeRedshift({ hiddenFor = 0 } = {}) {
       if (!found) throw new AwsFault('ResourceNotFoundException', 'Query does not exist.');
       return found;
     },
-    ListStatements: ({ StatementName }) => ({
-      Statements: visible().filter((one) => one.StatementName.startsWith(StatementName)),
-    }),
+    ListStatements: ({ StatementName, NextToken = '0' }) =>
+      Number(NextToken) < emptyPages
+        ? { Statements: [], NextToken: String(Number(NextToken) + 1) }
+        : { Statements: visible().filter((one) => one.StatementName.startsWith(StatementName)) },
     CancelStatement({ Id }) {
       const found = statements.find((one) => one.Id === Id);
       if (['FINISHED', 'FAILED', 'ABORTED'].includes(found.Status))
@@ -46,6 +47,13 @@ async function fakeRedshift({ hiddenFor = 0 } = {}) {
   const one = remoteOf(connection.statement('call refresh(:day)', { parameters: { day: '2026-03-29' } }));
   return { fake, statements, connection, ...one, [Symbol.asyncDispose]: () => fake[Symbol.asyncDispose]() };
 }
+
+test('a statement behind empty pages of the list is found', async () => {
+  await using world = await fakeRedshift({ emptyPages: 3 });
+  const { id } = await world.task.start(world.request(), context);
+  expect(await world.task.adopt(world.request(), context)).toMatchObject({ id });
+  expect(await world.task.adopt(world.request('another'), context)).toBeNull();
+});
 
 test('a statement is started with the parameters of the API and a token', async () => {
   await using world = await fakeRedshift();

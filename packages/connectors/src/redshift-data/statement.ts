@@ -12,6 +12,9 @@ import { statementState } from './statement-state.ts';
 /** One look waits so long for the end: short statements are seen when they end, and nobody is held up by long ones. */
 const lookSeconds = 5;
 
+/** Pages of the list of statements that are looked through. */
+const mostPages = 20;
+
 /** One statement, or a batch of `statements`. */
 export function redshiftStatement(
   redshift: RedshiftDataService,
@@ -66,10 +69,21 @@ export function redshiftStatement(
   }
 
   async function startedUnder(id: string, context: Context): Promise<string | null> {
-    const { Statements = [] } = await redshift.call('looking for a statement', context, (sdk, client, options) =>
-      client.send(new sdk.ListStatementsCommand({ StatementName: id, Status: 'ALL' }), options),
-    );
-    return Statements.find(({ StatementName }) => StatementName === id)?.Id ?? null;
+    let NextToken: string | undefined;
+    // A page may be empty and not the last: the filter looks at what a page would hold.
+    for (let page = 0; page < mostPages; page++) {
+      const answer = await redshift.call('looking for a statement', context, (sdk, client, options) =>
+        client.send(
+          new sdk.ListStatementsCommand({ StatementName: id, Status: 'ALL', ...(NextToken !== undefined && { NextToken }) }),
+          options,
+        ),
+      );
+      const found = answer.Statements?.find(({ StatementName }) => StatementName === id);
+      if (found?.Id !== undefined) return found.Id;
+      NextToken = answer.NextToken;
+      if (NextToken === undefined) return null;
+    }
+    return null;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { PublishCommandInput } from '@aws-sdk/client-sns';
-import type { Json, RemoteTask } from '@millrace/core/runtime';
+import { type Json, MillraceError, type RemoteTask } from '@millrace/core/runtime';
 import { consoleLink, regionOfArn } from '../aws/console.ts';
 import { doneAtOnce } from '../aws/done.ts';
 import type { SnsFacts } from '../aws/facts.ts';
@@ -34,8 +34,13 @@ export function publish(sns: SnsService, topic: string): RemoteTask {
       const { MessageId } = await sns.call(`publishing to ${topic}`, context, (sdk, client, options) =>
         client.send(new sdk.PublishCommand(input), options),
       );
+      if (MessageId === undefined)
+        throw new MillraceError('REMOTE_UNAVAILABLE', {
+          message: `SNS, publishing to ${topic}: its answer says nothing of the message.`,
+          remedy: 'Tried again with backoff.',
+        });
       const link = region && consoleLink(region, `sns/v3/home?region=${region}#/topic/${topic}`);
-      return { link, detail: { message: MessageId ?? '' } };
+      return { link, detail: { message: MessageId } };
     },
   );
 }
