@@ -41,14 +41,20 @@ export function redactor(): Redactor {
 function formsOf(value: string): string[] {
   const object = objectIn(value);
   if (object) {
-    const inside = Object.entries(object).flatMap(([name, item]) => (typeof item === 'string' && !openly.has(name) ? formsOf(item) : []));
-    return [value, ...inside];
+    return [value, ...inside(object).flatMap(formsOf)];
   }
   const url = URL.canParse(value) ? new URL(value) : undefined;
   // Where a lake is says nothing that must be hidden, and hiding it would make every message about it useless.
   const plain = url !== undefined && (url.protocol === 'file:' || url.protocol === 's3:') && url.password === '';
   const parts = [...(plain ? [] : [value]), ...(url?.password ? [url.password, decode(url.password)] : [])];
   return parts.flatMap((part) => [part, JSON.stringify(part).slice(1, -1), encodeURIComponent(part)]);
+}
+
+/** All texts in it, however deep. */
+function inside(item: unknown): string[] {
+  if (typeof item === 'string') return [item];
+  if (typeof item !== 'object' || item === null) return [];
+  return Object.entries(item).flatMap(([name, one]) => (openly.has(name) && typeof one === 'string' ? [] : inside(one)));
 }
 
 /** What a secret of RDS says beside the password: hiding it would make every message about the database useless. */

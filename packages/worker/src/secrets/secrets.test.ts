@@ -42,6 +42,13 @@ describe('redaction', () => {
     expect(secrets.redact(`never seen: ${url}`)).not.toContain('other-pw');
   });
 
+  it('hides every text in a JSON object, however deep', async () => {
+    const value = '{"host": "db.example", "port": 5432, "users": [{"name": "etl", "password": "geheim"}, {"password": "auch-geheim"}]}';
+    const secrets = environmentSecrets({ directory: project(''), env: { LOGINS: value } });
+    await secrets.get(secret('LOGINS'));
+    expect(secrets.redact('geheim and auch-geheim at db.example:5432')).toBe('*** and *** at db.example:5432');
+  });
+
   it('lets the place of a lake be seen', async () => {
     const secrets = environmentSecrets({ directory: project(''), env: { LAKE: 'file:./lake' } });
     await secrets.get(secret('LAKE'));
