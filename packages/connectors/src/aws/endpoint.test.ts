@@ -10,10 +10,10 @@ test.each([
   ['reads.endpoint.proxy-c1x2y3z4.eu-west-1.rds.amazonaws.com', 'rds', 'eu-west-1', 'proxy'],
   ['shop.cluster-c1x2y3z4.rds.cn-north-1.amazonaws.com.cn', 'rds', 'cn-north-1', 'writer'],
   ['sales.c1x2y3z4.eu-west-1.redshift.amazonaws.com', 'redshift', 'eu-west-1', 'instance'],
-  ['sales.123456789012.eu-west-1.redshift-serverless.amazonaws.com', 'redshift', 'eu-west-1', 'instance'],
+  ['sales.123456789012.eu-west-1.redshift-serverless.amazonaws.com', 'redshift-serverless', 'eu-west-1', 'instance'],
   ['sales.c1x2y3z4.cn-north-1.redshift.amazonaws.com.cn', 'redshift', 'cn-north-1', 'instance'],
 ])('%s is %s in %s: %s', (host, service, region, kind) => {
-  expect(amazonEndpoint(host)).toEqual({ service, region, kind });
+  expect(amazonEndpoint(host)).toEqual({ service, region, kind, name: host.toLowerCase().split('.')[0] });
 });
 
 test.each(['localhost', 'db.example.com', 'rds.amazonaws.com', 'shop.eu-west-1.rds.amazonaws.com.evil.example', '10.0.0.1'])(

@@ -1,7 +1,9 @@
 /** A database of Amazon's, as its host name tells. */
 export interface AmazonEndpoint {
-  readonly service: 'rds' | 'redshift';
+  readonly service: 'rds' | 'redshift' | 'redshift-serverless';
   readonly region: string;
+  /** Of the instance, cluster, proxy or workgroup. */
+  readonly name: string;
   /** `reader` and `custom` lead to any of several instances of a cluster; `proxy` is RDS Proxy. */
   readonly kind: 'instance' | 'writer' | 'reader' | 'custom' | 'proxy';
 }
@@ -14,13 +16,15 @@ const forms = [
 
 /** Null for every other host. */
 export function amazonEndpoint(host: string): AmazonEndpoint | null {
-  const { name = '', region = '', service } = forms.map((form) => form.exec(host.toLowerCase())).find((match) => match)?.groups ?? {};
+  const { name: path = '', region = '', service } = forms.map((form) => form.exec(host.toLowerCase())).find((match) => match)?.groups ?? {};
   if (service === undefined) return null;
-  return service === 'rds' ? { service, region, kind: kindOf(name) } : { service: 'redshift', region, kind: 'instance' };
+  const [name = ''] = path.split('.');
+  if (service === 'rds') return { service, region, name, kind: kindOf(path) };
+  return { service: service as 'redshift' | 'redshift-serverless', region, name, kind: 'instance' };
 }
 
-function kindOf(name: string): AmazonEndpoint['kind'] {
-  const label = name.split('.').at(-1) ?? '';
+function kindOf(path: string): AmazonEndpoint['kind'] {
+  const label = path.split('.').at(-1) ?? '';
   if (label.startsWith('proxy-')) return 'proxy';
   if (label.startsWith('cluster-ro-')) return 'reader';
   if (label.startsWith('cluster-custom-')) return 'custom';

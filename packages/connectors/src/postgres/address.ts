@@ -22,7 +22,15 @@ export type Login =
   | { readonly by: 'password'; readonly password: string | undefined }
   /** The secret of this name holds the password, or `{"username", "password"}`. */
   | { readonly by: 'secret'; readonly name: string }
-  | { readonly by: 'iam'; readonly region: string };
+  | { readonly by: 'iam'; readonly region: string }
+  /** As the user of the URL, or of none: as who the process is to AWS. */
+  | {
+      readonly by: 'redshift-iam';
+      readonly kind: 'cluster' | 'workgroup';
+      readonly name: string;
+      readonly region: string;
+      readonly user: string | null;
+    };
 
 /** `prefer` falls back to an open connection where the server knows no TLS. */
 export interface Tls {
@@ -41,7 +49,7 @@ export type SslSetting = boolean | Pick<ConnectionOptions, 'ca' | 'cert' | 'key'
  * TLS and taken as it is, but one at an endpoint of RDS or Redshift must prove by Amazon's authorities who it is. `host=/directory`
  * names a Unix socket, `hostaddr` the IP address to dial for `host`. Fields left out come from PGHOST and its like.
  *
- * `auth=iam` logs in with a token of IAM, `login=name` with what the secret of that name holds. In place of a URL there may be the JSON
+ * `auth=iam` logs in with a token of IAM, or what Redshift gives for it, `login=name` with what the secret of that name holds. In place of a URL there may be the JSON
  * object that Secrets Manager keeps for a database.
  *
  * @throws CONFIG_INVALID, without the URL in it
@@ -60,7 +68,7 @@ export function parseAddress(url: string, ssl?: SslSetting): Address {
   const amazon = amazonEndpoint(host);
   const login = loginOf(parsed, amazon);
   const tls = tlsOf(host, amazon, query, ssl);
-  if (login.by === 'iam' && !proves(tls))
+  if ((login.by === 'iam' || login.by === 'redshift-iam') && !proves(tls))
     throw invalid('it has auth=iam, and a token may go only to a server that has proved who it is: leave out sslmode, or set verify-full');
   return { host, hostaddr, port, user, database, login, tls, amazon };
 }
@@ -77,8 +85,13 @@ function loginOf(url: URL, amazon: AmazonEndpoint | null): Login {
   if (name) return { by: 'secret', name };
   if (!auth) return { by: 'password', password: password || process.env['PGPASSWORD'] || undefined };
   if (auth !== 'iam') throw invalid(`auth "${auth}" is not known; there is iam`);
-  if (amazon?.service !== 'rds') throw invalid('it has auth=iam, and its host is not an endpoint of RDS or Aurora by its own name');
-  return { by: 'iam', region: amazon.region };
+  if (!amazon) throw invalid('it has auth=iam, and its host is not an endpoint of RDS, Aurora or Redshift by its own name');
+  const { service, region, name: at } = amazon;
+  if (service === 'rds') return { by: 'iam', region };
+  const user = query.get('user') || decode(url.username) || null;
+  if (service === 'redshift') return { by: 'redshift-iam', kind: 'cluster', name: at, region, user };
+  if (user !== null) throw invalid('it has auth=iam and a user, and Redshift Serverless knows who the process is: leave out the user');
+  return { by: 'redshift-iam', kind: 'workgroup', name: at, region, user };
 }
 
 function readUrl(url: string): URL {

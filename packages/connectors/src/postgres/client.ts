@@ -1,4 +1,5 @@
 import { connect as openSocket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { type Context, describeSetting, isMillraceError, MillraceError, type Setting } from '@millrace/core/runtime';
 import pg from 'pg';
 import { bundleOf } from '../aws/authorities.ts';
@@ -109,6 +110,7 @@ async function logIn(
   const { address, user, password } = credentials;
   const place: Place = {
     label: label(settings.url, address),
+    host: address.host,
     user,
     database: address.database,
     ...(password !== undefined && { hidden: password }),
@@ -242,6 +244,13 @@ export class Session implements AsyncDisposable {
     const { endpoint } = this.place;
     if (endpoint !== 'reader' && endpoint !== 'custom') return null;
     return (this.#client as pg.Client & ClientInside).connection.stream.remoteAddress ?? null;
+  }
+
+  /** Names for which the server's certificate is; none without TLS. */
+  get certified(): readonly string[] {
+    const { stream } = (this.#client as pg.Client & ClientInside).connection;
+    const { subjectaltname = '' } = stream instanceof TLSSocket ? stream.getPeerCertificate() : {};
+    return subjectaltname.split(', ').flatMap((name) => (name.startsWith('DNS:') ? [name.slice('DNS:'.length)] : []));
   }
 
   /** True once the connection is gone, or going; the next statement then rejects. */

@@ -1,4 +1,5 @@
 import type { Context } from '@millrace/core/runtime';
+import { redshiftLogin } from '../aws/redshift-login.ts';
 import { databaseToken } from '../aws/token.ts';
 import { type Address, parseAddress } from './address.ts';
 import type { SessionSettings } from './client.ts';
@@ -38,6 +39,11 @@ export async function credentialsOf(
       const password = await databaseToken({ hostname: host, port, username: user, region: login.region });
       return { address, user, password, from: { url } };
     }
+    case 'redshift-iam': {
+      const { by: _, ...place } = login;
+      const given = await redshiftLogin({ ...place, database: address.database });
+      return { address, ...given, from: { url } };
+    }
     default:
       return login satisfies never;
   }
@@ -45,4 +51,6 @@ export async function credentialsOf(
 
 /** Whether a server that has refused one may accept the other. */
 export const differ = (one: Credentials, other: Credentials): boolean =>
-  one.address.login.by !== 'iam' && (one.from.url !== other.from.url || one.from.login !== other.from.login);
+  one.address.login.by !== 'iam' &&
+  one.address.login.by !== 'redshift-iam' &&
+  (one.from.url !== other.from.url || one.from.login !== other.from.login);

@@ -1,4 +1,6 @@
 import { type Context, type Finding, isMillraceError } from '@millrace/core/runtime';
+import { amazonBehind } from '../aws/alias.ts';
+import { amazonEndpoint } from '../aws/endpoint.ts';
 import { openSession, type Session, type SessionSettings } from './client.ts';
 
 /** The oldest version whose protocol and catalogs are known to work. */
@@ -23,7 +25,7 @@ export async function examine(settings: SessionSettings, label: string, context:
         statistics(session, label),
         room(session, label),
       ])),
-      ...proxy(session, label),
+      ...(await proxy(session, label)),
     ];
   } catch (error) {
     if (!isMillraceError(error)) throw error;
@@ -71,8 +73,9 @@ async function role(session: Session, subject: string): Promise<Finding> {
 }
 
 /** Settings, temporary tables, COPY and advisory locks each tie a connection of the proxy to one session. */
-function proxy({ place }: Session, subject: string): Finding[] {
-  if (place.endpoint !== 'proxy') return [];
+async function proxy({ place: { endpoint, host }, certified }: Session, subject: string): Promise<Finding[]> {
+  const kinds = [endpoint, ...certified.map((name) => amazonEndpoint(name)?.kind), endpoint ?? (host && (await amazonBehind(host))?.kind)];
+  if (!kinds.includes('proxy')) return [];
   return [
     {
       subject,

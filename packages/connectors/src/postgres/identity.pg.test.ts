@@ -1,8 +1,12 @@
+import dns from 'node:dns';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { AwsFault, awsFake } from '../../../../test/aws-fake.ts';
 import { type TestDatabase, testDatabase } from '../../../../test/postgres.ts';
+import { dnsServer } from '../../test/dns-server.ts';
 import { testContext } from '../../test/load.ts';
 import { type SecureServer, secureServer } from '../../test/secure-server.ts';
+import { amazonBehind } from '../aws/alias.ts';
 import { databaseToken } from '../aws/token.ts';
 import { redshift } from '../redshift/index.ts';
 import { openSession } from './client.ts';
@@ -16,12 +20,14 @@ const shop = 'shop.cluster-c1x2y3.eu-west-1.rds.amazonaws.com';
 const other = 'other.cluster-c1x2y3.eu-west-1.rds.amazonaws.com';
 const china = 'shop.cluster-c1x2y3.rds.cn-north-1.amazonaws.com.cn';
 const sales = 'sales.c1x2y3.eu-west-1.redshift.amazonaws.com';
+const serverless = 'night.123456789012.eu-west-1.redshift-serverless.amazonaws.com';
+const proxied = '*.proxy-c1x2y3.eu-west-1.rds.amazonaws.com';
 
 let secure: SecureServer | null;
 let open: TestDatabase;
 beforeAll(async () => {
   open = await testDatabase();
-  secure = await secureServer(shop, china, sales);
+  secure = await secureServer(shop, china, sales, serverless, proxied);
 });
 afterAll(async () => {
   await open[Symbol.asyncDispose]();
@@ -110,12 +116,50 @@ test('a token is signed for each connection, and also for one that replicates', 
   expect(await userAt(url)).toBe('etl');
 });
 
+test('Redshift gives a user and a password for a while to who the process is, and is asked once for all connections', async () => {
+  const { as, authority } = server();
+  await using admin = await openSession({ url: as(shop, { sslrootcert: authority }) }, testContext());
+  for (const name of ['IAMR:etl', 'loader']) await admin.execute(`create role "${name}" login password 'given-to-${name}'`);
+  const given = (name: string) => ({ DbUser: name, DbPassword: `given-to-${name}`, Expiration: new Date(Date.now() + 900_000) });
+  await using fake = await awsFake({
+    GetClusterCredentialsWithIAM: () => given('IAMR:etl'),
+    GetClusterCredentials: ({ DbUser }) => given(DbUser),
+    GetCredentials: () => ({ dbUser: 'IAMR:etl', dbPassword: 'given-to-IAMR:etl', expiration: new Date(Date.now() + 900_000) }),
+  });
+  vi.stubEnv('AWS_ENDPOINT_URL', fake.settings.endpoint);
+  const urlOf = (host: string, user = '') => as(host, { sslrootcert: authority, auth: 'iam' }).replace('postgres:millrace@', user);
+  expect(await userAt(urlOf(sales))).toBe('IAMR:etl');
+  expect(await userAt(urlOf(sales))).toBe('IAMR:etl');
+  expect(await userAt(urlOf(sales, 'loader@'))).toBe('loader');
+  expect(await userAt(urlOf(serverless))).toBe('IAMR:etl');
+  expect(fake.calls).toEqual([
+    { operation: 'GetClusterCredentialsWithIAM', input: { ClusterIdentifier: 'sales', DbName: 'postgres' } },
+    {
+      operation: 'GetClusterCredentials',
+      input: { ClusterIdentifier: 'sales', DbName: 'postgres', DbUser: 'loader', AutoCreate: 'false' },
+    },
+    { operation: 'GetCredentials', input: { workgroupName: 'night', dbName: 'postgres' } },
+  ]);
+  fake.fail('GetClusterCredentials', new AwsFault('AccessDenied', 'User: x is not authorized', 403));
+  await expect(userAt(urlOf(sales, 'other@'))).rejects.toMatchObject({
+    code: 'ACCESS_DENIED',
+    remedy: expect.stringContaining('redshift:GetClusterCredentials on'),
+  });
+  fake.garble('GetClusterCredentials');
+  await expect(userAt(urlOf(sales, 'other@'))).rejects.toMatchObject({ code: 'REMOTE_UNAVAILABLE' });
+  await expect(userAt(urlOf(serverless, 'loader@'))).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('leave out the user'),
+  });
+});
+
 test.each<[why: string, host: string, more: Readonly<Record<string, string>>]>([
   ['proved', shop, { sslmode: 'require' }],
   ['proved', shop, { sslmode: 'disable' }],
   ['proved', shop, { sslmode: 'verify-ca' }],
   ['not an endpoint of RDS', 'localhost', {}],
-  ['not an endpoint of RDS', sales, {}],
+  ['proved', sales, { sslmode: 'require' }],
+  ['proved', sales, { sslmode: 'verify-ca' }],
 ])('a token goes nowhere where the server has not %s: %s %j', async (why, host, more) => {
   const url = server()
     .as(host, { auth: 'iam', ...more })
@@ -143,9 +187,32 @@ test('doctor warns of RDS Proxy', async () => {
   const { port, username, password } = new URL(open.url);
   const host = 'shop.proxy-c1x2y3.eu-west-1.rds.amazonaws.com';
   const url = `postgres://${username}:${password}@${host}:${port}/${open.name}?hostaddr=127.0.0.1&sslmode=disable`;
-  expect(await postgres({ url }).examine(testContext())).toContainEqual(
-    expect.objectContaining({ level: 'warning', message: expect.stringContaining('pinning') }),
-  );
+  const { as } = server();
+  const warning = expect.objectContaining({ level: 'warning', message: expect.stringContaining('pinning') });
+  expect(await postgres({ url }).examine(testContext())).toContainEqual(warning);
+  // By another name of it, its certificate tells.
+  expect(await postgres({ url: as('etl.example', { sslmode: 'require' }) }).examine(testContext())).toContainEqual(warning);
+  expect(await postgres({ url: open.url }).examine(testContext())).not.toContainEqual(warning);
+});
+
+test('doctor warns of an alias of RDS Proxy, as the names in DNS tell', async () => {
+  await using names = await dnsServer({
+    'db.etl.example': 'shop.etl.example',
+    'shop.etl.example': 'shop.proxy-c1x2y3.eu-west-1.rds.amazonaws.com',
+    'round.etl.example': 'again.etl.example',
+    'again.etl.example': 'round.etl.example',
+  });
+  const before = dns.getServers();
+  dns.setServers([names.address]);
+  try {
+    expect((await amazonBehind('db.etl.example'))?.kind).toBe('proxy');
+    expect(await amazonBehind('round.etl.example')).toBeNull();
+    expect(await amazonBehind('nowhere.etl.example')).toBeNull();
+    expect(await amazonBehind('127.0.0.1')).toBeNull();
+    expect(names.asked).not.toContain('127.0.0.1');
+  } finally {
+    dns.setServers(before);
+  }
 });
 
 test('replication through RDS Proxy or a reader endpoint is refused before anybody is asked', async () => {

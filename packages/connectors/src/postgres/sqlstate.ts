@@ -15,6 +15,8 @@ export interface Place {
   readonly writer?: boolean;
   /** The password was a token of IAM. */
   readonly byToken?: boolean;
+  /** Its name in the URL. */
+  readonly host?: string;
   /** Of a database of Amazon's. */
   readonly endpoint?: AmazonEndpoint['kind'];
   /** Where the authorities are to be had by which the server's certificate was looked at, where those were the ones that come with us. */
