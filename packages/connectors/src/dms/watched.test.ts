@@ -102,6 +102,18 @@ describe.each(['task', 'replication'] as const)('a %s', (which) => {
     expect(outputOf(await task.poll(handle, context))).toEqual({ tables: 2, stopReason: 'FULL_LOAD_ONLY_FINISHED', rows: 42 });
   });
 
+  test('is stopped only by who has started it last', async () => {
+    await using world = await fakeDms(which);
+    const { task, kind, state } = world;
+    const first = await task.start(world.request('first'), context);
+    Object.assign(state, { Status: 'stopped', StopReason: 'Stop Reason NORMAL' });
+    const second = await task.start(world.request('second'), context);
+    await task.cancel(first, context);
+    expect(world.fake.called(kind.stop)).toEqual([]);
+    await task.cancel(second, context);
+    expect(world.fake.called(kind.stop)).toHaveLength(1);
+  });
+
   test('that has run before is loaded anew, and its old end is not taken for the new one', async () => {
     await using world = await fakeDms(which, {
       Status: 'stopped',

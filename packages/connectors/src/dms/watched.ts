@@ -80,8 +80,10 @@ export function watchedReplication(
         return { at: 'failed', reason: `DMS took the start, and ${name} is ${found.status} as before.`, again: true };
       return counted(stateOf(found, life), context);
     },
-    async cancel(_, context) {
-      await kind.stop(arn, context);
+    async cancel({ id }, context) {
+      // What somebody has started since is not ours to stop.
+      const { [requestTag]: started } = await tagsOf(dms, arn, context);
+      if (id.endsWith(`/${started}`)) await kind.stop(arn, context);
     },
   };
 
