@@ -242,8 +242,9 @@ class Execution {
   run(): void {
     this.status = 'RUNNING';
     if (this.#redriven === 0) this.#tell('ExecutionStarted', 0, { executionStartedEventDetails: { input: JSON.stringify(this.input) } });
+    const time = this.#redriven;
     const running = startMachine(this.machine.definition, this.input, {
-      answer: (one) => this.#task(one),
+      answer: (one) => this.#task(one, time),
       execution: { Id: this.arn, Name: this.name, RedriveCount: this.#redriven },
     });
     this.#abort = running.abort;
@@ -314,7 +315,9 @@ class Execution {
     );
   }
 
-  async #task(one: Asked): Promise<Json> {
+  async #task(one: Asked, time: number): Promise<Json> {
+    // The interpreter goes on with what it tries again when it has been stopped.
+    if (this.status !== 'RUNNING' || time !== this.#redriven) throw failure('States.TaskFailed', 'stopped');
     const { state, call, parameters } = one;
     const key = `${state} ${JSON.stringify(parameters).match(/"MILLRACE_PLACE","Value":"(\d+)"/)?.[1] ?? ''}`;
     const known = this.#outputs.get(key);
