@@ -232,6 +232,22 @@ describe('checks', () => {
       ).asked.length;
     expect(await tries('CONNECTION_FAILED')).toBe(4);
     expect(await tries('TABLE_MISSING')).toBe(1);
+    expect(await tries('STAGE_FAILED')).toBe(1);
+  });
+
+  test('an attempt that was given back is none of those that the plan allows', async () => {
+    const plan = planOf([{ id: 'a' }]);
+    let given = 0;
+    const { error, asked } = await ran(
+      plan,
+      () => {
+        if (++given < 5) throw failure('SHUTDOWN');
+        return {};
+      },
+      {},
+      { work: 'activity' },
+    );
+    expect([error, asked.length]).toEqual([null, 5]);
   });
 });
 

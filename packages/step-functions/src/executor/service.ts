@@ -1,5 +1,6 @@
 import type { ExecutionStatus, HistoryEvent, SFNClient } from '@aws-sdk/client-sfn';
-import { type Json, MillraceError } from '@millrace/core/runtime';
+import type { Json } from '@millrace/core/runtime';
+import { loadSfn } from '../sfn.ts';
 import { type Asked, isNamed, refusal } from './refusal.ts';
 
 /** The part of Step Functions' API that runs of pipelines need. What it refuses is told as a MillraceError. */
@@ -35,9 +36,9 @@ export const goesOn = ({ status }: Execution): boolean => status === 'RUNNING' |
 /** Answers of it hold a thousand events, or what else there is. */
 const page = 1000;
 
-/** By `@aws-sdk/client-sfn`, which is loaded here and nowhere else. It tries again by itself what was throttled, with growing pauses. */
+/** It tries again by itself what was throttled, with growing pauses. */
 export async function stepFunctionsService(region: string): Promise<StepFunctionsService> {
-  const aws = await load();
+  const aws = await loadSfn();
   const client: SFNClient = new aws.SFNClient({
     region,
     maxAttempts: 6,
@@ -162,15 +163,3 @@ export async function stepFunctionsService(region: string): Promise<StepFunction
 
 /** `arn:aws:states:eu-west-1:123456789012:execution:millrace-nightly:20261121T203612-k3x9f2`, without what nobody reads. */
 const nameOf = (arn: string): string => `execution ${arn.split(':').slice(6).join(' ')}`;
-
-async function load() {
-  try {
-    return await import('@aws-sdk/client-sfn');
-  } catch (cause) {
-    throw new MillraceError('UNSUPPORTED', {
-      message: 'Runs on Step Functions need the AWS SDK for it, which is not installed.',
-      remedy: 'Install it: npm install @aws-sdk/client-sfn.',
-      cause,
-    });
-  }
-}

@@ -1,4 +1,5 @@
-import { type ErrorCode, MillraceError } from '@millrace/core/runtime';
+import { type Asked, isNamed, refusal } from '../executor/refusal.ts';
+import { loadSfn } from '../sfn.ts';
 
 /** A task of an activity. */
 export interface ActivityTask {
@@ -9,7 +10,7 @@ export interface ActivityTask {
 
 /** Step Functions, from the side of whoever works on its tasks. */
 export interface TaskService extends AsyncDisposable {
-  /** Waits for a task of an activity, for a minute; null where none came. @throws CONFIG_INVALID where there is no such activity */
+  /** Waits for a task of an activity, for a minute; null where none came. @throws REMOTE_REFUSED where there is no such activity */
   next(activity: string, worker: string, signal: AbortSignal): Promise<ActivityTask | null>;
   /** A sign of life. False where nobody waits for this task any more: its time is over, or its execution has ended. */
   heartbeat(token: string): Promise<boolean>;
@@ -18,24 +19,25 @@ export interface TaskService extends AsyncDisposable {
   fail(token: string, error: string, cause: string): Promise<boolean>;
 }
 
-/** By `@aws-sdk/client-sfn`, which is loaded here and nowhere else. @throws CONFIG_INVALID */
+/** @throws UNSUPPORTED where the SDK is not installed */
 export async function taskService({ region }: { readonly region?: string | undefined } = {}): Promise<TaskService> {
-  const aws = await load();
+  const aws = await loadSfn();
   const client = new aws.SFNClient({
     ...(region !== undefined && { region }),
     maxAttempts: 8,
     // A wait for a task takes a minute.
     requestHandler: { connectionTimeout: 5_000, requestTimeout: 70_000 },
   });
-  const told = async (answer: Promise<unknown>, doing: string): Promise<boolean> => {
+  const told = async (answer: Promise<unknown>, what: Asked): Promise<boolean> => {
     try {
       await answer;
       return true;
     } catch (error) {
-      if (isUnwanted(error)) return false;
-      throw refusal(error, doing);
+      if (isNamed(error, ...unwanted)) return false;
+      throw refusal(error, what);
     }
   };
+  const about = (doing: string, action: string): Asked => ({ doing, grant: `states:${action} on *` });
   return {
     async next(activityArn, workerName, abortSignal) {
       try {
@@ -43,66 +45,20 @@ export async function taskService({ region }: { readonly region?: string | undef
         return taskToken ? { token: taskToken, input } : null;
       } catch (error) {
         if (abortSignal.aborted) return null;
-        throw refusal(error, `asking for tasks of ${activityArn}`);
+        throw refusal(error, { doing: `asking for tasks of ${activityArn}`, grant: 'states:GetActivityTask on the activity' });
       }
     },
-    heartbeat: (taskToken) => told(client.send(new aws.SendTaskHeartbeatCommand({ taskToken })), 'sending a heartbeat'),
-    succeed: (taskToken) => told(client.send(new aws.SendTaskSuccessCommand({ taskToken, output: '{}' })), 'reporting a success'),
+    heartbeat: (taskToken) =>
+      told(client.send(new aws.SendTaskHeartbeatCommand({ taskToken })), about('sending a heartbeat', 'SendTaskHeartbeat')),
+    succeed: (taskToken) =>
+      told(client.send(new aws.SendTaskSuccessCommand({ taskToken, output: '{}' })), about('reporting a success', 'SendTaskSuccess')),
     fail: (taskToken, error, cause) =>
-      told(client.send(new aws.SendTaskFailureCommand({ taskToken, error, cause })), 'reporting a failure'),
+      told(client.send(new aws.SendTaskFailureCommand({ taskToken, error, cause })), about('reporting a failure', 'SendTaskFailure')),
     async [Symbol.asyncDispose]() {
       client.destroy();
     },
   };
 }
 
-/** What Step Functions answers where it waits for this task no longer. */
-const isUnwanted = (error: unknown): boolean =>
-  ['TaskTimedOut', 'TaskDoesNotExist', 'InvalidToken'].includes((error as { readonly name?: string } | null)?.name ?? '');
-
-function refusal(error: unknown, doing: string): MillraceError {
-  const { name = 'Error', message = '', code, $metadata } = error as AwsError;
-  const status = $metadata?.httpStatusCode;
-  const make = (is: ErrorCode, why: string, remedy: string) =>
-    new MillraceError(is, { message: `Step Functions, ${doing}: ${why}`, remedy, facts: { reason: name, status }, cause: error });
-  if (/CredentialsProviderError|UnrecognizedClient|InvalidSignature|ExpiredToken/.test(name))
-    return make('AUTHENTICATION_FAILED', `the AWS credentials are missing or refused (${name}).`, 'Run where a role is attached.');
-  if (/Region is missing/i.test(message)) return make('CONFIG_INVALID', 'no region is set.', 'Set AWS_REGION.');
-  if (/ActivityDoesNotExist|InvalidArn/.test(name))
-    return make('CONFIG_INVALID', message || name, 'Name the activity by its ARN; "millrace deploy" makes it.');
-  if (/AccessDenied/.test(name) || status === 403)
-    return make(
-      'ACCESS_DENIED',
-      message || name,
-      'Allow the role of this process states:GetActivityTask, SendTaskSuccess, SendTaskFailure and SendTaskHeartbeat.',
-    );
-  if (/Throttl|TooManyRequests|LimitExceeded/.test(name) || status === 429)
-    return make('REMOTE_THROTTLED', 'it asks us to slow down.', 'Tried again with backoff.');
-  if ((status ?? 0) >= 500) return make('REMOTE_UNAVAILABLE', `it answered ${status} (${name}).`, 'Tried again with backoff.');
-  if (status === undefined)
-    return make(
-      'CONNECTION_FAILED',
-      `it cannot be reached (${code ?? name}).`,
-      'Private subnets need a NAT gateway or an interface endpoint for states.',
-    );
-  return make('REMOTE_REFUSED', message || name, 'The message is what Step Functions says.');
-}
-
-interface AwsError {
-  readonly name?: string;
-  readonly message?: string;
-  readonly code?: string;
-  readonly $metadata?: { readonly httpStatusCode?: number };
-}
-
-async function load() {
-  try {
-    return await import('@aws-sdk/client-sfn');
-  } catch (cause) {
-    throw new MillraceError('CONFIG_INVALID', {
-      message: 'A task reports itself to Step Functions, and the package @aws-sdk/client-sfn is not installed.',
-      remedy: 'Run "npm install @aws-sdk/client-sfn".',
-      cause,
-    });
-  }
-}
+/** What Step Functions answers where it waits for a task no longer. */
+const unwanted = ['TaskTimedOut', 'TaskDoesNotExist', 'InvalidToken'];

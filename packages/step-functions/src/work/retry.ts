@@ -1,4 +1,4 @@
-import { codes, type ErrorCode, type PlanStage } from '@millrace/core/runtime';
+import { codes, type ErrorCode, lossesAllowed, type PlanStage } from '@millrace/core/runtime';
 import type { Retrier } from '../asl.ts';
 
 /** The plan's patience with these errors: full jitter over a pause that doubles. None where a stage has one attempt. */
@@ -22,10 +22,37 @@ export function retriers({ retry }: Pick<PlanStage, 'retry'>, errors: readonly s
 /** A year, less one second: what Step Functions takes. */
 const longestDelay = 31_622_399;
 
+/**
+ * For a stage that reports itself: beside the plan's own patience, an attempt that was taken away or given back is begun again as often as on other
+ * executors, without counting as one of those that the plan allows.
+ */
+export function retriersOfReports(stage: Pick<PlanStage, 'retry'>, more: readonly string[] = []): { readonly Retry: readonly Retrier[] } {
+  const passing = [...passingErrors, ...more].filter((error) => !lostErrors.includes(error));
+  return {
+    Retry: [
+      {
+        ErrorEquals: lostErrors,
+        IntervalSeconds: 1,
+        MaxAttempts: lossesAllowed - 1,
+        BackoffRate: 2,
+        MaxDelaySeconds: 60,
+        JitterStrategy: 'FULL',
+      },
+      ...(retriers(stage, passing).Retry ?? []),
+    ],
+  };
+}
+
 /** Errors of a stage that reports itself by the codes of `core`: those that may pass. */
-export const passingErrors: readonly string[] = [
+const passingErrors: readonly string[] = [
   ...Object.entries(codes).flatMap(([code, { retry }]) => (retry === 'never' ? [] : [code])),
   'States.Timeout',
+  'States.HeartbeatTimeout',
+];
+
+/** Of those, the ones that are no fault of the stage: its task was asked to end, or has ended without a word. */
+const lostErrors: readonly string[] = [
+  ...Object.entries(codes).flatMap(([code, { retry }]) => (retry === 'lost' ? [code] : [])),
   'States.HeartbeatTimeout',
 ];
 

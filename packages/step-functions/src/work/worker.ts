@@ -1,7 +1,7 @@
 import type { Plan, PlanStage } from '@millrace/core/runtime';
 import type { Task, Template } from '../asl.ts';
 import { arnOf, integration, type Site } from '../machine/site.ts';
-import { passingErrors, retriers } from './retry.ts';
+import { retriers, retriersOfReports } from './retry.ts';
 
 /** The container of a task that runs a stage. */
 export const container = 'millrace';
@@ -28,15 +28,15 @@ export function workerTask(stage: PlanStage, site: Site, place: string | null): 
     const Resource = integration(site, 'ecs:runTask.sync');
     return { Resource, Parameters: runTask(stage, site, place, false), ...TimeoutSeconds, ...retriers(stage, ['States.ALL']) };
   }
-  const Retry = retriers(stage, passingErrors);
   if (work === 'token') {
     const Resource = integration(site, 'ecs:runTask.waitForTaskToken');
-    return { Resource, Parameters: runTask(stage, site, place, true), ...alive, ...Retry };
+    return { Resource, Parameters: runTask(stage, site, place, true), ...alive, ...retriersOfReports(stage) };
   }
-  if (work === 'activity') return { Resource: arnOf('Activity'), Parameters: request(stage, site.plan, place), ...alive, ...Retry };
+  if (work === 'activity')
+    return { Resource: arnOf('Activity'), Parameters: request(stage, site.plan, place), ...alive, ...retriersOfReports(stage) };
   const Resource = integration(site, 'lambda:invoke');
   const Parameters = { FunctionName: work.lambda, Payload: request(stage, site.plan, place) };
-  return { Resource, Parameters, ...TimeoutSeconds, ...retriers(stage, [...passingErrors, ...lambdaErrors]) };
+  return { Resource, Parameters, ...TimeoutSeconds, ...retriersOfReports(stage, lambdaErrors) };
 }
 
 export const lambdaErrors = [

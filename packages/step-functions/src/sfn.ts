@@ -1,0 +1,14 @@
+import { MillraceError } from '@millrace/core/runtime';
+
+/** The SDK of Step Functions, which is loaded where it is needed and nowhere else. @throws UNSUPPORTED */
+export async function loadSfn(): Promise<typeof import('@aws-sdk/client-sfn')> {
+  try {
+    return await import('@aws-sdk/client-sfn');
+  } catch (cause) {
+    throw new MillraceError('UNSUPPORTED', {
+      message: 'Step Functions is to be called, and the AWS SDK for it is not installed.',
+      remedy: 'Install it: npm install @aws-sdk/client-sfn.',
+      cause,
+    });
+  }
+}
