@@ -19,12 +19,16 @@ export interface WrittenAs {
   readonly TimestampColumnName: string;
   readonly Rfc4180?: boolean;
   readonly CsvDelimiter?: string;
+  readonly CsvRowDelimiter?: string;
   readonly CsvNullValue?: string;
   readonly DatePartitionEnabled?: boolean;
   readonly DatePartitionSequence?: string;
   readonly DatePartitionDelimiter?: string;
   readonly PreserveTransactions?: boolean;
   readonly CdcPath?: string;
+  readonly EncodingType?: string;
+  readonly ParquetVersion?: string;
+  readonly RowGroupLength?: number;
 }
 
 export interface TaskTable extends RowSchema {
@@ -35,15 +39,38 @@ export interface TaskOptions {
   readonly arn: string;
   readonly database: MemoryDatabase;
   readonly tables: Readonly<Record<string, TaskTable>>;
-  /** The directory that stands for the bucket's folder. */
-  readonly folder: string;
+  /** Where files go: a directory that stands for the bucket's folder, or a bucket. */
+  readonly files: TaskFiles;
   readonly output: WrittenAs;
   readonly sequence: boolean;
+  /** Whether the mappings have it write the key before an update. */
+  readonly keyBefore?: boolean;
+  /** How it writes bytes into CSV. */
+  readonly binary?: 'hex' | 'base64';
   /** Rows of a file of the full load. */
   readonly loadRows?: number;
   /** Transactions before the full load that come again as changes, as those do which were cached while it ran. */
   readonly overlap?: number;
 }
+
+export interface TaskFiles {
+  put(file: Written): Promise<void>;
+  remove(keys: readonly string[]): Promise<void>;
+}
+
+/** A directory, whose files have the times of the task's own clock. */
+export const filesIn = (folder: string): TaskFiles => ({
+  async put({ key, body, modified }) {
+    const path = join(folder, key);
+    mkdirSync(dirname(path), { recursive: true });
+    rmSync(path, { force: true });
+    writeFileSync(path, body);
+    utimesSync(path, modified, modified);
+  },
+  async remove(keys) {
+    for (const key of keys) rmSync(join(folder, key), { force: true });
+  },
+});
 
 /** A file that DMS has written, and that has not arrived yet. */
 export interface Written {
@@ -65,6 +92,8 @@ interface Changed {
   readonly table: string;
   readonly op: 'I' | 'U' | 'D';
   readonly row: MemoryRow;
+  /** Of an update, the row before it. */
+  readonly old?: MemoryRow;
   readonly ts: string;
   readonly seq: string;
   readonly transaction: number;
@@ -128,7 +157,15 @@ export class DmsTask {
         const op = change.kind === 'insert' ? 'I' : change.kind === 'update' ? 'U' : 'D';
         const ts = `${committedAt.slice(0, 10)} ${committedAt.slice(11, 26)}`;
         const seq = `${ts.replace(/\D/g, '').slice(0, 14)}${String(at * 1000 + place).padStart(21, '0')}`;
-        all.push({ table: change.table, op, row: change.kind === 'delete' ? change.old : change.row, ts, seq, transaction: at });
+        all.push({
+          table: change.table,
+          op,
+          row: change.kind === 'delete' ? change.old : change.row,
+          ...(change.kind === 'update' && { old: change.old }),
+          ts,
+          seq,
+          transaction: at,
+        });
         const counted = this.counts.get(change.table);
         if (counted && op === 'I') counted.inserts++;
         if (counted && op === 'D') counted.deletes++;
@@ -149,12 +186,8 @@ export class DmsTask {
     return files.sort((a, b) => a.modified.getTime() - b.modified.getTime());
   }
 
-  deliver({ key, body, modified }: Written): void {
-    const path = join(this.options.folder, key);
-    mkdirSync(dirname(path), { recursive: true });
-    rmSync(path, { force: true });
-    writeFileSync(path, body);
-    utimesSync(path, modified, modified);
+  deliver(file: Written): Promise<void> {
+    return this.options.files.put(file);
   }
 
   /** The same changes once more, in a file of its own, as after a restart. */
@@ -171,7 +204,7 @@ export class DmsTask {
   }
 
   async #loadTable(table: string, isAgain: boolean): Promise<void> {
-    const { database, tables, folder, loadRows = 3 } = this.options;
+    const { database, tables, files, loadRows = 3 } = this.options;
     const startedAt = new Date(this.#clock);
     this.#tick();
     const rows = database.rows(table);
@@ -179,8 +212,8 @@ export class DmsTask {
     const place = this.#folderOf(table);
     if (isAgain) {
       // DROP_AND_CREATE takes away what the load before has left, and leaves the changes.
-      for (let number = 1; number <= 64; number++)
-        for (const end of endings) rmSync(join(folder, place, `LOAD${hex(number)}.${end}`), { force: true });
+      const numbers = Array.from({ length: 64 }, (_, at) => hex(at + 1));
+      await files.remove(numbers.flatMap((number) => endings.map((end) => `${place}LOAD${number}.${end}`)));
     }
     for (let from = 0, number = 1; from < rows.length; from += loadRows, number++) {
       const some = rows.slice(from, from + loadRows);
@@ -190,7 +223,7 @@ export class DmsTask {
         some.map((row) => ({ table, op: 'I', row, ts, seq: '', transaction: 0 })),
         'load',
       );
-      this.deliver({ key: `${place}LOAD${hex(number)}.${this.#ending()}`, body, modified: new Date(this.#clock) });
+      await this.deliver({ key: `${place}LOAD${hex(number)}.${this.#ending()}`, body, modified: new Date(this.#clock) });
     }
   }
 
@@ -221,26 +254,34 @@ export class DmsTask {
   #transactionFields({ table, op, row, ts, seq }: Changed): (string | null)[] {
     const schema = this.options.tables[table] as TaskTable;
     const [schemaName = '', name = ''] = nameParts(schema.name) ?? [];
-    const values = schema.columns.map((column) => dmsValue(column, row[column.name], ts.length + seq.length));
+    const values = schema.columns.map((column) => dmsValue(column, row[column.name], ts.length + seq.length, this.options.binary));
     return [op, name, schemaName, ts, ...values, ...(this.options.sequence ? [seq] : [])];
   }
 
   async #body(table: TaskTable, rows: readonly Changed[], kind: 'load' | 'changes'): Promise<Buffer> {
-    const { output, sequence } = this.options;
+    const { output, sequence, keyBefore } = this.options;
+    const binary = output.DataFormat === 'parquet' ? 'hex' : this.options.binary;
     const withOp = kind === 'changes' || output.IncludeOpForFullLoad;
+    const keys = keyBefore ? table.columns.filter(({ name }) => table.key?.includes(name)) : [];
     const names = [
       ...(withOp ? ['Op'] : []),
       output.TimestampColumnName,
       ...table.columns.map(({ name }) => name),
       ...(sequence ? ['dms_change_seq'] : []),
+      ...keys.map(({ name }) => `dms_before_${name}`),
     ];
-    const fields = rows.map(({ op, row, ts, seq }, at) => [
-      ...(withOp ? [op] : []),
-      ts,
-      ...table.columns.map((column) => dmsValue(column, row[column.name], output.DataFormat === 'parquet' ? 0 : at)),
-      ...(sequence ? [seq === '' ? null : seq] : []),
+    // A source may tell the key before each update, or only where it was another one.
+    const oldKey = ({ row, old }: Changed, name: string): unknown =>
+      old && (old[name] !== row[name] || rows.length % 2 === 0) ? old[name] : null;
+    const variant = (at: number): number => (output.DataFormat === 'parquet' ? 0 : at);
+    const fields = rows.map((change, at) => [
+      ...(withOp ? [change.op] : []),
+      change.ts,
+      ...table.columns.map((column) => dmsValue(column, change.row[column.name], variant(at), binary)),
+      ...(sequence ? [change.seq === '' ? null : change.seq] : []),
+      ...keys.map((column) => dmsValue(column, oldKey(change, column.name), variant(at), binary)),
     ]);
-    if (output.DataFormat === 'parquet') return parquet(names, fields, table);
+    if (output.DataFormat === 'parquet') return parquet(names, fields, table, output);
     return csv(output.AddColumnName ? [names, ...fields] : fields, output);
   }
 
@@ -284,7 +325,7 @@ function partition(
 }
 
 /** Of each type the forms that DMS is known to write; `variant` takes one of them. */
-function dmsValue({ type }: ColumnSchema, value: unknown, variant: number): string | null {
+function dmsValue({ type }: ColumnSchema, value: unknown, variant: number, binary: 'hex' | 'base64' = 'hex'): string | null {
   if (value === null || value === undefined) return null;
   switch (type.kind) {
     case 'bool':
@@ -295,9 +336,11 @@ function dmsValue({ type }: ColumnSchema, value: unknown, variant: number): stri
     case 'timestamp':
       return String(value).replace('T', ' ').replace('Z', '');
     case 'bytea':
-      return Buffer.from(value as Uint8Array)
-        .toString('hex')
-        .toUpperCase();
+      return binary === 'hex'
+        ? Buffer.from(value as Uint8Array)
+            .toString('hex')
+            .toUpperCase()
+        : Buffer.from(value as Uint8Array).toString('base64');
     default:
       return String(value);
   }
@@ -305,27 +348,45 @@ function dmsValue({ type }: ColumnSchema, value: unknown, variant: number): stri
 
 function csv(
   rows: readonly (readonly (string | null)[])[],
-  { CsvDelimiter = ',', CsvNullValue = 'NULL', Rfc4180 = true, CompressionType }: WrittenAs,
+  { CsvDelimiter = ',', CsvRowDelimiter = '\n', CsvNullValue = 'NULL', Rfc4180 = true, CompressionType }: WrittenAs,
 ): Buffer {
   const field = (value: string | null): string => {
     if (value === null) return CsvNullValue;
     if (!Rfc4180) return value;
     return /["\r\n]/.test(value) || value.includes(CsvDelimiter) ? `"${value.replaceAll('"', '""')}"` : value;
   };
-  const text = rows.map((row) => `${row.map(field).join(CsvDelimiter)}\n`).join('');
+  const text = rows.map((row) => `${row.map(field).join(CsvDelimiter)}${CsvRowDelimiter}`).join('');
   return CompressionType === 'gzip' ? gzipSync(text) : Buffer.from(text);
 }
 
 let duckdb: Promise<Instance> | undefined;
 let written = 0;
 
-async function parquet(names: readonly string[], rows: readonly (readonly (string | null)[])[], table: TaskTable): Promise<Buffer> {
+async function parquet(
+  names: readonly string[],
+  rows: readonly (readonly (string | null)[])[],
+  table: TaskTable,
+  output: WrittenAs,
+): Promise<Buffer> {
   duckdb ??= DuckDBInstance.create(':memory:');
   const connection = await (await duckdb).connect();
   const { mkdtempSync, readFileSync } = await import('node:fs');
   const { tmpdir } = await import('node:os');
-  const path = join(mkdtempSync(join(tmpdir(), 'millrace-dms-')), `${++written}.parquet`);
-  const types = new Map<string, string>(table.columns.map(({ name, type }) => [name, parquetType(type)]));
+  const path = join(mkdtempSync(join(tmpdir(), 'millrace-dms-')), 'written.parquet');
+  const isText = ++written % 2 === 0;
+  const types = new Map<string, string>(
+    table.columns.flatMap(({ name, type }) => [
+      [name, parquetType(type, isText)],
+      [`dms_before_${name}`, parquetType(type, isText)],
+    ]),
+  );
+  const options = [
+    'FORMAT parquet',
+    `COMPRESSION ${output.CompressionType === 'gzip' ? 'gzip' : 'uncompressed'}`,
+    `PARQUET_VERSION ${output.ParquetVersion === 'parquet-2-0' ? 'V2' : 'V1'}`,
+    ...(output.EncodingType === 'plain' ? ['DICTIONARY_SIZE_LIMIT 0'] : []),
+    ...(output.RowGroupLength === undefined ? [] : [`ROW_GROUP_SIZE ${output.RowGroupLength}`]),
+  ];
   const cells = (row: readonly (string | null)[]): string =>
     row
       .map((value, at) => {
@@ -336,7 +397,7 @@ async function parquet(names: readonly string[], rows: readonly (readonly (strin
       .join(', ');
   const columns = names.map((name) => `"${name.replaceAll('"', '""')}"`).join(', ');
   await connection.run(
-    `COPY (SELECT * FROM (VALUES ${rows.map((row) => `(${cells(row)})`).join(', ')}) AS t(${columns})) TO '${path}' (FORMAT parquet)`,
+    `COPY (SELECT * FROM (VALUES ${rows.map((row) => `(${cells(row)})`).join(', ')}) AS t(${columns})) TO '${path}' (${options.join(', ')})`,
   );
   connection.closeSync();
   const body = readFileSync(path);
@@ -344,11 +405,11 @@ async function parquet(names: readonly string[], rows: readonly (readonly (strin
   return body;
 }
 
-/** As the guide has it: NUMERIC as a decimal, DATETIME as a timestamp without a zone, everything textual as a string. */
-function parquetType(type: ColumnSchema['type']): string {
+/** As the guide has it: NUMERIC as a decimal, DATETIME as a timestamp without a zone, everything textual as a string; truth values as either. */
+function parquetType(type: ColumnSchema['type'], isText: boolean): string {
   switch (type.kind) {
     case 'bool':
-      return 'BOOLEAN';
+      return isText ? 'VARCHAR' : 'BOOLEAN';
     case 'int2':
     case 'int4':
       return 'INTEGER';

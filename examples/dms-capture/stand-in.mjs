@@ -11,7 +11,9 @@ import { fileURLToPath } from 'node:url';
  */
 
 const mappings = await import('@millrace/connectors/dms').then(({ tableMappings }) =>
-  JSON.stringify(tableMappings({ customers: { name: 'public.customers' }, orders: { name: 'public.orders' } }, { sequence: true })),
+  JSON.stringify(
+    tableMappings({ customers: { name: 'public.customers' }, orders: { name: 'public.orders' } }, { sequence: true, keyBefore: true }),
+  ),
 );
 
 const begun = Date.UTC(2026, 2, 28, 10, 0, 0) / 1000;

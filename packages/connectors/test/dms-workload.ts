@@ -24,14 +24,15 @@ export const texts = [null, '', 'a', "it's", 'tab\tand\nline', 'comma, "quoted"'
 /** For files in which no value can be quoted. */
 export const plainTexts = [null, '', 'a', "it's", 'ü€😀', 'b c'];
 
-/** One transaction. Rows keep their keys: DMS does not tell of a key that changes. */
-export function dmsWork(database: MemoryDatabase, choices: Choices, pool: readonly (string | null)[]): void {
+/** One transaction. `keyChanges`: some rows get other keys, of which DMS tells only where the files have the key before an update. */
+export function dmsWork(database: MemoryDatabase, choices: Choices, pool: readonly (string | null)[], keyChanges = false): void {
   database.transaction((run) => {
-    for (let left = 1 + choices.below(5); left > 0; left--) for (const statement of statements(database, choices, pool)) run(statement);
+    for (let left = 1 + choices.below(5); left > 0; left--)
+      for (const statement of statements(database, choices, pool, keyChanges)) run(statement);
   });
 }
 
-function statements(database: MemoryDatabase, choices: Choices, pool: readonly (string | null)[]): Statement[] {
+function statements(database: MemoryDatabase, choices: Choices, pool: readonly (string | null)[], keyChanges: boolean): Statement[] {
   const name = choices.one(['things', 'things', 'pairs'] as const);
   const row =
     name === 'things'
@@ -47,7 +48,13 @@ function statements(database: MemoryDatabase, choices: Choices, pool: readonly (
         }
       : { a: choices.below(3), b: choices.one(pool.filter((one) => one !== null)), n: choices.one([null, 0, -7]) };
   const key = Object.fromEntries((dmsTables[name].key ?? []).map((column) => [column, row[column as keyof typeof row]]));
-  const isThere = database.rows(name).some((one) => Object.entries(key).every(([column, value]) => one[column] === value));
+  const rows = database.rows(name);
+  const isThere = rows.some((one) => Object.entries(key).every(([column, value]) => one[column] === value));
+  const another = rows[choices.below(Math.max(1, rows.length))];
+  if (!isThere && keyChanges && another && choices.below(2) === 0) {
+    const from = Object.fromEntries((dmsTables[name].key ?? []).map((column) => [column, another[column]]));
+    return [{ do: 'update', table: name, key: from, set: row }];
+  }
   if (!isThere) return [{ do: 'insert', table: name, row }];
   const what = choices.below(4);
   if (what === 0) return [{ do: 'delete', table: name, key }];

@@ -14,12 +14,13 @@ import {
   type TableSnapshot,
 } from '@millrace/core/runtime';
 import type { Storage } from '../s3/storage.ts';
-import { type DmsControl, keepTask, settled } from './control.ts';
+import { type DmsControl, keepTask, sameTask, settled } from './control.ts';
 import { convertChanges, type FileFacts, forget, type StampedFile } from './convert.ts';
+import { passing } from './failpoints.ts';
 import { groupsOf, nothingUpTo } from './groups.ts';
 import { type Entry, type EntryFacts, identityOf, type Journal, type JournalFile, type LoadedTable, type RecentFile } from './journal.ts';
 import { fileIn, folderOf, transactionFile } from './layout.ts';
-import { checkAlive, howToBegin, howToGoOn } from './life-cycle.ts';
+import { type Begin, checkAlive, type DmsStatus, howToBegin, howToGoOn } from './life-cycle.ts';
 import { clockMargin, isLoaded, loadFilesOf, statisticsOf } from './load-files.ts';
 import type { TablePlace } from './mappings.ts';
 import type { EngineSettings } from './options.ts';
@@ -27,7 +28,9 @@ import { placeOf, positionAt } from './place.ts';
 import type { TableReading } from './read-file.ts';
 import { reloadGroup } from './reload-group.ts';
 import { findFiles, transactionStream } from './scan.ts';
+import { type Shapes, shapeProblem } from './source-shape.ts';
 import { DmsTableSource, FetchedFiles, type TableFiles } from './table-source.ts';
+import { type Edges, edgesOf } from './transaction-files.ts';
 
 export interface SourceParts {
   readonly settings: EngineSettings;
@@ -40,6 +43,8 @@ export interface SourceParts {
   /** What the journal is named after. */
   readonly slot: string;
   readonly pipeline: string;
+  /** How the tables of the source are now; null where it cannot be asked. */
+  readonly shapes: ((context: Context) => Promise<Shapes>) | null;
   /** Holds a count of the full load against the source. */
   readonly check: (table: string, loaded: number) => Promise<void>;
 }
@@ -54,8 +59,13 @@ export class DmsChangeSource implements ChangeSource {
   #wake: () => void = () => {};
   #scanning: Promise<unknown> = Promise.resolve();
   #isWhole = true;
-  /** When the statistics of the tables were looked at last. */
+  /** When the statistics of the tables, and their shapes, were looked at last. */
   #counted = performance.now();
+  /** Of files of transactions that no entry has yet. */
+  readonly #edges = new Map<string, Edges | null>();
+  /** The commit with which the newest entry of transactions ends. */
+  #lastCommit: string | null = null;
+  readonly #warned = new Set<string>();
 
   constructor(parts: SourceParts) {
     this.#parts = parts;
@@ -76,9 +86,11 @@ export class DmsChangeSource implements ChangeSource {
   async create(): Promise<{ readonly identity: StreamIdentity; readonly snapshot: TableSnapshot }> {
     const { journal } = this.#parts;
     await journal.refresh();
+    const shapes = await this.#parts.shapes?.(this.#parts.context);
     const startedAt = await this.#begin(journal.begin?.startedAt ?? null);
+    passing('dms.task.started');
     do await journal.refresh();
-    while (!(await journal.append({ kind: 'begin', startedAt, horizons: await this.#horizons(startedAt) })));
+    while (!(await journal.append({ kind: 'begin', startedAt, horizons: await this.#horizons(startedAt), ...(shapes && { shapes }) })));
     const identity = this.#identity();
     return { identity, snapshot: this.#snapshot(identity.origin, Object.keys(this.#parts.tables)) };
   }
@@ -148,7 +160,7 @@ export class DmsChangeSource implements ChangeSource {
     const { control, context, settings } = this.#parts;
     for (;;) {
       const state = await control.status(context);
-      const begin = howToBegin(state, followed);
+      const begin = this.#adoptable(howToBegin(state, followed), state);
       switch (begin.do) {
         case 'adopt':
           return begin.startedAt;
@@ -168,6 +180,14 @@ export class DmsChangeSource implements ChangeSource {
         }
       }
     }
+  }
+
+  /** A load that somebody has begun with other mappings or settings is none of ours. */
+  #adoptable(begin: Begin, state: DmsStatus): Begin {
+    const { settings } = this.#parts;
+    if (begin.do !== 'adopt' || !settings.manage) return begin;
+    const { sameTables, sameSettings } = sameTask(state, settings.task);
+    return sameTables && sameSettings ? begin : { do: 'stop' };
   }
 
   async #until(isSo: (state: Awaited<ReturnType<DmsControl['status']>>) => boolean): Promise<void> {
@@ -296,6 +316,7 @@ export class DmsChangeSource implements ChangeSource {
       try {
         for await (const group of this.#groups(entry, place, tables, signal)) {
           yield group;
+          passing('dms.group.handed');
           if (options.until !== undefined && group.position() >= options.until) return;
         }
       } catch (error) {
@@ -376,6 +397,7 @@ export class DmsChangeSource implements ChangeSource {
     try {
       const facts: EntryFacts = { files: converted.facts, against };
       if (!known) await journal.keepFacts(number, facts);
+      passing('dms.facts.kept');
       const schemas = new Map<string, RowSchema>(all.map((name) => [name, (readings.get(name) as TableReading).schema]));
       yield* only(groupsOf(converted, { entry: number, from, tables: schemas, signal }), tables, all);
     } finally {
@@ -418,22 +440,68 @@ export class DmsChangeSource implements ChangeSource {
     await this.#inTurn(async () => {
       const { journal, storage, settings, context, readings } = this.#parts;
       const places = Object.fromEntries([...readings].map(([name, { place }]) => [name, place]));
-      const of = { storage, journal, reading: settings.reading, places, settleMs: settings.settleMs, now: () => context.now() };
+      const { reading, settleMs, transactionWaitMs } = settings;
+      const edges = (file: JournalFile): Promise<Edges | null> => this.#edgesOf(file);
+      const of = { storage, journal, reading, places, settleMs, transactionWaitMs, edges, now: () => context.now() };
       let found = await findFiles(of, this.#isWhole);
       let waiting: readonly string[] = [];
-      if (found.reloaded || this.#isWhole || performance.now() - this.#counted > statusEvery) {
+      const isDue = performance.now() - this.#counted > statusEvery;
+      if (found.reloaded || this.#isWhole || isDue) {
         const before = journal.next;
         waiting = await this.#reloads();
         // What was written before a load is known by the load.
         if (journal.next !== before) found = await findFiles(of, this.#isWhole);
       }
+      if (found.changes.size > 0 || this.#isWhole || isDue) await this.#checkShapes(waiting);
       this.#isWhole = false;
       for (const [stream, portions] of found.changes) {
         // Changes of a table come after the load that they follow.
         if (waiting.includes(stream) || (stream === transactionStream && waiting.length > 0)) continue;
-        for (const files of portions) if (!(await journal.append({ kind: 'changes', stream, files }))) return;
+        for (const files of portions) {
+          if (stream === transactionStream) this.#noteCommits(files);
+          if (!(await journal.append({ kind: 'changes', stream, files }))) return;
+          passing('dms.entry.appended');
+        }
       }
     });
+  }
+
+  /** @throws RESYNC_REQUIRED for a table that is another one than DMS has loaded */
+  async #checkShapes(waiting: readonly string[]): Promise<void> {
+    const { journal, context, readings, shapes, settings } = this.#parts;
+    const now = await shapes?.(context);
+    if (!now) return;
+    for (const [name, { place }] of readings) {
+      if (waiting.includes(name)) continue;
+      const problem = shapeProblem(name, place, journal.shapeOf(name), now[name]);
+      if (!problem) continue;
+      if (settings.rewritten === 'stop' || problem.facts['kind'] === 'columns') throw problem;
+      const seen = `${name} ${now[name]?.file}`;
+      if (!this.#warned.has(seen)) context.log.warn(problem.message);
+      this.#warned.add(seen);
+    }
+  }
+
+  async #edgesOf(file: JournalFile): Promise<Edges | null> {
+    const { storage, context, settings } = this.#parts;
+    const known = this.#edges.get(identityOf(file));
+    if (known !== undefined) return known;
+    await using fetched = new FetchedFiles(storage, context);
+    const [{ local }] = (await fetched.all([file], 'transactions')) as [StampedFile];
+    const edges = await edgesOf({ ...local, format: 'csv' }, settings.reading.csv, context.signal);
+    this.#edges.set(identityOf(file), edges);
+    return edges;
+  }
+
+  #noteCommits(files: readonly JournalFile[]): void {
+    const all = files.map((file) => this.#edges.get(identityOf(file)) ?? null).filter((edges) => edges !== null);
+    const [first, last] = [all[0], all.at(-1)];
+    if (first && first.first === this.#lastCommit)
+      this.#parts.context.log.warn(
+        `a transaction (${first.first}) goes on in ${files[0]?.key}, which came more than transactionWait after the file before: it is applied in two`,
+      );
+    if (last) this.#lastCommit = last.last;
+    for (const file of files) this.#edges.delete(identityOf(file));
   }
 
   /** Tables that somebody has had DMS load again. Answers those which it is not done with. */
@@ -451,9 +519,10 @@ export class DmsChangeSource implements ChangeSource {
         continue;
       }
       const from = { storage, control, reading: settings.reading, context, everyMs: settings.lookMs };
+      const shape = (await this.#parts.shapes?.(context))?.[name];
       const load = await loadFilesOf(from, place, table.startedAt);
       context.log.info(`${control.label} has loaded "${name}" again`);
-      await journal.append({ kind: 'reload', table: name, ...load });
+      await journal.append({ kind: 'reload', table: name, ...load, ...(shape && { shape }) });
     }
     return waiting;
   }

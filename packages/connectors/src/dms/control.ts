@@ -48,12 +48,21 @@ export async function keepTask(
   context: Asking,
   everyMs = lookEvery,
 ): Promise<void> {
-  const { mappings, settings } = await control.status(context);
-  const sameTables = mappings !== null && sameMappings(mappings, wanted.mappings);
-  const sameSettings = settings === null || settingProblems(wanted.settings, settings).length === 0;
+  const { sameTables, sameSettings } = sameTask(await control.status(context), wanted);
   if (sameTables && sameSettings) return;
   await control.modify({ mappings: wanted.mappings, settings: sameSettings ? null : JSON.stringify(wanted.settings) }, context);
   await settled(control, ['modifying', 'updating'], context, everyMs);
+}
+
+/** Whether it has loaded what is read now, and as it is read. */
+export function sameTask(
+  { mappings, settings }: Pick<DmsStatus, 'mappings' | 'settings'>,
+  wanted: { readonly mappings: string; readonly settings: Readonly<Record<string, unknown>> },
+): { readonly sameTables: boolean; readonly sameSettings: boolean } {
+  return {
+    sameTables: mappings !== null && sameMappings(mappings, wanted.mappings),
+    sameSettings: settings === null || settingProblems(wanted.settings, settings).length === 0,
+  };
 }
 
 /** Waits until it is none of these any more. */

@@ -1,13 +1,13 @@
 import { rm, symlink, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { type ColumnSchema, isMillraceError, MillraceError, typeName } from '@millrace/core/runtime';
+import { baseType, type ColumnSchema, isMillraceError, MillraceError, typeName } from '@millrace/core/runtime';
 import { type ConversionContext, spoolName } from '../duckdb/conversion.ts';
 import { runWith } from '../duckdb/inlet.ts';
 import { lease } from '../duckdb/pool.ts';
 import type { DuckDb } from '../duckdb/process.ts';
 import { literal, refuse } from '../duckdb/sql.ts';
 import { cutProblem } from './dms-text.ts';
-import { isLob } from './mappings.ts';
+import { isCut, isLob, lobTextBytes } from './dms-types.ts';
 import { dmsQuery, type LocalFile, type TableReading } from './read-file.ts';
 
 const rowBytes = 32 * 1024 * 1024;
@@ -88,13 +88,18 @@ export async function convertChanges(request: ConvertRequest, context: Conversio
     const place =
       request.order === 'sequence' ? 'row_number() OVER (ORDER BY seq, file, nr)' : `CAST(file AS BIGINT) * ${transactionPlaces} + nr`;
     await work.duckdb.run(`CREATE TEMP TABLE p${at} AS SELECT ${place} AS place, * FROM (${from})`);
-    const [count] = await work.duckdb.run(`SELECT count(*) FROM p${at}`);
-    if (Number(count?.[0]) === 0) continue;
-    kept.push(`SELECT place, ts FROM p${at}`);
     const output = spoolName('changes', '.csv');
     const columns = table.schema.columns.map((column, index) => checkedNull(column, index)).join(', ');
-    await work.duckdb.run(`COPY (SELECT place, op, ${columns} FROM p${at} ORDER BY place) TO ${literal(output)} ${canonicalCsv}`);
-    paths.set(name, join(context.spool, output));
+    const [copied] = await work.duckdb.run(
+      `COPY (SELECT place, op, ${columns} FROM p${at} ORDER BY place) TO ${literal(output)} ${canonicalCsv}`,
+    );
+    const path = join(context.spool, output);
+    if (Number(copied?.[0]) === 0) {
+      await rm(path, { force: true });
+      continue;
+    }
+    kept.push(`SELECT place, ts FROM p${at}`);
+    paths.set(name, path);
   }
   return { facts, runs: await runsOf(work.duckdb, kept), paths };
 }
@@ -132,17 +137,18 @@ export async function checkCut(
   files: readonly StampedFile[],
 ): Promise<void> {
   const lobs = schema.columns.flatMap(({ name, type }, index) =>
-    isLob(type) ? [{ name, length: lengthOf(type.kind === 'bytea', index) }] : [],
+    isLob(type) ? [{ name, length: lengthOf(baseType(type).kind === 'bytea', `c${index}`) }] : [],
   );
   if (lobs.length === 0) return;
   const [row] = await duckdb.run(`SELECT ${lobs.map(({ length }) => `max(${length})`).join(', ')} FROM ${from}`);
-  const cut = lobs.findIndex((_, at) => Number(row?.[at] ?? 0) >= kilobytes * 1024 - 3);
+  const cut = lobs.findIndex((_, at) => isCut(Number(row?.[at] ?? 0), kilobytes));
   if (cut < 0) return;
   const { name } = lobs[cut] as (typeof lobs)[0];
   throw cutProblem(name, files.map(({ local }) => local.label).join(', '), kilobytes);
 }
 
-const lengthOf = (isBytes: boolean, index: number): string => (isBytes ? `(strlen(c${index}) - 2) // 2` : `strlen(c${index})`);
+/** Bytes are `\\x` and two digits for each. */
+const lengthOf = (isBytes: boolean, x: string): string => (isBytes ? `(strlen(${x}) - 2) // 2` : lobTextBytes(x));
 
 /** A DuckDB with files of DMS's in tables. */
 export class Workshop implements AsyncDisposable {
@@ -161,32 +167,35 @@ export class Workshop implements AsyncDisposable {
     this.#context = context;
   }
 
-  /** A table `name` with the rows of all the files: `file` counts them from 0. @throws what is wrong with a file, by its name */
+  /**
+   * A table `name` with the rows of all the files: `file` counts them from 0, `nr` the rows of a file. An update that changes the key is two
+   * changes: the row under its old key goes, and then one comes. @throws what is wrong with a file, by its name
+   */
   async fill(name: string, table: TableReading, files: readonly StampedFile[]): Promise<void> {
-    const columns = table.schema.columns.map((_, index) => `c${index}`);
-    const texts = ['stamp', 'op', 'ts', 'seq', ...columns, 'sig'].map((column) => `${column} VARCHAR`);
+    const keys = (table.schema.key ?? []).map((_, index) => `b${index}`);
+    const texts = ['stamp', 'op', 'ts', 'seq', ...columnsOf(table), 'sig', ...keys].map((column) => `${column} VARCHAR`);
     await this.duckdb.run(`CREATE TEMP TABLE ${name} (file INTEGER, nr BIGINT, ${texts.join(', ')})`);
-    for (const [at, { stamp, local }] of files.entries()) await this.#add(name, columns, table, at, stamp, local);
+    for (const [at, { stamp, local }] of files.entries()) await this.#add(name, table, at, stamp, local);
+    const kind = files[0]?.local.kind;
+    if (kind === undefined) return;
+    const [odd] = await this.duckdb.run(`SELECT op, ts, seq, file FROM ${name} WHERE ${oddIn(kind, table)} LIMIT 1`);
+    if (odd) throw outOfPlace((files[Number(odd[3])] as StampedFile).local, odd);
+    if (table.keyBefore && kind !== 'load') await this.duckdb.run(oldKeys(name, table));
   }
 
-  async #add(name: string, columns: readonly string[], table: TableReading, at: number, stamp: string, file: LocalFile): Promise<void> {
+  async #add(name: string, table: TableReading, at: number, stamp: string, file: LocalFile): Promise<void> {
     const { spool, signal } = this.#context;
     const link = spoolName('file', `.${file.format}`);
     await symlink(resolve(file.path), join(spool, link));
     try {
       const query = await dmsQuery(this.duckdb, file, link, table, signal);
       if (query === null) return;
-      // A part that is NULL is told from one that is empty.
-      const sig = `md5(concat_ws(chr(31), op, ${columns.map((column) => `coalesce('=' || ${column}, '')`).join(', ')}))`;
-      const insert = `INSERT INTO ${name} SELECT ${at}, nr, ${literal(stamp)}, op, ts, seq, ${columns.join(', ')}, ${sig} FROM (${query.sql})`;
-      const before = await this.#count(name);
-      const { rows } = await runWith(this.duckdb, insert, [], query.inlet ? [query.inlet] : [], this.#context);
-      const count = (await this.#count(name)) - before;
+      const columns = columnsOf(table);
+      const keys = (table.schema.key ?? []).map((_, index) => `b${index}`);
+      const insert = `INSERT INTO ${name} SELECT ${at}, nr * 2, ${literal(stamp)}, op, ts, seq, ${columns.join(', ')}, ${signature('op', columns)}, ${keys.join(', ')} FROM (${query.sql})`;
+      const { result, rows } = await runWith(this.duckdb, insert, [], query.inlet ? [query.inlet] : [], this.#context);
+      const count = Number(result[0]?.[0]);
       if (query.inlet && count !== rows) throw lost(file, rows, count);
-      const [odd] = await this.duckdb.run(
-        `SELECT op, ts, seq FROM ${name} WHERE file = ${at} AND (op IS NULL OR op NOT IN ('I', 'U', 'D') OR ${file.kind === 'load' ? 'false' : 'ts IS NULL OR seq IS NULL'}) LIMIT 1`,
-      );
-      if (odd) throw outOfPlace(file, odd);
     } catch (error) {
       throw inFile(error, file);
     } finally {
@@ -194,14 +203,37 @@ export class Workshop implements AsyncDisposable {
     }
   }
 
-  async #count(name: string): Promise<number> {
-    return Number((await this.duckdb.run(`SELECT count(*) FROM ${name}`))[0]?.[0]);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.duckdb.busy) await this.duckdb.kill();
     await this.#leased[Symbol.asyncDispose]();
   }
+}
+
+const columnsOf = ({ schema }: TableReading): string[] => schema.columns.map((_, index) => `c${index}`);
+
+/** By which two changes are the same one, come twice. A part that is NULL is told from one that is empty. */
+const signature = (op: string, parts: readonly string[]): string =>
+  `md5(concat_ws(chr(31), ${op}, ${parts.map((part) => `coalesce('=' || ${part}, '')`).join(', ')}))`;
+
+/** A deletion of the old key, ahead of each update that changes it. */
+function oldKeys(name: string, table: TableReading): string {
+  const keys = table.schema.key ?? [];
+  const old = table.schema.columns.map(({ name: column }, index) => {
+    const key = keys.indexOf(column);
+    return key < 0 ? 'NULL' : `coalesce(b${key}, c${index})`;
+  });
+  const changed = keys.map((key, index) => `b${index} <> c${table.schema.columns.findIndex((column) => column.name === key)}`);
+  return `INSERT INTO ${name} SELECT file, nr - 1, stamp, 'D', ts, seq, ${old.join(', ')}, ${signature("'D'", old)}, ${keys.map(() => 'NULL').join(', ')}
+    FROM ${name} WHERE op = 'U' AND (${changed.join(' OR ')})`;
+}
+
+/** What no change of DMS's looks like. Its numbers are 35 digits, so they sort as texts; times do where they have six digits behind the second. */
+function oddIn(kind: LocalFile['kind'], { sequence }: TableReading): string {
+  const op = "op IS NULL OR op NOT IN ('I', 'U', 'D')";
+  if (kind === 'load') return `op IS NULL OR op <> 'I'`;
+  const digits = sequence ? '\\.\\d{1,9})?' : '\\.\\d{6})';
+  const ts = `ts IS NULL OR NOT regexp_full_match(ts, '\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d(${digits}')`;
+  return `${op} OR ${ts}${sequence ? ` OR seq IS NULL OR NOT regexp_full_match(seq, '\\d{35}')` : ''}`;
 }
 
 export function inFile(error: unknown, { label }: LocalFile): unknown {
@@ -222,11 +254,11 @@ const lost = ({ label }: LocalFile, given: number, read: number): MillraceError 
     facts: { given, read },
   });
 
-const outOfPlace = ({ label }: LocalFile, [op, ts]: readonly unknown[]): MillraceError =>
+const outOfPlace = ({ label }: LocalFile, [op, ts, seq]: readonly unknown[]): MillraceError =>
   new MillraceError('FILE_CORRUPT', {
-    message: ['I', 'U', 'D'].includes(String(op))
-      ? `${label}: a change has no ${ts === null ? 'time of its commit' : 'number'}.`
-      : `${label}: ${JSON.stringify(op)} stands where I, U or D is expected.`,
+    message: !['I', 'U', 'D'].includes(String(op))
+      ? `${label}: ${JSON.stringify(op)} stands where I, U or D is expected.`
+      : `${label}: ${JSON.stringify(ts)} and ${JSON.stringify(seq)} stand where the time of a commit and the number of a change are expected.`,
     remedy: 'The settings of the endpoint are not those that dms() was given, or the file is not one of DMS.',
   });
 

@@ -9,7 +9,8 @@ type BaseType = ReturnType<typeof baseType>;
  * |-------------------|------------------------------------------------|----------------------------------------|
  * | bool              | `true`, `t`, `1` and their opposites           | the same                               |
  * | numeric(p, s)     | more zeros behind the point than `s`           | without them; other digits are refused |
- * | timestamptz       | UTC, without a zone                            | with `+00`                             |
+ * | timestamp         | up to nine digits behind the second            | six; other digits are refused          |
+ * | timestamptz       | the same, in UTC, without a zone               | with `+00`                             |
  * | bytea             | hexadecimal digits, with `\x` or without       | `\x…`                                  |
  * | bytea, `base64`   | base64                                         | `\x…`                                  |
  */
@@ -21,21 +22,25 @@ export function dmsText(type: BaseType, x: string, binary: 'hex' | 'base64'): st
     case 'int4':
     case 'int8':
       return `regexp_replace(${x}, '\\.0*$', '')`;
+    case 'timestamp':
+      return micros(x);
     case 'timestamptz':
-      return `CASE WHEN regexp_matches(${x}, '(Z|[-+]\\d\\d(:?\\d\\d)?|infinity)$') AND NOT regexp_full_match(${x}, '\\d{4}-\\d\\d-\\d\\d') THEN ${x} ELSE ${x} || '+00' END`;
+      return `CASE WHEN regexp_matches(${x}, '(Z|[-+]\\d\\d(:?\\d\\d)?|infinity)$') AND NOT regexp_full_match(${x}, '\\d{4}-\\d\\d-\\d\\d') THEN ${x} ELSE ${micros(x)} || '+00' END`;
     case 'bytea':
       return binary === 'base64'
-        ? `'\\x' || lower(hex(from_base64(${x})))`
+        ? `CASE WHEN regexp_full_match(${x}, '([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?') THEN '\\x' || lower(hex(from_base64(${x}))) ELSE ${x} END`
         : `CASE WHEN starts_with(${x}, '\\x') THEN ${x} ELSE '\\x' || ${x} END`;
     default:
       return x;
   }
 }
 
-/** What was cut is not the value. DMS counts in bytes or in characters of three, and does not split a character. */
+const micros = (x: string): string => `regexp_replace(${x}, '(\\.\\d{6})0+$', '\\1')`;
+
+/** What was cut is not the value. */
 export function cutProblem(column: string, label: string, kilobytes: number): MillraceError {
   return new MillraceError('VALUE_UNREPRESENTABLE', {
-    message: `${label}: a value of "${column}" is ${kilobytes} kB long, which is where DMS cuts large values without a word.`,
+    message: `${label}: a value of "${column}" has ${kilobytes} kB as DMS counts them, which is where it cuts large values without a word.`,
     remedy: `Raise lobKilobytes in dms() and LobMaxSize of the task above the longest value of "${column}", then run "millrace resync".`,
     facts: { file: label, column, kilobytes },
   });

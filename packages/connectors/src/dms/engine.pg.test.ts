@@ -7,7 +7,7 @@ import { compile, type PlanStage, runStage } from '@millrace/core/runtime';
 import { Choices, MemoryDatabase, memoryDatabase, seeded, testContext } from '@millrace/core/testing';
 import { expect, test } from 'vitest';
 import { dmsServer, targetOf } from '../../../../test/dms-server.ts';
-import { DmsTask, type WrittenAs } from '../../../../test/dms-task.ts';
+import { DmsTask, filesIn, type WrittenAs } from '../../../../test/dms-task.ts';
 import { testDatabase } from '../../../../test/postgres.ts';
 import { dmsTables, dmsWork, texts } from '../../test/dms-workload.ts';
 import { postgres } from '../postgres/index.ts';
@@ -31,9 +31,10 @@ test.each(Object.entries(outputs))('a mirror in Postgres equals the source: %s',
     arn,
     database,
     tables: dmsTables,
-    folder,
+    files: filesIn(folder),
     output: completeOutput(output) as WrittenAs,
     sequence: true,
+    keyBefore: !output.PreserveTransactions,
     overlap: 3,
   });
   server.tasks.set(arn, task);
@@ -85,12 +86,13 @@ test.each(Object.entries(outputs))('a mirror in Postgres equals the source: %s',
     );
   };
   const choices = new Choices(seeded(7));
-  for (let left = 8; left > 0; left--) dmsWork(database, choices, texts);
+  const keyChanges = !output.PreserveTransactions;
+  for (let left = 8; left > 0; left--) dmsWork(database, choices, texts, keyChanges);
   await catchUp();
   for (let round = 0; round < 2; round++) {
-    for (let left = 8; left > 0; left--) dmsWork(database, choices, texts);
+    for (let left = 8; left > 0; left--) dmsWork(database, choices, texts, keyChanges);
     const files = await task.changes(() => 1 + choices.below(6), output.PreserveTransactions === true);
-    for (const file of files.toReversed()) task.deliver(file);
+    for (const file of files.toReversed()) await task.deliver(file);
     await catchUp();
   }
   const things = await db.sql(

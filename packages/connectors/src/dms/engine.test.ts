@@ -1,28 +1,10 @@
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { rowsOf } from '@millrace/core/runtime';
-import {
-  Choices,
-  MemoryDatabase,
-  memoryDatabase,
-  memoryMirror,
-  mirrorState,
-  plainState,
-  type Statement,
-  seeded,
-  streamWorld,
-  testContext,
-} from '@millrace/core/testing';
-import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type DmsServer, dmsServer, targetOf } from '../../../../test/dms-server.ts';
-import { DmsTask, type Written, type WrittenAs } from '../../../../test/dms-task.ts';
-import { plainTexts, dmsTables as tables, texts, dmsWork as work } from '../../test/dms-workload.ts';
-import { s3 } from '../s3/index.ts';
-import { dms } from './engine.ts';
-import { completeOutput, type S3Output } from './output.ts';
+import { Choices, memoryDatabase, seeded, testContext } from '@millrace/core/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type DmsServer, dmsServer } from '../../../../test/dms-server.ts';
+import { dmsTables as tables, texts, dmsWork as work } from '../../test/dms-workload.ts';
+import { type DmsSetting, dmsWorld, insert, move, remove, update } from '../../test/dms-world.ts';
+import type { S3Output } from './output.ts';
 
 let server: DmsServer;
 beforeAll(async () => {
@@ -30,131 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
-let made = 0;
-
-interface Setting {
-  readonly output: S3Output;
-  readonly sequence?: boolean;
-  readonly serverless?: boolean;
-  readonly lookBack?: `${number}${'s' | 'h'}`;
-}
-
-/** A source, a task that writes its changes to a directory, and a mirror that follows them. */
-function world({ output, sequence = true, serverless = false, lookBack = '6h' }: Setting) {
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-dms-'));
-  const arn = `arn:aws:dms:eu-west-1:123456789012:${serverless ? 'replication-config' : 'task'}:T${++made}`;
-  const database = new MemoryDatabase(tables);
-  const complete = completeOutput(output);
-  const task = new DmsTask({ arn, database, tables, folder, output: complete as WrittenAs, sequence, overlap: 2 });
-  server.tasks.set(arn, task);
-  server.endpoints.set(targetOf(arn), { BucketName: 'lake', ...complete });
-  const mirror = memoryMirror();
-  const engine = dms({
-    ...(serverless ? { replication: arn } : { task: arn }),
-    files: s3({ url: pathToFileURL(folder).href }),
-    output,
-    sequence,
-    lookBack,
-    settle: '0s',
-    poll: '10ms',
-    look: '10ms',
-    endpoint: server.endpoint,
-    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
-  });
-  const stream = streamWorld({ database, tables, sinks: { mirror: { mirror, strict: false } }, capture: { engine } });
-  return {
-    folder,
-    database,
-    task,
-    mirror,
-    engine,
-    stream,
-    deliver: (files: readonly Written[]) => {
-      for (const file of files) task.deliver(file);
-    },
-    expectEqual: () => expect(plainState(mirrorState(mirror))).toEqual(plainState(database.stateAt(database.end))),
-  };
-}
-
-const settings: Readonly<Record<string, Setting>> = {
-  parquet: { output: {} },
-  'parquet in folders of days': {
-    output: { DatePartitionEnabled: true, DatePartitionSequence: 'YYYYMMDDHH', DatePartitionDelimiter: 'SLASH' },
-  },
-  'CSV with names': { output: { DataFormat: 'csv' } },
-  'CSV without names, packed, with bars': {
-    output: { DataFormat: 'csv', AddColumnName: false, CsvDelimiter: '|', CompressionType: 'gzip' },
-  },
-  'CSV without quotes': { output: { DataFormat: 'csv', Rfc4180: false, CsvDelimiter: '\t', CsvNullValue: 'NULL' } },
-  'CSV whose full load does not say what was done': { output: { DataFormat: 'csv', IncludeOpForFullLoad: false, AddColumnName: false } },
-  'CSV in folders of months': {
-    output: { DataFormat: 'csv', DatePartitionEnabled: true, DatePartitionSequence: 'MMYYYYDD', DatePartitionDelimiter: 'UNDERSCORE' },
-  },
-  transactions: { output: { PreserveTransactions: true, CdcPath: 'changes/tx' } },
-  'transactions, packed': { output: { PreserveTransactions: true, CdcPath: 'tx', CompressionType: 'gzip', IncludeOpForFullLoad: false } },
-};
-
-const poolOf = ({ output }: Setting): readonly (string | null)[] => (output.Rfc4180 === false ? plainTexts : texts);
-
-/** Files arrive in any order, some twice under the same name, some again under another, some after the next ones have been read. */
-async function followAll(setting: Setting, seed: number, kinds: { readonly doubles: boolean; readonly atCommits: boolean }): Promise<void> {
-  const { database, task, stream, deliver, expectEqual } = world(setting);
-  const choices = new Choices(seeded(seed));
-  for (let left = choices.below(6); left > 0; left--) work(database, choices, poolOf(setting));
-  await stream.catchUp();
-  let late: Written[] = [];
-  for (let round = 0; round < 2; round++) {
-    for (let left = 1 + choices.below(6); left > 0; left--) work(database, choices, poolOf(setting));
-    const files = [...late, ...(await task.changes(() => 1 + choices.below(5), kinds.atCommits))];
-    for (let at = files.length - 1; at > 0; at--) {
-      const other = choices.below(at + 1);
-      [files[at], files[other]] = [files[other] as Written, files[at] as Written];
-    }
-    const kept = choices.below(Math.min(3, files.length + 1));
-    late = files.slice(0, kept);
-    const now = files.slice(kept);
-    deliver(now);
-    const [again] = now;
-    if (kinds.doubles && again && choices.below(2) === 0) deliver([again]);
-    if (kinds.doubles && again && choices.below(2) === 0) late.push(task.again(again));
-    await stream.catchUp();
-  }
-  deliver(late);
-  await stream.catchUp();
-  expectEqual();
-}
-
-describe('the mirror equals the source, whatever the order in which files come', () => {
-  for (const [name, setting] of Object.entries(settings)) {
-    test(name, async () => {
-      await fc.assert(
-        fc.asyncProperty(fc.nat(100_000), (seed) =>
-          followAll(setting, seed, { doubles: true, atCommits: setting.output.PreserveTransactions === true }),
-        ),
-        { numRuns: name.includes(',') || name.includes('folders') ? 1 : 2 },
-      );
-    });
-  }
-
-  test('by the time of commits alone, where files are not doubled and end with a commit', async () => {
-    const setting: Setting = { output: { DataFormat: 'csv' }, sequence: false };
-    await fc.assert(
-      fc.asyncProperty(fc.nat(100_000), (seed) => followAll(setting, seed, { doubles: false, atCommits: true })),
-      { numRuns: 2 },
-    );
-  });
-
-  test('of a serverless replication', async () => {
-    await followAll({ output: { DataFormat: 'csv' }, serverless: true }, 1, { doubles: true, atCommits: false });
-  });
-});
-
-const insert = (id: number, note = `n${id}`): Statement => ({
-  do: 'insert',
-  table: 'things',
-  row: { id: BigInt(id), note, flag: null, amount: null, at: null, day: null, raw: null, score: null },
-});
-const update = (id: number, note: string): Statement => ({ do: 'update', table: 'things', key: { id: BigInt(id) }, set: { note } });
+const world = (setting: DmsSetting) => dmsWorld(server, setting);
 
 test('the task is started once, resumed where somebody has stopped it, and loads again when everything is wanted anew', async () => {
   const { database, task, stream, deliver, expectEqual } = world({ output: { DataFormat: 'csv' } });
@@ -167,7 +25,7 @@ test('the task is started once, resumed where somebody has stopped it, and loads
   database.commit(update(1, 'later'));
   await stream.catchUp();
   expect(task.calls).toEqual(['modify', 'start-replication', 'stop', 'resume-processing']);
-  deliver(await task.changes(() => 10));
+  await deliver(await task.changes(() => 10));
   await stream.catchUp();
   expectEqual();
 
@@ -187,11 +45,11 @@ test('a table that somebody has DMS load again comes in the stream, and what was
   database.commit(update(1, 'lost'), { do: 'delete', table: 'things', key: { id: 2n } }, insert(3));
   task.forgetChanges();
   await task.reload('things');
-  deliver(late);
+  await deliver(late);
   await stream.catchUp();
   expectEqual();
   database.commit(update(3, 'after'));
-  deliver(await task.changes(() => 10));
+  await deliver(await task.changes(() => 10));
   await stream.catchUp();
   expectEqual();
 });
@@ -208,23 +66,41 @@ test('a table that is empty when it is loaded again is emptied', async () => {
 });
 
 test('rows that DMS has counted and that are in no file are an error', async () => {
-  const { database, task, stream } = world({ output: { DataFormat: 'csv' } });
+  const { database, task, stream, begin } = world({ output: { DataFormat: 'csv' } });
   database.commit(insert(1), insert(2));
-  await task.start('start-replication');
+  await begin();
   const counted = task.counts.get('things');
   if (counted) counted.loaded = 3;
   await expect(stream.catchUp()).rejects.toMatchObject({ code: 'MANIFEST_MISMATCH', facts: { said: 3, read: 2 } });
 });
 
 test('rows that DMS says it has left out, and a table that it could not load, are errors', async () => {
-  const { database, task, stream } = world({ output: { DataFormat: 'csv' } });
+  const { database, task, stream, begin } = world({ output: { DataFormat: 'csv' } });
   database.commit(insert(1));
-  await task.start('start-replication');
+  await begin();
   const counted = task.counts.get('things');
   if (counted) counted.errors = 1;
   await expect(stream.catchUp()).rejects.toMatchObject({ code: 'REMOTE_FAILED', message: expect.stringContaining('1 rows') });
   if (counted) Object.assign(counted, { errors: 0, state: 'Table error' });
   await expect(stream.catchUp()).rejects.toMatchObject({ code: 'REMOTE_FAILED', message: expect.stringContaining('Table error') });
+});
+
+test('a load that somebody has begun is taken where it is of our tables and settings, and made again where it is not', async () => {
+  const ours = world({ output: { DataFormat: 'csv' } });
+  ours.database.commit(insert(1));
+  await ours.begin();
+  await ours.stream.catchUp();
+  expect(ours.task.calls).toEqual(['start-replication']);
+  ours.expectEqual();
+  for (const other of [{ mappings: '{"rules":[]}' }, { settings: '{"TargetMetadata":{"SupportLobs":false}}' }]) {
+    const theirs = world({ output: { DataFormat: 'csv' } });
+    theirs.database.commit(insert(1));
+    await theirs.begin();
+    Object.assign(theirs.task, other);
+    await theirs.stream.catchUp();
+    expect(theirs.task.calls).toEqual(['start-replication', 'stop', 'modify', 'reload-target']);
+    theirs.expectEqual();
+  }
 });
 
 test('a task that has failed is not resumed: its reason is told', async () => {
@@ -237,22 +113,92 @@ test('a task that has failed is not resumed: its reason is told', async () => {
   await expect(stream.catchUp()).rejects.toMatchObject({ code: 'REMOTE_INTERRUPTED' });
 });
 
-test('a value that was cut is an error, not a value', async () => {
-  const { database, stream } = world({ output: { DataFormat: 'csv' } });
-  database.commit(insert(1, 'x'.repeat(1024 * 1024)));
+test('a value that was cut is an error, not a value: DMS counts two bytes for each character', async () => {
+  const { database, stream, expectEqual } = world({ output: { DataFormat: 'csv' } });
+  database.commit(insert(1, 'x'.repeat(512 * 1024 - 2)));
+  await stream.catchUp();
+  expectEqual();
+  const cut = world({ output: { DataFormat: 'csv' } });
+  cut.database.commit(insert(1, 'x'.repeat(512 * 1024)));
+  await expect(cut.stream.catchUp()).rejects.toMatchObject({ code: 'VALUE_UNREPRESENTABLE', facts: { column: 'note' } });
+});
+
+test.each([{}, { DataFormat: 'csv' }] satisfies S3Output[])(
+  'a row that gets another key moves, and takes the place of one that went (%o)',
+  async (output) => {
+    const { database, task, stream, deliver, expectEqual } = world({ output });
+    database.commit(insert(1), insert(2), insert(3));
+    await stream.catchUp();
+    database.commit(move(1, 9));
+    database.commit(remove(2), move(3, 2), update(2, 'moved and changed'));
+    database.commit(insert(1, 'another one'), move(9, 8), move(8, 7));
+    await deliver((await task.changes(() => 2)).toReversed());
+    await stream.catchUp();
+    expectEqual();
+  },
+);
+
+test('where files have no names, a row that gets another key stays under its old one too: dms() is told so', async () => {
+  expect(() => world({ output: { PreserveTransactions: true, CdcPath: 'tx' }, keyChanges: true })).toThrow(
+    'keyChanges needs columns with names',
+  );
+  const { database, task, stream, deliver, state } = world({ output: { PreserveTransactions: true, CdcPath: 'tx' } });
+  database.commit(insert(1));
+  await stream.catchUp();
+  database.commit(move(1, 2));
+  await deliver(await task.changes(() => 9));
+  await stream.catchUp();
+  expect(state()['things']?.map(({ id }) => id)).toEqual([1n, 2n]);
+});
+
+test('a file of another format than was told is refused', async () => {
+  const { database, task, stream, deliver } = world({ output: {} });
+  database.commit(insert(1));
+  await stream.catchUp();
+  database.commit(update(1, 'later'));
+  const [file] = await task.changes(() => 9);
+  await deliver([{ ...file!, key: file!.key.replace('.parquet', '.csv'), body: Buffer.from('U,1\n') }]);
+  await expect(stream.catchUp()).rejects.toMatchObject({ code: 'SCHEMA_DRIFT', message: expect.stringContaining('is csv') });
+});
+
+test('a value that the log of the source does not have is refused, and not NULL', async () => {
+  const { database, task, stream, deliver } = world({ output: { DataFormat: 'csv' } });
+  database.commit(insert(1, 'long'));
+  await stream.catchUp();
+  database.commit(update(1, 'a text'));
+  const [file] = await task.changes(() => 9);
+  await deliver([{ ...file!, body: Buffer.from(file!.body.toString().replace('a text', '~UNLOGGED~')) }]);
   await expect(stream.catchUp()).rejects.toMatchObject({ code: 'VALUE_UNREPRESENTABLE', facts: { column: 'note' } });
+});
+
+test.each([
+  ['no number', /,(\d{35}),/, ',~NULL~,', 'FILE_CORRUPT'],
+  ['a number of another form', /,(\d{35}),/, ',12,', 'FILE_CORRUPT'],
+  ['no time of commit', /^U,[^,]*,/m, 'U,~NULL~,', 'FILE_CORRUPT'],
+  ['another operation', /^U,/m, 'X,', 'FILE_CORRUPT'],
+  ['a field more', /^U,/m, 'U,,', 'FILE_CORRUPT'],
+])('a change with %s is refused', async (_, what, instead, code) => {
+  const { database, task, stream, deliver } = world({ output: { DataFormat: 'csv' } });
+  database.commit(insert(1));
+  await stream.catchUp();
+  database.commit(update(1, 'later'));
+  const [file] = await task.changes(() => 9);
+  const body = file!.body.toString();
+  expect(body).toMatch(what);
+  await deliver([{ ...file!, body: Buffer.from(body.replace(what, instead)) }]);
+  await expect(stream.catchUp()).rejects.toMatchObject({ code });
 });
 
 test.each([{}, { DataFormat: 'csv' }, { PreserveTransactions: true, CdcPath: 'tx' }] satisfies S3Output[])(
   'a table that is copied while the stream goes on is built from its files, as it is there (%o)',
   async (output) => {
-    const { database, task, stream, deliver, engine } = world({ output });
+    const { database, task, stream, deliver, engine, keyChanges } = world({ output });
     const choices = new Choices(seeded(3));
-    for (let left = 5; left > 0; left--) work(database, choices, texts);
+    for (let left = 5; left > 0; left--) work(database, choices, texts, keyChanges);
     await stream.catchUp();
     for (let round = 0; round < 2; round++) {
-      for (let left = 6; left > 0; left--) work(database, choices, texts);
-      deliver((await task.changes(() => 4)).toReversed());
+      for (let left = 6; left > 0; left--) work(database, choices, texts, keyChanges);
+      await deliver((await task.changes(() => 4)).toReversed());
       await stream.catchUp();
     }
     const source = engine.capture(memoryDatabase(database).capture(tables, {}));

@@ -8,6 +8,7 @@ import { Journal } from './journal.ts';
 import { type DmsOptions, engineSettings } from './options.ts';
 import { sourceCheck } from './reconcile.ts';
 import { serviceControl } from './service-control.ts';
+import { shapesOf } from './source-shape.ts';
 
 /**
  * Hands a capture to AWS DMS: `capture(shop, { tables: { orders }, engine: dms({ task: 'arn:…', files: lake }) })`. DMS loads the tables and
@@ -58,6 +59,7 @@ function dmsCapture(native: CaptureSource, options: DmsOptions): CaptureSource {
           journal,
           slot,
           pipeline: stream.pipeline,
+          shapes: shapesOf(native, readings),
           check,
         });
       } catch (error) {

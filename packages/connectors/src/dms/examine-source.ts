@@ -1,4 +1,5 @@
 import {
+  baseType,
   type CaptureSource,
   type Context,
   type Finding,
@@ -6,7 +7,8 @@ import {
   type SqlConnection,
   type SqlRunner,
 } from '@millrace/core/runtime';
-import { isLob, type TablePlace } from './mappings.ts';
+import { isCut, isLob } from './dms-types.ts';
+import type { TablePlace } from './mappings.ts';
 import type { EngineSettings } from './options.ts';
 import type { TableReading } from './read-file.ts';
 
@@ -78,38 +80,57 @@ async function server(runner: SqlRunner, say: Say, context: Context): Promise<Fi
         "ALTER SYSTEM SET max_slot_wal_keep_size = '100GB'; and reload: more than what is written in the longest stop, less than the disk holds.",
       ),
     );
-  if (row?.['standby'] === 't' || row?.['standby'] === 'true')
+  if (isTrue(row?.['standby']))
     findings.push(say('warning', 'this is a standby', 'DMS captures changes of the primary: name that in the endpoint.'));
   return findings;
 }
 
-async function table(
-  runner: SqlRunner,
-  say: Say,
-  { place, schema }: TableReading,
-  kilobytes: number,
-  context: Context,
-): Promise<Finding[]> {
+async function table(runner: SqlRunner, say: Say, reading: TableReading, kilobytes: number, context: Context): Promise<Finding[]> {
+  const { place, schema } = reading;
   const shown = `${place.schema}.${place.table}`;
   const [found] = await runner.query(
-    `SELECT c.relkind AS kind, c.relreplident AS identity, c.reltuples::bigint AS rows, c.oid::text AS oid,
-       (SELECT string_agg(a.attname, ',' ORDER BY k.place) FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, place)
-          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE i.indrelid = c.oid AND i.indisprimary) AS key
+    `SELECT c.relkind AS kind, c.relreplident AS identity, c.reltuples::bigint AS rows, c.oid::text AS oid, coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0) > 0 AS toasted,
+       (SELECT json_agg(a.attname ORDER BY k.place) FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, place)
+          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE i.indrelid = c.oid AND i.indisprimary)::text AS key
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`,
     [place.schema, place.table],
     context,
   );
   if (!found) return [say('problem', `there is no table ${shown}`, 'Correct the table() declaration.')];
+  const there = await runner.query(
+    `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type FROM pg_attribute a WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
+    [found['oid'] ?? null],
+    context,
+  );
+  const absent = columns(there, reading, shown, say);
   return [
     ...shape(found, shown, schema.key ?? [], say),
-    ...(await types(runner, found, shown, schema, say, context)),
-    ...(await lobs(runner, found, { place, schema }, kilobytes, say, context)),
+    ...absent,
+    ...types(there, shown, reading, say),
+    ...(absent.length > 0 ? [] : await values(runner, found, reading, kilobytes, say, context)),
+  ];
+}
+
+/** Columns without names in the files are told by their places, so all of them must be declared. */
+function columns(there: readonly Row[], { schema, reading }: TableReading, shown: string, say: Say): Finding[] {
+  const found = there.map(({ name }) => name);
+  const declared = schema.columns.map(({ name }) => name);
+  const absent = declared.filter((name) => !found.includes(name));
+  if (absent.length > 0) return [say('problem', `${shown} has no column ${absent.join(', ')}`, 'Correct the table() declaration.')];
+  const isNamed = reading.transactions === null && (reading.format === 'parquet' || reading.csv.header);
+  if (isNamed || declared.join('\0') === found.join('\0')) return [];
+  return [
+    say(
+      'problem',
+      `${shown} has the columns ${found.join(', ')}, and ${declared.join(', ')} are declared: in files without names they are told by their places`,
+      'Declare all of them in their order, or set AddColumnName: true.',
+    ),
   ];
 }
 
 function shape(found: Row, shown: string, key: readonly string[], say: Say): Finding[] {
   const findings: Finding[] = [];
-  const primary = found['key'] === null || found['key'] === undefined ? [] : found['key'].split(',');
+  const primary = JSON.parse(found['key'] ?? '[]') as string[];
   if (primary.length === 0)
     findings.push(
       say(
@@ -118,7 +139,7 @@ function shape(found: Row, shown: string, key: readonly string[], say: Say): Fin
         `ALTER TABLE ${shown} ADD PRIMARY KEY (${key.join(', ')});`,
       ),
     );
-  else if ([...primary].sort().join() !== [...key].sort().join())
+  else if ([...primary].sort().join('\0') !== [...key].sort().join('\0'))
     findings.push(
       say(
         'problem',
@@ -134,6 +155,14 @@ function shape(found: Row, shown: string, key: readonly string[], say: Say): Fin
         `ALTER TABLE ${shown} REPLICA IDENTITY DEFAULT;`,
       ),
     );
+  if (isTrue(found['toasted']) && found['identity'] !== 'f')
+    findings.push(
+      say(
+        'warning',
+        `${shown} has values that stand out of line: where an update leaves one as it was, the log does not have it, and DMS may write NULL`,
+        `ALTER TABLE ${shown} REPLICA IDENTITY FULL;`,
+      ),
+    );
   if (found['kind'] === 'p')
     findings.push(
       say(
@@ -147,65 +176,120 @@ function shape(found: Row, shown: string, key: readonly string[], say: Say): Fin
   return findings;
 }
 
-async function types(
-  runner: SqlRunner,
-  found: Row,
-  shown: string,
-  schema: TableReading['schema'],
-  say: Say,
-  context: Context,
-): Promise<Finding[]> {
-  const rows = await runner.query(
-    `SELECT a.attname AS name FROM pg_attribute a WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid = 'numeric'::regtype AND a.atttypmod = -1`,
-    [found['oid'] ?? null],
-    context,
-  );
+/** As the source has them, whatever is declared. */
+function types(there: readonly Row[], shown: string, { schema, reading }: TableReading, say: Say): Finding[] {
+  const keys = new Set(schema.key ?? []);
   const declared = new Set(schema.columns.map(({ name }) => name));
-  return rows
-    .filter(({ name }) => name !== null && name !== undefined && declared.has(name))
-    .map(({ name }) =>
-      say(
-        'problem',
-        `${shown}.${name} is numeric without precision: DMS carries it as NUMERIC(28,6), so digits behind the sixth are lost`,
-        `ALTER TABLE ${shown} ALTER ${name} TYPE numeric(38, …); or leave the column out.`,
-      ),
-    );
+  return there.flatMap(({ name, type }) => {
+    if (!name || !type || !declared.has(name)) return [];
+    if (type === 'numeric')
+      return [
+        say(
+          'problem',
+          `${shown}.${name} is numeric without precision: DMS carries it as NUMERIC(28,6), so digits behind the sixth are lost`,
+          `ALTER TABLE ${shown} ALTER ${name} TYPE numeric(38, …); or leave the column out.`,
+        ),
+      ];
+    if (keys.has(name) && /^(text|json|jsonb|bytea|character varying|.*\[\])$/.test(type))
+      return [
+        say(
+          'problem',
+          `${shown}.${name} is ${type}, a large object to DMS, which does not carry keys of such types`,
+          `ALTER TABLE ${shown} ALTER ${name} TYPE varchar(200); or capture natively.`,
+        ),
+      ];
+    if (reading.format === 'csv' && /^(real|double precision)$/.test(type))
+      return [
+        say(
+          'warning',
+          `${shown}.${name} is ${type}, of which CSV has as many digits as DMS prints`,
+          "Have DataFormat: 'parquet', which has all of it.",
+        ),
+      ];
+    return [];
+  });
 }
 
-async function lobs(
+/** What values DMS would change, in one look through the table. */
+async function values(
   runner: SqlRunner,
   found: Row,
-  { place, schema }: Pick<TableReading, 'place' | 'schema'>,
+  { place, schema, reading }: TableReading,
   kilobytes: number,
   say: Say,
   context: Context,
 ): Promise<Finding[]> {
-  const columns = schema.columns.filter(({ type }) => isLob(type));
-  if (columns.length === 0) return [];
   const shown = `${place.schema}.${place.table}`;
+  const isCsv = reading.format === 'csv' || reading.transactions !== null;
+  const looks = schema.columns.flatMap((column) => {
+    const x = identifier(column.name);
+    const { kind } = baseType(column.type);
+    const all: { readonly column: string; readonly of: 'bytes' | 'infinity' | 'null'; readonly sql: string }[] = [];
+    if (isLob(column.type)) all.push({ column: column.name, of: 'bytes', sql: `max(${lobBytes(kind === 'bytea', x)})` });
+    if (['date', 'timestamp', 'timestamptz'].includes(kind))
+      all.push({ column: column.name, of: 'infinity', sql: `max(CASE WHEN NOT isfinite(${x}) THEN 1 END)` });
+    if (isCsv && isText(kind)) all.push({ column: column.name, of: 'null', sql: `max(CASE WHEN ${x}::text = $1 THEN 1 END)` });
+    return all;
+  });
+  if (looks.length === 0) return [];
   if (Number(found['rows']) > looksThrough)
     return [
       say(
         'warning',
-        `${shown} is too large to look for its longest values; DMS cuts what is longer than ${kilobytes} kB`,
-        'Compare with the longest value of each; one that was cut stops the stream.',
+        `${shown} is too large to look for values that DMS would change: longer than ${kilobytes} kB, infinite${isCsv ? `, or ${reading.csv.nullText}` : ''}`,
+        'Look for them yourself; one that was cut stops the stream.',
       ),
     ];
-  const longest = columns.map(({ name }, at) => `max(octet_length(${identifier(name)}::text)) AS c${at}`).join(', ');
-  const [row] = await runner.query(`SELECT ${longest} FROM ${quoted(place)}`, [], context);
-  return columns.flatMap(({ name }, at) => {
-    const bytes = Number(row?.[`c${at}`] ?? 0);
-    return bytes < kilobytes * 1024 - 3
-      ? []
-      : [
-          say(
-            'problem',
-            `${shown}.${name} has a value of ${Math.ceil(bytes / 1024)} kB, and DMS cuts what is longer than ${kilobytes} kB`,
-            `Say lobKilobytes: ${Math.ceil((bytes / 1024) * 2)} in dms().`,
-          ),
-        ];
+  const list = looks.map(({ sql }, at) => `${sql} AS c${at}`).join(', ');
+  const needsText = looks.some(({ of }) => of === 'null');
+  const [row] = await runner.query(`SELECT ${list} FROM ${quoted(place)}`, needsText ? [reading.csv.nullText] : [], context);
+  return looks.flatMap(({ column, of }, at) => {
+    const value = Number(row?.[`c${at}`] ?? 0);
+    const where = `${shown}.${column}`;
+    switch (of) {
+      case 'bytes':
+        return isCut(value, kilobytes)
+          ? [
+              say(
+                'problem',
+                `${where} has a value of ${Math.ceil(value / 1024)} kB as DMS counts it, and DMS cuts what is longer than ${kilobytes} kB`,
+                `Say lobKilobytes: ${Math.ceil((value / 1024) * 2)} in dms().`,
+              ),
+            ]
+          : [];
+      case 'infinity':
+        return value === 0
+          ? []
+          : [
+              say(
+                'problem',
+                `${where} holds infinity, which DMS writes as the end of the year 9999 or as 4713 BC`,
+                'Put a date in its place, leave the column out, or capture natively.',
+              ),
+            ];
+      default:
+        return value === 0
+          ? []
+          : [
+              say(
+                'problem',
+                `${where} holds the text ${JSON.stringify(reading.csv.nullText)}, which stands for NULL in the files`,
+                "Choose another CsvNullValue, or DataFormat: 'parquet'.",
+              ),
+            ];
+    }
   });
 }
+
+const isText = (kind: string): boolean => ['text', 'varchar', 'char', 'json', 'jsonb', 'array', 'enum'].includes(kind);
+
+/** Two bytes for each character of a text, four where any needs as many: as `lobTextBytes`. */
+const lobBytes = (isBytes: boolean, x: string): string =>
+  isBytes
+    ? `octet_length(${x})`
+    : `greatest(octet_length(${x}::text), length(${x}::text)::bigint * CASE WHEN octet_length(${x}::text) > length(${x}::text) AND ${x}::text ~ '[\\U00010000-\\U0010FFFF]' THEN 4 ELSE 2 END)`;
+
+const isTrue = (value: string | null | undefined): boolean => value === 't' || value === 'true';
 
 export const quoted = ({ schema, table }: TablePlace): string => `${identifier(schema)}.${identifier(table)}`;
 

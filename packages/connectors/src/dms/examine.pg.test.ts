@@ -2,17 +2,17 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { capture, int8, numeric, table, text } from '@millrace/core';
+import { capture, float8, int8, numeric, type Table, table, text, timestamptz } from '@millrace/core';
 import type { CaptureSource, Finding } from '@millrace/core/runtime';
 import { MemoryDatabase, testContext } from '@millrace/core/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type DmsServer, dmsServer, targetOf } from '../../../../test/dms-server.ts';
-import { DmsTask, type WrittenAs } from '../../../../test/dms-task.ts';
+import { DmsTask, filesIn, type WrittenAs } from '../../../../test/dms-task.ts';
 import { type TestDatabase, testDatabase } from '../../../../test/postgres.ts';
 import { postgres } from '../postgres/index.ts';
 import { s3 } from '../s3/index.ts';
 import { dms } from './engine.ts';
-import { completeOutput } from './output.ts';
+import { completeOutput, type S3Output } from './output.ts';
 
 const arn = 'arn:aws:dms:eu-west-1:123456789012:task:T';
 let db: TestDatabase;
@@ -28,18 +28,19 @@ afterAll(async () => {
 
 const well = table('public.well', { id: int8(), note: text().orNull(), amount: numeric(12, 2).orNull() }, { key: ['id'] });
 
-function world(tables: Readonly<Record<string, typeof well>>, more: { readonly manage?: boolean } = {}) {
+function world(tables: Readonly<Record<string, Table>>, more: { readonly manage?: boolean; readonly output?: S3Output } = {}) {
+  const output = completeOutput(more.output);
   const folder = mkdtempSync(join(tmpdir(), 'millrace-dms-'));
   const task = new DmsTask({
     arn,
     database: new MemoryDatabase(tables),
     tables,
-    folder,
-    output: completeOutput() as WrittenAs,
+    files: filesIn(folder),
+    output: output as WrittenAs,
     sequence: true,
   });
   server.tasks.set(arn, task);
-  server.endpoints.set(targetOf(arn), { ...completeOutput(), BucketName: 'lake' });
+  server.endpoints.set(targetOf(arn), { ...output, BucketName: 'lake' });
   const engine = dms({
     task: arn,
     files: s3({ url: pathToFileURL(folder).href }),
@@ -79,8 +80,17 @@ describe('what DMS gets wrong at the source is told', () => {
     'a numeric without precision': ['create table public.t (id bigint primary key, note text, amount numeric)', 'NUMERIC(28,6)'],
     'a long value': [
       "create table public.t (id bigint primary key, note text, amount numeric(12,2)); insert into public.t values (1, repeat('x', 5000))",
-      'has a value of 5 kB, and DMS cuts what is longer than 4 kB',
+      'has a value of 10 kB as DMS counts it, and DMS cuts what is longer than 4 kB',
     ],
+    'a long value of wide characters': [
+      "create table public.t (id bigint primary key, note text, amount numeric(12,2)); insert into public.t values (1, repeat('x', 1023) || '😀')",
+      'has a value of 4 kB as DMS counts it',
+    ],
+    'a key of a large type': [
+      'create table public.t (id text primary key, note text, amount numeric(12,2))',
+      'is text, a large object to DMS',
+    ],
+    'a column that is not there': ['create table public.t (id bigint primary key, amount numeric(12,2))', 'has no column note'],
     'a view': ['create view public.t as select 1::bigint as id, null::text as note, null::numeric(12,2) as amount', 'is a view'],
     'no table': ['select 1', 'there is no table'],
   };
@@ -95,6 +105,28 @@ describe('what DMS gets wrong at the source is told', () => {
       for (const one of problems) expect(one.remedy).toBeTruthy();
       await db.sql('drop view if exists public.t').catch(() => db.sql('drop table if exists public.t'));
     });
+});
+
+test('values that DMS would change are looked for', async () => {
+  await db.sql('drop table if exists public.t cascade');
+  await db.sql('create table public.t (id bigint primary key, note text, at timestamptz, score float8, more int)');
+  const t = table('public.t', { id: int8(), note: text().orNull(), at: timestamptz().orNull(), score: float8().orNull() }, { key: ['id'] });
+  const csv = { DataFormat: 'csv', CsvNullValue: 'NULL' } as const;
+  const calm = await world({ t }, { output: csv }).examine();
+  expect(said(calm, 'problem').filter((message) => !message.startsWith('wal_level'))).toEqual([]);
+  expect(said(calm, 'warning').join()).toContain('score is double precision');
+  await db.sql("insert into public.t values (1, 'NULL', 'infinity', 1, 1)");
+  const found = said(await world({ t }, { output: csv }).examine(), 'problem').join('\n');
+  expect(found).toContain('note holds the text "NULL"');
+  expect(found).toContain('at holds infinity');
+  const bare = said(await world({ t }, { output: { ...csv, AddColumnName: false } }).examine(), 'problem').join('\n');
+  expect(bare).toContain('has the columns id, note, at, score, more, and id, note, at, score are declared');
+  await db.sql("update public.t set at = null, note = (select string_agg(md5(n::text), '') from generate_series(1, 100) n)");
+  const parquet = await world({ t }).examine();
+  expect(said(parquet, 'warning').join()).toContain('values that stand out of line');
+  await db.sql('alter table public.t replica identity full');
+  expect(said(await world({ t }).examine(), 'warning').join()).not.toContain('values that stand out of line');
+  await db.sql('drop table public.t');
 });
 
 test('an endpoint that writes otherwise is told, and changed where that is asked for', async () => {

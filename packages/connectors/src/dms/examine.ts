@@ -92,7 +92,8 @@ async function endpoint(state: DmsStatus, { control, settings, url }: ExaminePar
       level: 'problem',
       message: differences.map(({ name, wanted, found: is }) => `${name} is ${shown(is)} and should be ${shown(wanted)}`).join('; '),
       remedy: 'Change the endpoint while the task stands still ("millrace doctor --fix" does), or give dms() what it has as output.',
-      fix: () => control.modifyOutput(targetEndpoint, Object.fromEntries(differences.map(({ name, wanted }) => [name, wanted])), context),
+      fix: () =>
+        control.modifyOutput(targetEndpoint, Object.fromEntries(differences.map(({ name, wanted }) => [name, wanted ?? ''])), context),
     },
   ];
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { MillraceError } from '@millrace/core/runtime';
 import type { Storage } from '../s3/storage.ts';
 import type { FileFacts } from './convert.ts';
+import type { Shape, Shapes } from './source-shape.ts';
 
 /*
  * DMS leaves files, and says nothing of an order among them: they are listed late, delivered twice, written again. The journal gives them one.
@@ -22,10 +23,12 @@ export type Entry = EntryHead &
         readonly startedAt: string;
         /** For each stream of files the last stamp of those that are older. */
         readonly horizons: Readonly<Record<string, string>>;
+        /** How the tables of the source were before it. */
+        readonly shapes?: Shapes;
       }
     | { readonly kind: 'changes'; readonly stream: string; readonly files: readonly JournalFile[] }
     | ({ readonly kind: 'loaded'; readonly table: string } & Load)
-    | ({ readonly kind: 'reload'; readonly table: string } & Load)
+    | ({ readonly kind: 'reload'; readonly table: string } & Reloaded)
     | { readonly kind: 'mark' }
   );
 
@@ -70,7 +73,7 @@ export interface RecentFile extends JournalFile {
 }
 
 export interface JournalState {
-  readonly begin: { readonly entry: number; readonly startedAt: string };
+  readonly begin: { readonly entry: number; readonly startedAt: string; readonly shapes: Shapes };
   readonly streams: Readonly<Record<string, Omit<StreamState, 'recent'> & { readonly recent: readonly RecentFile[] }>>;
   readonly loads: Readonly<Record<string, LoadedTable>>;
   /** True where the facts of all entries before are in it, so that those need not be kept. */
@@ -85,7 +88,12 @@ export interface Load {
   readonly files: readonly JournalFile[];
 }
 
-export interface LoadedTable extends Load {
+/** A table that was loaded again may be another one than it was at the beginning. */
+export interface Reloaded extends Load {
+  readonly shape?: Shape;
+}
+
+export interface LoadedTable extends Reloaded {
   readonly entry: number;
 }
 
@@ -194,6 +202,11 @@ export class Journal {
     this.#first = end;
   }
 
+  /** How a table of the source was when it was loaded last. */
+  shapeOf(table: string): Shape | undefined {
+    return this.loads.get(table)?.shape ?? this.begin?.shapes[table];
+  }
+
   streamOf(stream: string): StreamState {
     let state = this.streams.get(stream);
     if (!state) {
@@ -230,7 +243,7 @@ export class Journal {
     }
     switch (entry.kind) {
       case 'begin':
-        this.begin = { entry: number, startedAt: entry.startedAt };
+        this.begin = { entry: number, startedAt: entry.startedAt, shapes: entry.shapes ?? {} };
         this.streams.clear();
         this.loads.clear();
         this.#stateAt = Math.max(this.#stateAt, number);
@@ -245,7 +258,13 @@ export class Journal {
       }
       case 'loaded':
       case 'reload':
-        this.loads.set(entry.table, { entry: number, startedAt: entry.startedAt, rows: entry.rows, files: entry.files });
+        this.loads.set(entry.table, {
+          entry: number,
+          startedAt: entry.startedAt,
+          rows: entry.rows,
+          files: entry.files,
+          ...(entry.kind === 'reload' && entry.shape && { shape: entry.shape }),
+        });
         break;
       case 'mark':
         break;

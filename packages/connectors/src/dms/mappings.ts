@@ -1,12 +1,4 @@
-import {
-  baseType,
-  type ColumnSchema,
-  type ColumnType,
-  isMillraceError,
-  MillraceError,
-  nameParts,
-  type Table,
-} from '@millrace/core/runtime';
+import { isMillraceError, MillraceError, nameParts, type Table } from '@millrace/core/runtime';
 
 /** Of a table: how DMS calls it, and where its files are. */
 export interface TablePlace {
@@ -17,6 +9,8 @@ export interface TablePlace {
 export interface MappingOptions {
   /** False where changes are put in order by the time of their commit only. */
   readonly sequence: boolean;
+  /** Adds the key as it was before an update. False by default. */
+  readonly keyBefore?: boolean;
   /** Kilobytes at which a large value of these tables is cut, where it is not the task's. */
   readonly lobKilobytes?: Readonly<Record<string, number>>;
 }
@@ -24,9 +18,12 @@ export interface MappingOptions {
 /** The column that the mappings add: DMS's own number of a change, rising. */
 export const sequenceColumn = 'dms_change_seq';
 
+/** The column that the mappings add for a column of the key: what it was before an update. */
+export const beforeColumn = (name: string): string => `dms_before_${name}`;
+
 /**
  * `TableMappings` of the task: exactly the tables named, since `explicit` takes a name to the letter where `include` would take `%` for a
- * wildcard; and one column more for all of them, by which changes can be told apart when they come twice or late.
+ * wildcard; and columns more for all of them: one by which changes can be told apart when they come twice or late, and the key before an update.
  */
 export function tableMappings(
   tables: Readonly<Record<string, Pick<Table, 'name'>>>,
@@ -54,6 +51,17 @@ export function tableMappings(
         }),
       ]
     : [];
+  const keys = options.keyBefore
+    ? [
+        numbered({
+          'rule-type': 'transformation',
+          'rule-target': 'column',
+          'rule-action': 'add-before-image-columns',
+          'object-locator': { 'schema-name': '%', 'table-name': '%' },
+          'before-image-def': { 'column-filter': 'pk-only', 'column-prefix': beforeColumn('') },
+        }),
+      ]
+    : [];
   const lobs = Object.entries(options.lobKilobytes ?? {}).map(([name, kilobytes]) => {
     const table = Object.hasOwn(tables, name) ? tables[name] : undefined;
     if (!table)
@@ -67,13 +75,14 @@ export function tableMappings(
       'lob-settings': { mode: 'limited', 'bulk-max-size': String(kilobytes) },
     });
   });
-  return { rules: [...selections, ...sequence, ...lobs] };
+  return { rules: [...selections, ...sequence, ...keys, ...lobs] };
 }
 
 /** `public.orders`; a name without a schema is in `public`. @throws PIPELINE_INVALID */
 export function placeOfTable(name: string): TablePlace {
   const [first, second, ...more] = nameParts(name) ?? [];
-  if (first && second !== '' && more.length === 0 && !/[\0\r\n]/.test(name))
+  // In folders a slash would make one table out of two.
+  if (first && second !== '' && more.length === 0 && !/[\0\r\n/]/.test(name))
     return second === undefined ? { schema: 'public', table: first } : { schema: first, table: second };
   throw new MillraceError('PIPELINE_INVALID', {
     message: `${JSON.stringify(name)} is no name of a table that DMS can be told.`,
@@ -105,29 +114,4 @@ function stable(value: unknown): string {
         .sort(([x], [y]) => (x < y ? -1 : 1)),
     );
   });
-}
-
-/** What DMS cannot carry, in one sentence; null for what it can. */
-export function typeProblem({ name, type }: ColumnSchema): string | null {
-  const base = baseType(type);
-  switch (base.kind) {
-    case 'range':
-      return `column "${name}" is a range (${base.name}), which DMS does not know`;
-    case 'other':
-      return `column "${name}" is ${base.name}, which DMS does not know`;
-    case 'numeric':
-      return base.precision === undefined
-        ? `column "${name}" is numeric without precision, which DMS carries as NUMERIC(28,6) and rounds`
-        : base.precision > 38
-          ? `column "${name}" is numeric(${base.precision}), and DMS carries 38 digits`
-          : null;
-    default:
-      return null;
-  }
-}
-
-/** Types that DMS treats as large objects, and so cuts at `LobMaxSize`. */
-export function isLob(type: ColumnType): boolean {
-  const base = baseType(type);
-  return ['text', 'json', 'jsonb', 'bytea', 'array'].includes(base.kind) || (base.kind === 'varchar' && base.length === undefined);
 }

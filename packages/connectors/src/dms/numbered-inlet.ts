@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { spoolName } from '../duckdb/conversion.ts';
 import type { InputFile } from '../duckdb/files-to-csv.ts';
 import type { Inlet } from '../duckdb/inlet.ts';
@@ -7,6 +8,7 @@ import { textOf } from '../duckdb/text-file.ts';
 import type { TablePlace } from './mappings.ts';
 
 const lineFeed = 0x0a;
+const smallBytes = 1024 * 1024;
 
 /**
  * The rows of a CSV file, each with its number in a field of its own at the front, since DuckDB reads them side by side. Of a file of
@@ -16,6 +18,7 @@ export function numberedInlet(file: InputFile, dialect: CsvDialect, rowBytes: nu
   let given = 0;
   return {
     name: spoolName('dms', '.csv'),
+    isSmall: statSync(file.path).size <= smallBytes,
     async *bytes() {
       given = 0;
       let number = 0;
@@ -44,11 +47,17 @@ export function numberedInlet(file: InputFile, dialect: CsvDialect, rowBytes: nu
 }
 
 /** The second and third field of a line are this table's. */
-function isOf(line: Buffer, { table, schema }: TablePlace, { delimiter, quote }: CsvDialect): boolean {
+function isOf(line: Buffer, { table, schema }: TablePlace, dialect: CsvDialect): boolean {
+  const fields = leadingFields(line, 3, dialect);
+  return fields[1] === table && fields[2] === schema;
+}
+
+/** The first so many fields of a line, of which DMS's own are never long. */
+export function leadingFields(line: Buffer, count: number, { delimiter, quote }: CsvDialect): string[] {
   const text = line.toString('utf8', 0, Math.min(line.length, 2_048));
   const fields: string[] = [];
   let at = 0;
-  while (fields.length < 3 && at < text.length) {
+  while (fields.length < count && at < text.length) {
     let field = '';
     if (quote !== '' && text[at] === quote) {
       for (at++; at < text.length; at++) {
@@ -65,5 +74,5 @@ function isOf(line: Buffer, { table, schema }: TablePlace, { delimiter, quote }:
     fields.push(field);
     at += delimiter.length;
   }
-  return fields[1] === table && fields[2] === schema;
+  return fields;
 }

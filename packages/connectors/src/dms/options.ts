@@ -1,10 +1,11 @@
-import { type CapturedTable, type Duration, MillraceError, milliseconds } from '@millrace/core/runtime';
+import { type CapturedTable, type Duration, MillraceError, milliseconds, type RowSchema } from '@millrace/core/runtime';
 import { regionOfArn } from '../aws/console.ts';
 import type { AwsSettings } from '../aws/settings.ts';
 import type { FileConnection } from '../s3/connection.ts';
-import { placeOfTable, tableMappings, typeProblem } from './mappings.ts';
+import { typeProblem } from './dms-types.ts';
+import { beforeColumn, placeOfTable, sequenceColumn, tableMappings } from './mappings.ts';
 import { type CompleteOutput, completeOutput, type Reading, readingOf, type S3Output } from './output.ts';
-import type { TableReading } from './read-file.ts';
+import { opColumn, type TableReading } from './read-file.ts';
 import { defaultLobKilobytes, type TaskSettingOptions, taskSettings } from './task-settings.ts';
 
 export interface DmsOptions extends AwsSettings, TaskSettingOptions {
@@ -23,6 +24,16 @@ export interface DmsOptions extends AwsSettings, TaskSettingOptions {
    * put in order by the time of their commit, and a row that one transaction changes back and forth may end as it was in between.
    */
   readonly sequence?: boolean;
+  /**
+   * Has the mappings add the key as it was before an update, so that an update which changes it moves the row. True by default where columns
+   * have names in the files; in others, and with false, the row stays under its old key too.
+   */
+  readonly keyChanges?: boolean;
+  /**
+   * What comes of a table that was truncated or written anew at a Postgres source, which DMS does not tell: `stop` by default, or `warn`, where
+   * it is `VACUUM FULL` or `CLUSTER` that does so.
+   */
+  readonly rewritten?: 'stop' | 'warn';
   /** How the task writes bytes into CSV. `hex` by default. */
   readonly binary?: 'hex' | 'base64';
   /** Kilobytes for single tables, by their names in the pipeline, where it is not that of the task. */
@@ -33,6 +44,11 @@ export interface DmsOptions extends AwsSettings, TaskSettingOptions {
   readonly settle?: Duration;
   /** How late a file may come and still find its place: `'6h'` by default. Memory and the journal grow with it. */
   readonly lookBack?: Duration;
+  /**
+   * With PreserveTransactions, how long the last transaction of the newest file waits for its rest, which may be in the file that comes next:
+   * twice `CdcMaxBatchInterval` by default.
+   */
+  readonly transactionWait?: Duration;
   /** Between two looks at a task that starts, loads or stops: `'5s'` by default. */
   readonly look?: Duration;
 }
@@ -47,6 +63,8 @@ export interface EngineSettings {
   readonly settleMs: number;
   readonly lookBackMs: number;
   readonly lookMs: number;
+  readonly transactionWaitMs: number;
+  readonly rewritten: 'stop' | 'warn';
   readonly lobKilobytes: (table: string) => number;
   readonly readings: ReadonlyMap<string, TableReading>;
 }
@@ -54,14 +72,27 @@ export interface EngineSettings {
 /** @throws PIPELINE_INVALID */
 export function engineSettings(options: DmsOptions, tables: Readonly<Record<string, CapturedTable>>): EngineSettings {
   const { sequence = true, binary = 'hex', manage = true, lobKilobytes = defaultLobKilobytes, lobKilobytesOf = {} } = options;
-  const { poll = '10s', settle = '5s', lookBack = '6h', look = '5s' } = options;
+  const { poll = '10s', settle = '5s', lookBack = '6h', look = '5s', rewritten = 'stop' } = options;
   const output = completeOutput(options.output);
   const reading = readingOf(output);
+  const { CdcMaxBatchInterval = 60 } = output;
+  const { transactionWait = `${2 * CdcMaxBatchInterval}s` as const } = options;
+  const isNamed = reading.transactions === null && (reading.format === 'parquet' || reading.csv.header);
+  const { keyChanges = isNamed } = options;
+  if (keyChanges && !isNamed)
+    throw invalid(
+      'keyChanges needs columns with names',
+      "Leave it out, or have files with names: DataFormat: 'parquet', or AddColumnName: true without PreserveTransactions.",
+    );
   const readings = new Map<string, TableReading>();
   for (const [name, { name: declared, schema }] of Object.entries(tables)) {
-    const problem = problemOf(schema.key, schema.columns.map(typeProblem));
+    const added = [opColumn, reading.timestamp, sequenceColumn, ...(schema.key ?? []).map(beforeColumn)];
+    const problem = problemOf(
+      schema.key,
+      schema.columns.map((column) => typeProblem(column, reading) ?? nameProblem(column.name, schema, added)),
+    );
     if (problem) throw invalid(`"${declared}": ${problem[0]}`, problem[1]);
-    readings.set(name, { place: placeOfTable(declared), schema, reading, sequence, binary });
+    readings.set(name, { place: placeOfTable(declared), schema, reading, sequence, keyBefore: keyChanges, binary });
   }
   return {
     arn: arnOf(options),
@@ -69,13 +100,15 @@ export function engineSettings(options: DmsOptions, tables: Readonly<Record<stri
     reading,
     manage,
     task: {
-      mappings: JSON.stringify(tableMappings(tables, { sequence, lobKilobytes: lobKilobytesOf })),
+      mappings: JSON.stringify(tableMappings(tables, { sequence, keyBefore: keyChanges, lobKilobytes: lobKilobytesOf })),
       settings: taskSettings(options),
     },
     pollMs: milliseconds(poll),
     settleMs: milliseconds(settle),
     lookBackMs: milliseconds(lookBack),
     lookMs: milliseconds(look),
+    transactionWaitMs: reading.transactions === null ? 0 : milliseconds(transactionWait),
+    rewritten,
     lobKilobytes: (table) => (Object.hasOwn(lobKilobytesOf, table) ? (lobKilobytesOf[table] as number) : lobKilobytes),
     readings,
   };
@@ -94,6 +127,13 @@ function problemOf(key: readonly string[] | undefined, types: readonly (string |
         wrong.join('; '),
         'Leave the column out of the table() declaration, change its type at the source, or capture without an engine: natively.',
       ];
+}
+
+/** Names that differ in their case only are one to a reader of Parquet. */
+function nameProblem(name: string, { columns }: RowSchema, added: readonly string[]): string | null {
+  const is = (other: string): boolean => other.toLowerCase() === name.toLowerCase();
+  if (added.some(is)) return `column "${name}" has the name of one that DMS adds`;
+  return columns.filter((column) => is(column.name)).length > 1 ? `column "${name}" differs from another in its case only` : null;
 }
 
 function arnOf({ task, replication }: DmsOptions): string {

@@ -1,12 +1,12 @@
-import { baseType, type ColumnSchema, MillraceError, type RowSchema } from '@millrace/core/runtime';
+import { baseType, type ColumnSchema, MillraceError, type RowSchema, typeName } from '@millrace/core/runtime';
 import { headerNames } from '../duckdb/csv-header.ts';
 import { canonicalText } from '../duckdb/file-text.ts';
 import type { Inlet } from '../duckdb/inlet.ts';
 import { unguarded } from '../duckdb/line-guard.ts';
 import type { DuckDb } from '../duckdb/process.ts';
-import { columnMap, ident, literal } from '../duckdb/sql.ts';
+import { columnMap, ident, literal, refuse } from '../duckdb/sql.ts';
 import { dmsText } from './dms-text.ts';
-import { sequenceColumn, type TablePlace } from './mappings.ts';
+import { beforeColumn, sequenceColumn, type TablePlace } from './mappings.ts';
 import { numberedInlet } from './numbered-inlet.ts';
 import type { Reading } from './output.ts';
 
@@ -26,17 +26,22 @@ export interface TableReading {
   readonly reading: Reading;
   /** False where the mappings add no number to each change. */
   readonly sequence: boolean;
+  /** True where the mappings add the key as it was before an update. */
+  readonly keyBefore: boolean;
   readonly binary: 'hex' | 'base64';
 }
 
 export interface DmsQuery {
-  /** A SELECT of `nr`, `op`, `ts`, `seq`, `c0`, `c1`, …, all but the first as text that Postgres would print. */
+  /**
+   * A SELECT of `nr`, `op`, `ts`, `seq`, `c0`, `c1`, …, and of the key before the change, where that is known: `b0`, `b1`, …; all but the
+   * first as text that Postgres would print.
+   */
   readonly sql: string;
   readonly inlet: Inlet | null;
 }
 
 const rowBytes = 32 * 1024 * 1024;
-const opColumn = 'Op';
+export const opColumn = 'Op';
 
 /**
  * The rows of one table in one file, each with its place in it. In files of transactions those of other tables are passed over.
@@ -50,8 +55,11 @@ export async function dmsQuery(
   table: TableReading,
   signal: AbortSignal,
 ): Promise<DmsQuery | null> {
+  if (file.format !== formatOf(file, table.reading)) throw otherFormat(file);
   return file.format === 'parquet' ? parquetQuery(duckdb, file, link, table) : csvQuery(file, table, signal);
 }
+
+const formatOf = ({ kind }: LocalFile, { format }: Reading): LocalFile['format'] => (kind === 'transactions' ? 'csv' : format);
 
 async function parquetQuery(duckdb: DuckDb, file: LocalFile, link: string, table: TableReading): Promise<DmsQuery> {
   const source = `read_parquet(${literal(link)}, hive_partitioning = false, file_row_number = true)`;
@@ -92,7 +100,7 @@ async function csvQuery(file: LocalFile, table: TableReading, signal: AbortSigna
 /** Raw texts under names, then in the form of our own files, then checked: each once. */
 function selected(
   file: LocalFile,
-  { schema, reading, sequence, binary }: TableReading,
+  { schema, reading, sequence, keyBefore, binary }: TableReading,
   raw: (name: string) => string | null,
   names: readonly string[],
   number: string,
@@ -109,18 +117,45 @@ function selected(
   const ts = isLoad ? (raw(reading.timestamp) ?? `''`) : must(reading.timestamp);
   const seq = isLoad ? `''` : sequence ? must(sequenceColumn) : must(reading.timestamp);
   const head = [number, `${op ?? "'I'"} AS op`, `${ts} AS ts`, `${seq} AS seq`];
-  const keys = new Set(schema.key ?? []);
-  const raws = schema.columns.map(({ name }, index) => `${must(name)} AS r${index}`);
-  const texts = schema.columns.map(({ type }, index) => `${dmsText(baseType(type), `r${index}`, binary)} AS d${index}`);
-  const values = schema.columns.map((column, index) => `${checkedValue(column, `d${index}`, keys.has(column.name))} AS c${index}`);
+  const keys = schema.key ?? [];
+  const unlogged = file.format === 'csv' ? reading.unlogged : null;
+  const fields: Field[] = [
+    ...schema.columns.map((column, index) => ({
+      column,
+      raw: must(column.name),
+      as: `c${index}`,
+      counts: keys.includes(column.name) ? 'true' : `op <> 'D'`,
+    })),
+    ...keys.map((name, index) => ({
+      column: schema.columns.find((column) => column.name === name) as ColumnSchema,
+      raw: keyBefore && !isLoad ? must(beforeColumn(name)) : 'CAST(NULL AS VARCHAR)',
+      as: `b${index}`,
+      counts: `op = 'U'`,
+    })),
+  ];
+  const raws = fields.map((field) => `${field.raw} AS r_${field.as}`);
+  const texts = fields.map(({ column, as }) => `${dmsText(baseType(column.type), `r_${as}`, binary)} AS d_${as}, r_${as}`);
   const layer = (columns: readonly string[], from: string): string => `SELECT nr, op, ts, seq, ${columns.join(', ')} FROM (${from})`;
-  return layer(values, layer(texts, `SELECT ${[...head, ...raws].join(', ')} FROM ${source}`));
+  return layer(
+    fields.map((field) => checkedField(field, unlogged)),
+    layer(texts, `SELECT ${[...head, ...raws].join(', ')} FROM ${source}`),
+  );
 }
 
-/** Of a row that is deleted only the key counts: DMS may know no more of it. */
-function checkedValue(column: ColumnSchema, x: string, isKey: boolean): string {
-  const text = canonicalText(column, x);
-  return isKey ? text : `CASE WHEN op = 'D' THEN NULL ELSE ${text} END`;
+interface Field {
+  readonly column: ColumnSchema;
+  /** As it stands in the file. */
+  readonly raw: string;
+  readonly as: string;
+  /** The rows in which it says anything: of a row that is deleted DMS may know no more than the key. */
+  readonly counts: string;
+}
+
+function checkedField({ column, as, counts }: Field, unlogged: string | null): string {
+  const text = canonicalText(column, `d_${as}`);
+  const refused = refuse('unlogged', column.name, typeName(column.type), "''");
+  const logged = unlogged === null ? text : `CASE WHEN r_${as} = ${literal(unlogged)} THEN ${refused} ELSE ${text} END`;
+  return `CASE WHEN ${counts} THEN ${logged} END AS ${as}`;
 }
 
 function missing(file: LocalFile, name: string, names: readonly string[]): MillraceError {
@@ -129,9 +164,19 @@ function missing(file: LocalFile, name: string, names: readonly string[]): Millr
     [opColumn]: 'The endpoint leaves out what was done: set CdcInsertsOnly and CdcInsertsAndUpdates to false.',
     [sequenceColumn]: 'Bring the table mappings of the task up to date, or say sequence: false in dms().',
   };
+  const ofKey = name.startsWith(beforeColumn(''))
+    ? 'Bring the table mappings of the task up to date, or say keyChanges: false in dms().'
+    : undefined;
   return new MillraceError('SCHEMA_DRIFT', {
     message: `${file.label} has no column "${name}"; it has ${shown.join(', ')}.`,
-    remedy: remedies[name] ?? 'Correct the table() declaration, or the settings of the endpoint in dms().',
+    remedy: remedies[name] ?? ofKey ?? 'Correct the table() declaration, or the settings of the endpoint in dms().',
     facts: { file: file.label, column: name },
   });
 }
+
+const otherFormat = ({ label, format }: LocalFile): MillraceError =>
+  new MillraceError('SCHEMA_DRIFT', {
+    message: `${label} is ${format}, which dms() was not told: the endpoint has been changed.`,
+    remedy: 'Set DataFormat of the endpoint back, or change output in dms() and run "millrace resync" to load the tables again.',
+    facts: { file: label, format },
+  });

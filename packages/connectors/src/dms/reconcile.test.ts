@@ -32,6 +32,7 @@ function check(counts: readonly number[], seen: Partial<DmsTable> = {}, dialect 
     schema: orders,
     reading: readingOf(completeOutput()),
     sequence: true,
+    keyBefore: false,
     binary: 'hex',
   } as const;
   const run = sourceCheck({

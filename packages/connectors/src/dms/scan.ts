@@ -5,6 +5,7 @@ import { type DmsFile, fileIn, folderOf, transactionFile } from './layout.ts';
 import { clockMargin } from './load-files.ts';
 import type { TablePlace } from './mappings.ts';
 import type { Reading } from './output.ts';
+import { type EdgedFile, type Edges, wholeTransactions } from './transaction-files.ts';
 
 /** The stream of files of all tables together, where DMS keeps transactions. No table has this name. */
 export const transactionStream = '*';
@@ -21,6 +22,9 @@ export interface ScanOf {
   /** Files younger than this are left for the next look, so that those which were written before them can appear. */
   readonly settleMs: number;
   readonly now: () => Date;
+  /** How long a file may be the newest before its last transaction counts as whole. */
+  readonly transactionWaitMs: number;
+  readonly edges: (file: JournalFile) => Promise<Edges | null>;
 }
 
 export interface Found {
@@ -54,7 +58,7 @@ export async function findFiles(of: ScanOf, whole: boolean): Promise<Found> {
       const file = transactionFile(transactions, stored.key);
       if (file) fresh.add(file, stored);
     }
-    if (fresh.files.length > 0) changes.set(transactionStream, portions(fresh.files));
+    if (fresh.files.length > 0) changes.set(transactionStream, await wholePortions(fresh.files, of));
   }
   return { changes, reloaded };
 }
@@ -102,22 +106,35 @@ function isNewLoad(journal: Journal, table: string, { key, etag, modified }: Sto
   return modified.getTime() > Date.parse(known.startedAt);
 }
 
-function portions(files: readonly JournalFile[]): JournalFile[][] {
-  const sorted = [...files].sort((a, b) => (a.stamp === b.stamp ? (a.key < b.key ? -1 : 1) : a.stamp < b.stamp ? -1 : 1));
+async function wholePortions(files: readonly JournalFile[], of: ScanOf): Promise<JournalFile[][]> {
+  const edged: EdgedFile[] = [];
+  for (const file of sorted(files)) edged.push({ file, edges: await of.edges(file) });
+  const isYoung = ({ modified }: JournalFile): boolean => Date.parse(modified) > of.now().getTime() - of.transactionWaitMs;
+  return together(wholeTransactions(edged, isYoung));
+}
+
+const portions = (files: readonly JournalFile[]): JournalFile[][] => together(sorted(files).map((file) => [file]));
+
+/** As many as one conversion may read; what belongs together stays so, however much it is. */
+function together(chains: readonly (readonly JournalFile[])[]): JournalFile[][] {
   const all: JournalFile[][] = [];
   let bytes = 0;
-  for (const file of sorted) {
+  for (const chain of chains) {
+    const size = chain.reduce((sum, file) => sum + file.size, 0);
     const last = all.at(-1);
-    if (last && last.length < mostFiles && bytes + file.size <= mostBytes) {
-      last.push(file);
-      bytes += file.size;
+    if (last && last.length + chain.length <= mostFiles && bytes + size <= mostBytes) {
+      last.push(...chain);
+      bytes += size;
     } else {
-      all.push([file]);
-      bytes = file.size;
+      all.push([...chain]);
+      bytes = size;
     }
   }
   return all;
 }
+
+const sorted = (files: readonly JournalFile[]): JournalFile[] =>
+  [...files].sort((a, b) => (a.stamp === b.stamp ? (a.key < b.key ? -1 : 1) : a.stamp < b.stamp ? -1 : 1));
 
 /** Names sort as their stamps do, so a listing can begin behind the horizon. */
 const keyOfStamp = (folder: string, stamp: string): string | undefined =>

@@ -90,9 +90,14 @@ export function settingProblems(wanted: Readonly<Record<string, unknown>>, found
 /** What the reader relies on. Everything else is the user's to tune. */
 const mattering: readonly (readonly [group: string, name: string])[] = [
   ['TargetMetadata', 'BatchApplyEnabled'],
+  // Without it large values are left out.
+  ['TargetMetadata', 'SupportLobs'],
   ['TargetMetadata', 'FullLobMode'],
   ['TargetMetadata', 'LobMaxSize'],
   ['FullLoadSettings', 'StopTaskCachedChangesNotApplied'],
+  // A table that is truncated or dropped at the source would lose its files, read or not.
+  ['ChangeProcessingDdlHandlingPolicy', 'HandleSourceTableDropped'],
+  ['ChangeProcessingDdlHandlingPolicy', 'HandleSourceTableTruncated'],
   ['ErrorBehavior', 'DataErrorPolicy'],
   ['ErrorBehavior', 'DataTruncationErrorPolicy'],
   ['ErrorBehavior', 'TableErrorPolicy'],

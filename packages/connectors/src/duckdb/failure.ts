@@ -90,6 +90,12 @@ export function refusal(why: Refusal, column: string, type: string, value: strin
         remedy: `Declare it with .orNull(), or correct the data.`,
         facts,
       });
+    case 'unlogged':
+      return new MillraceError('VALUE_UNREPRESENTABLE', {
+        message: `Column "${column}" has a change whose value is not in the log of the source.`,
+        remedy: 'Have the source log whole rows (REPLICA IDENTITY FULL, supplemental logging of all columns), then load the table again.',
+        facts,
+      });
   }
 }
 

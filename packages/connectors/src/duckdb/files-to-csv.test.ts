@@ -95,6 +95,15 @@ test.each<[string, string | Buffer, Partial<InputFile>]>([
   ]);
 });
 
+test('a carriage return within a value is part of it, in quotes and without', async () => {
+  expect(await read({ files: [file('id,name\r\n1,a\rb\r\n2,\rc\n3,"d\re"\r\n4,f\r\r\n', 'csv')], schema: person })).toEqual([
+    { id: 1, name: 'a\rb' },
+    { id: 2, name: '\rc' },
+    { id: 3, name: 'd\re' },
+    { id: 4, name: 'f\r' },
+  ]);
+});
+
 test('an empty file has no rows, several files are read one after the other', async () => {
   const files = [file('', 'csv'), file('id,name\n', 'csv'), file('id,name\n1,a\n', 'csv'), file('name,id\nb,2\n', 'csv')];
   expect(await read({ files, schema: person })).toEqual([

@@ -11,6 +11,8 @@ import type { DuckDb, Row } from './process.ts';
 /** Rows of a file that a statement reads from a pipe of this name. */
 export interface Inlet {
   readonly name: string;
+  /** Goes through a file: for a little, making a pipe takes longer than all the rest. */
+  readonly isSmall?: boolean;
   /** Each call begins anew. @throws FILE_CORRUPT */
   bytes(): AsyncIterable<Buffer>;
   /** Rows that the last `bytes` gave. */
@@ -31,7 +33,7 @@ export async function runWith(
   let stopped = false;
   try {
     const piped: boolean[] = [];
-    for (const { name } of inlets) piped.push(await makePipe(context.spool, name));
+    for (const { name, isSmall } of inlets) piped.push(!isSmall && (await makePipe(context.spool, name)));
     for (const [index, inlet] of inlets.entries()) {
       if (!piped[index])
         await fill(

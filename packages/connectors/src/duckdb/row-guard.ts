@@ -27,6 +27,8 @@ export class RowGuard {
   readonly #quote: number;
   readonly #escape: number;
   #at: number = start;
+  /** A carriage return outside of quotes came last: half of a line end, or part of a value. */
+  #returned = false;
   #skipping: boolean;
   #rowLength = 0;
   /** Rows handed out. */
@@ -57,6 +59,14 @@ export class RowGuard {
     };
     for (let i = 0; i < chunk.length; i++) {
       const byte = chunk[i]!;
+      if (this.#returned) {
+        this.#returned = false;
+        if (byte !== lineFeed) {
+          if (!this.#skipping) pieces.push(guarded(carriageReturn));
+          this.#rowLength++;
+          if (at === start) at = plain;
+        }
+      }
       if (at === plain) {
         // Most bytes are within a field, and mean nothing.
         if (byte > sub && byte !== delimiter) continue;
@@ -87,9 +97,9 @@ export class RowGuard {
         rowFrom = i + 1;
         at = start;
       } else if (byte === carriageReturn) {
-        // Part of the line end, or out of place, which DuckDB then says of the row.
         take(i);
         rowFrom++;
+        this.#returned = true;
       } else {
         if (byte === sub) take(i, guarded(byte));
         at = plain;
@@ -98,7 +108,7 @@ export class RowGuard {
     this.#at = at;
     this.#rowLength += chunk.length - rowFrom;
     if (this.#rowLength >= this.#rowBytes) throw rowTooLong();
-    if (from === 0 && !this.#skipping) return chunk;
+    if (from === 0 && pieces.length === 0 && !this.#skipping) return chunk;
     take(chunk.length);
     return Buffer.concat(pieces);
   }

@@ -22,8 +22,8 @@ export function refuse(why: Refusal, column: string, type: string, value: string
 
 /**
  * `unrepresentable`: the format cannot hold it. `mismatch`: it is not of the column's type. `missing`: NULL where none may stand. `line`: the whole row is
- * not what it should be.
+ * not what it should be. `unlogged`: whoever wrote the file did not have the value.
  */
-export type Refusal = 'unrepresentable' | 'mismatch' | 'missing' | 'line';
+export type Refusal = 'unrepresentable' | 'mismatch' | 'missing' | 'line' | 'unlogged';
 
 export const refusalPattern = /millrace\u001f([a-z]+)\u001f([^\u001f]*)\u001f([^\u001f]*)\u001f([\s\S]*?)\u001f/;
