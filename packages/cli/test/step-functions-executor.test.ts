@@ -11,11 +11,14 @@ import {
   type StoredError,
   stepFunctionsQueue,
 } from '@millrace/core/runtime';
+import { requestFor } from '@millrace/core/testing';
 import { compileStateMachines, type StepFunctionsExecutor, stepFunctionsExecutor, templateOf } from '@millrace/step-functions';
 import { type RunViews, runViews } from '@millrace/worker';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { AwsFault } from '../../../test/aws-fake.ts';
 import { type RunningTask, type StepFunctionsServer, stepFunctionsServer } from '../../../test/step-functions-server.ts';
+import { stepFunctionsService } from '../../step-functions/src/executor/service.ts';
+import { Settler } from '../../step-functions/src/executor/settle.ts';
 import { remotes } from '../../step-functions/test/everything.ts';
 import { type Asked, failure } from '../../step-functions/test/interpreter.ts';
 import { planOf, type StageLike, settings } from '../../step-functions/test/plans.ts';
@@ -285,4 +288,24 @@ test('stages that are not selected are not asked for where they are native, and 
   expect(run.state.at).toBe('succeeded');
   expect(states({ stages })).toEqual({ a: 'skipped', glue: 'skipped', b: 'succeeded' });
   expect(askedOf()).toEqual(['a', 'b']);
+});
+
+test('native work in parts of a machine is recorded as well', async () => {
+  const of = plan({ id: 'a' }, { id: 'glue', needs: ['a'] }, { id: 'sns', needs: ['glue'] });
+  const machines = compileStateMachines(of, settings, { events: 16, bytes: 900_000 });
+  expect(machines.others.filter(({ states }) => states.size > 0).length).toBeGreaterThan(0);
+  server.deploy(templateOf(of, machines, settings));
+  using service = await stepFunctionsService(settings.region);
+  const { run } = await store.create({ id: 'in-parts', request: requestFor(of.pipeline), plan: of, queue: stepFunctionsQueue });
+  await service.start((await service.machine(machines.main.name)) as string, run.id, { run: run.id, date: '2026-03-29' });
+  const settler = new Settler({ store, service, settings, machinesOf: () => machines });
+  await vi.waitFor(async () => {
+    await settler.settle(run.id);
+    expect((await store.read(run.id)).state.at).toBe('succeeded');
+  });
+  expect((await store.attempts(run.id)).map(({ stage, result }) => [stage, result])).toEqual([
+    ['a', 'succeeded'],
+    ['glue', 'succeeded'],
+    ['sns', 'succeeded'],
+  ]);
 });

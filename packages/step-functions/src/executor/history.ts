@@ -84,7 +84,7 @@ export class History {
   #troubled(state: string, failure: Failure | null): void {
     const stage = this.#machine.states.get(state)?.stage ?? null;
     // A state that fails says less than what has brought the machine there.
-    if (failure !== null || this.trouble?.stage !== stage) this.trouble = { stage, failure };
+    if (failure !== null || (stage !== null && this.trouble?.stage !== stage)) this.trouble = { stage, failure };
   }
 
   #startedPart(output: string | undefined): void {
