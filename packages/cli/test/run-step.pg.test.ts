@@ -217,27 +217,30 @@ const request = (run: string, stage: string) => ({
 });
 
 test('workers of an activity take what it has for them, and give back what runs when they are asked to end', async () => {
-  const before = { good: service.called('SendTaskSuccess').length, bad: service.called('SendTaskFailure').length };
+  const activity = 'arn:aws:states:eu-west-1:123456789012:activity:millrace-wide';
+  const before = service.calls.length;
+  const told = () =>
+    service.calls.slice(before).flatMap(({ operation, input: { taskToken, error = 'succeeded' } }) => {
+      return operation === 'SendTaskSuccess' || operation === 'SendTaskFailure' ? [`${taskToken} ${error}`] : [];
+    });
   tasks = [
     { taskToken: 'one', input: JSON.stringify(request('activity', 'loaded')) },
     { taskToken: 'two', input: JSON.stringify(request('activity 2', 'refused')) },
     { taskToken: 'three', input: 'what is this?' },
   ];
-  const worker = start(['run-step', '--activity', 'arn:aws:states:eu-west-1:123456789012:activity:millrace-wide', '--concurrency', '2'], {
-    PAUSE: '0',
-  });
-  const failures = () => service.called('SendTaskFailure').slice(before.bad);
-  await expect.poll(() => service.called('SendTaskSuccess').length + failures().length, { timeout: 60_000 }).toBe(before.good + 3);
-  expect(service.called('SendTaskSuccess').at(-1)).toEqual({ taskToken: 'one', output: '{}' });
-  expect(
-    failures()
-      .map(({ taskToken, error }) => `${taskToken} ${error}`)
-      .sort(),
-  ).toEqual(['three CONFIG_INVALID', 'two CHECK_FAILED']);
-  expect(await loads()).toEqual(whole);
+  const slow = start(['run-step', '--activity', activity, '--concurrency', '2'], { PAUSE: '500' });
+  await expect
+    .poll(async () => [(await stagedSplits('activity')).length > 0, told().sort()], { timeout: 60_000 })
+    .toEqual([true, ['three CONFIG_INVALID', 'two CHECK_FAILED']]);
+  slow.process.kill('SIGTERM');
+  expect(outcome(await slow.ended)).toMatchObject({ code: 143 });
+  expect(told()).toContain('one SHUTDOWN');
 
-  worker.process.kill('SIGTERM');
-  expect(outcome(await worker.ended)).toMatchObject({ code: 143 });
+  tasks = [{ taskToken: 'one again', input: JSON.stringify(request('activity', 'loaded')) }];
+  start(['run-step', '--activity', activity], {});
+  await expect.poll(told, { timeout: 60_000 }).toContain('one again succeeded');
+  expect(await loads()).toEqual(whole);
+  expect(await attempts('activity')).toEqual(['released', 'succeeded']);
   const refused = start(['run-step', '--activity', 'nightly'], {});
   expect(outcome(await refused.ended)).toMatchObject({ code: 2, stderr: expect.stringContaining('no ARN of an activity') });
 });
