@@ -80,30 +80,33 @@ describe('a process that runs a remote step', () => {
     expect(await project.calls()).toContain('free');
   });
 
-  it('starts it again where it was interrupted, and under another request', async () => {
-    const { run } = await executor.start({ file: pipelineOf('interrupted', `runsMs: 1, interruptions: 2, retry: { delay: '10ms' }`) });
-    expect((await executor.finished(run.id)).state.at).toBe('succeeded');
+  it('starts it again where it was interrupted, and ends it with its timeout and where its stage gives up, begun or not', async () => {
+    const file = project.pipeline(
+      'fates',
+      `const onFailure = 'continue';
+       const interrupted = ledgerWork('interrupted', { runsMs: 1, interruptions: 2, retry: { delay: '10ms' }, onFailure });
+       const late = ledgerWork('late', { timeout: '500ms', retry: { attempts: 1 }, onFailure });
+       const lost = ledgerWork('lost', { cuts: 1, retry: { attempts: 1 }, onFailure });
+       export default pipeline({ name: 'fates', steps: { interrupted, late, lost } });`,
+    );
+    const { run } = await executor.start({ file });
+    expect((await executor.finished(run.id)).state.at).toBe('partial');
     const works = await worksOf('interrupted');
     expect(new Set(works.map(({ request }) => request)).size).toBe(3);
-    expect((await executor.show(run.id)).stages[0]?.attempts.map(({ result }) => result)).toEqual(['failed', 'failed', 'succeeded']);
+    expect([await worksOf('late'), await worksOf('lost')]).toMatchObject([[{ at: 'stopped' }], [{ at: 'stopped' }]]);
+    expect((await executor.show(run.id)).stages).toMatchObject([
+      { state: { at: 'succeeded' }, attempts: [{ result: 'failed' }, { result: 'failed' }, { result: 'succeeded' }] },
+      { state: { at: 'failed', error: { code: 'STAGE_TIMEOUT' } }, attempts: [{ result: 'failed' }] },
+      { state: { at: 'failed', error: { code: 'CONNECTION_FAILED' } }, attempts: [{ result: 'failed' }] },
+    ]);
   });
 
-  it('ends it with its timeout, and with a cancel', async () => {
-    const late = await executor.start({ file: pipelineOf('late', `timeout: '300ms', retry: { attempts: 1 }`) });
-    expect((await executor.finished(late.run.id)).state).toMatchObject({ at: 'failed', error: { code: 'STAGE_TIMEOUT' } });
-    expect(await worksOf('late')).toMatchObject([{ at: 'stopped' }]);
+  it('ends it with a cancel', async () => {
     const { run } = await executor.start({ file: pipelineOf('cancelled') });
     await elsewhere(run.id);
     await executor.cancel(run.id);
     expect((await executor.finished(run.id)).state.at).toBe('cancelled');
     expect(await worksOf('cancelled')).toMatchObject([{ at: 'stopped' }]);
-  });
-
-  it('ends it where the stage gives up and nobody knows whether it was begun', async () => {
-    const { run } = await executor.start({ file: pipelineOf('given-up', `cuts: 1, retry: { attempts: 1 }`) });
-    expect((await executor.finished(run.id)).state).toMatchObject({ at: 'failed', error: { code: 'CONNECTION_FAILED' } });
-    expect(await worksOf('given-up')).toMatchObject([{ at: 'stopped' }]);
-    expect((await executor.show(run.id)).stages[0]).toMatchObject({ attempts: [{ result: 'failed' }] });
   });
 
   it('leaves it going on when it is asked to end, and the next process watches it', async () => {
@@ -148,7 +151,10 @@ it('a machine that dies at every instant of it starts it once', async () => {
   }
   await project.endWorks();
   expect(await start(file, 'worker.look.known').ended).toBe('SIGKILL');
-  expect(await start(file).ended).toMatch(/^exit 0/);
+  await using executor = await project.executor();
+  await vi.waitFor(async () => expect((await executor.list({ pipeline: 'dies' }))[0]?.abandoned).toBe(true), { timeout: 10_000 });
+  const { run } = await executor.start({ file });
+  expect((await executor.finished(run.id)).state.at).toBe('succeeded');
   expect(await worksOf('dies')).toMatchObject([{ at: 'ended' }]);
   expect((await project.calls()).filter((step) => step === 'dies')).toEqual(['dies']);
 });
