@@ -16,7 +16,12 @@ const file = (number: number): JournalFile => ({
   stamp: `20260101${String(number).padStart(9, '0')}000000`,
 });
 
-const begun = { kind: 'begin', startedAt: '2026-01-01T00:00:00.000Z', horizons: {} } as const;
+const begun = {
+  kind: 'begin',
+  startedAt: '2026-01-01T00:00:00.000Z',
+  horizons: {},
+  shapes: { orders: { file: '16384', columns: '1 "id"' } },
+} as const;
 
 async function write(journal: Journal, from: number, to: number): Promise<void> {
   for (let number = from; number < to; number++) {
@@ -37,7 +42,7 @@ test('whoever opens it finds what was written, and the facts of what was read', 
   await write(journal, 1, 4);
   const later = await Journal.open(storage, 's', 2, 60 * minute);
   expect(later.next).toBe(4);
-  expect(later.begin).toEqual({ entry: 0, startedAt: begun.startedAt });
+  expect(later.begin).toEqual({ entry: 0, startedAt: begun.startedAt, shapes: begun.shapes });
   expect([...later.streamOf('orders').recent.values()].map(({ key, entry }) => [key, entry])).toEqual(
     [1, 2, 3].map((at) => [file(at).key, at]),
   );
@@ -50,7 +55,7 @@ test('of two writers of the same entry one is told that it came second, and take
   const second = await Journal.open(storage, 's', 2, minute);
   expect(await first.append(begun)).toBe(true);
   expect(await second.append({ kind: 'mark' })).toBe(false);
-  expect(second.begin).toEqual({ entry: 0, startedAt: begun.startedAt });
+  expect(second.begin).toEqual({ entry: 0, startedAt: begun.startedAt, shapes: begun.shapes });
   expect(await second.append({ kind: 'mark' })).toBe(true);
   await expect(first.append({ kind: 'mark' })).rejects.toMatchObject({ code: 'ATTEMPT_FENCED' });
 });
@@ -65,7 +70,7 @@ test('entries that were passed go, and who comes later needs them no more', asyn
   const later = await Journal.open(storage, 's', 2, 10 * minute);
   expect(later.first).toBe(journal.first);
   expect(later.next).toBe(200);
-  expect(later.begin).toEqual({ entry: 0, startedAt: begun.startedAt });
+  expect(later.begin).toEqual({ entry: 0, startedAt: begun.startedAt, shapes: begun.shapes });
   const { horizon, highest, recent } = later.streamOf('orders');
   const old = Number(highest);
   expect(old).toBeGreaterThan(100);
