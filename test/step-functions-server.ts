@@ -34,6 +34,7 @@ export interface StepFunctionsServer extends AsyncDisposable {
   readonly asked: readonly Asked[];
   /** Of executions by their names: how they fare. */
   status(name: string): string | undefined;
+  error(name: string): string | undefined;
 }
 
 const account = 'arn:aws:states:eu-west-1:123456789012';
@@ -184,6 +185,7 @@ export async function stepFunctionsServer({ startTask, native = () => ({}) }: Se
     startAs: (machine, input) => start(arnOf(machine), `schedule-${randomUUID()}`, input).name,
     stop: (name) => void named(name)?.stop(),
     status: (name) => named(name)?.status,
+    error: (name) => named(name)?.error,
     async [Symbol.asyncDispose]() {
       for (const execution of executions.values()) execution.stop('Server.Closed');
       await Promise.all([...executions.values()].flatMap(({ ended, tasks }) => [ended, ...[...tasks].map(({ exitCode }) => exitCode)]));

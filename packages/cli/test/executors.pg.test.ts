@@ -117,3 +117,13 @@ test('Ctrl-C leaves an execution running; watching goes on with it, and a cancel
   expect((await millrace('runs', 'cancel', run)).code).toBe(0);
   expect(await watching.ended).toMatchObject({ code: 1, stderr: expect.stringContaining('Cancelled.') });
 });
+
+test('a task that reports itself by a token says the code of its error, which is how the execution ends', async () => {
+  const { millrace, deploy, errorOf } = worlds.get('step-functions') as World;
+  await deploy('quality', 'tokens');
+  const result = await millrace('run', 'quality', '--date', '2026-03-29', '--env', 'tokens', '--json');
+  const last = result.json<Shown>().at(-1) as Shown;
+  expect(result.code).toBe(5);
+  await expect.poll(() => errorOf(last.run), { timeout: 60_000 }).toBe('CHECK_FAILED');
+  expect(recordOf(last)).toEqual(recordOf(seen.get('local')?.get('quality') as Shown));
+});

@@ -11,6 +11,7 @@ export default defineConfig({
     local: { ...common, executor: 'local' },
     fleet: { ...common, executor: 'fleet' },
     'step-functions': { ...common, executor: 'step-functions', stepFunctions },
+    tokens: { ...common, executor: 'step-functions', stepFunctions: { ...stepFunctions, work: 'token' } },
   },
 });
 `,

@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import { join, relative } from 'node:path';
 import { type AwsFake, awsFake } from '../../../../test/aws-fake.ts';
 import { type TestDatabase, testDatabase } from '../../../../test/postgres.ts';
-import { type RunningTask, stepFunctionsServer } from '../../../../test/step-functions-server.ts';
+import { type RunningTask, type StepFunctionsServer, stepFunctionsServer } from '../../../../test/step-functions-server.ts';
 import { type CommandResult, millrace, type RunningCommand, startMillrace } from '../command.ts';
 import { testProject } from '../project.ts';
 import { files, runs, sourceSql, targetSql } from './project.ts';
@@ -23,6 +23,10 @@ export interface World extends AsyncDisposable {
   lake(): readonly string[];
   /** What Glue was asked to do, by whoever asked. */
   jobs(): readonly unknown[];
+  /** Deploys the machines of a pipeline as another environment has them. */
+  deploy(pipeline: string, environment: string): Promise<void>;
+  /** The error with which the newest execution of a run has ended. */
+  errorOf(run: string): string | undefined;
 }
 
 export async function world(kind: Kind): Promise<World> {
@@ -58,6 +62,8 @@ export async function world(kind: Kind): Promise<World> {
     target: () => targetOf(warehouse),
     lake: () => lakeOf(lake),
     jobs: () => [...glue.called('StartJobRun').map(withoutRequest), ...behind.jobs()],
+    deploy: behind.deploy,
+    errorOf: behind.errorOf,
     async [Symbol.asyncDispose]() {
       await behind[Symbol.asyncDispose]();
       await glue[Symbol.asyncDispose]();
@@ -73,13 +79,13 @@ interface Options {
 }
 
 /** Whoever does what `millrace run` asks for. */
-interface Behind extends AsyncDisposable {
+interface Behind extends AsyncDisposable, Pick<World, 'deploy' | 'errorOf'> {
   readonly env: Readonly<Record<string, string>>;
   /** That it has asked a service for itself. */
   jobs(): readonly unknown[];
 }
 
-const noBody: Behind = { env: {}, jobs: () => [], async [Symbol.asyncDispose]() {} };
+const noBody: Behind = { env: {}, jobs: () => [], async deploy() {}, errorOf: () => undefined, async [Symbol.asyncDispose]() {} };
 
 async function fleetWorker(options: Options): Promise<Behind> {
   const worker = startMillrace(['worker', '--json', '--concurrency', '2'], options);
@@ -94,16 +100,20 @@ async function ended({ process: child, ended }: RunningCommand): Promise<void> {
 
 /** Step Functions with the machines of all pipelines, and tasks that are processes of the command. */
 async function account(options: Options): Promise<Behind> {
-  const server = await stepFunctionsServer({
-    startTask: (command, environment) => taskOf(startMillrace(command, { ...options, env: { ...options.env, ...environment } })),
+  const server: StepFunctionsServer = await stepFunctionsServer({
+    startTask: (command, environment) =>
+      taskOf(startMillrace(command, { ...options, env: { ...options.env, ...server.environment, ...environment } })),
     native: ({ call }) => (call === 'glue:startJobRun.sync' ? { Id: 'jr_1', JobRunState: 'SUCCEEDED' } : {}),
   });
-  for (const pipeline of [...runs.map(({ pipeline }) => pipeline), 'slow']) {
-    const compiled = await millrace(['compile', pipeline, '--to', 'step-functions', '--out', 'aws'], options);
+  const deploy = async (pipeline: string, environment: string): Promise<void> => {
+    const compiled = await millrace(['compile', pipeline, '--env', environment, '--to', 'step-functions', '--out', 'aws'], options);
     if (compiled.code !== 0) throw new Error(compiled.stderr);
     server.deploy(JSON.parse(readFileSync(join(options.cwd, 'aws', `${pipeline}.template.json`), 'utf8')));
-  }
+  };
+  for (const pipeline of [...runs.map(({ pipeline }) => pipeline), 'slow']) await deploy(pipeline, 'step-functions');
   return {
+    deploy,
+    errorOf: (run) => server.error(run),
     env: server.environment,
     jobs: () => server.asked.filter(({ call }) => call.startsWith('glue')).map(({ parameters }) => parameters),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
