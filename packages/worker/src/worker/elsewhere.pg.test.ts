@@ -85,7 +85,7 @@ describe('a process that runs a remote step', () => {
       'fates',
       `const onFailure = 'continue';
        const interrupted = ledgerWork('interrupted', { runsMs: 1, interruptions: 2, retry: { delay: '10ms' }, onFailure });
-       const late = ledgerWork('late', { timeout: '500ms', retry: { attempts: 1 }, onFailure });
+       const late = ledgerWork('late', { timeout: '3s', retry: { attempts: 1 }, onFailure });
        const lost = ledgerWork('lost', { cuts: 1, retry: { attempts: 1 }, onFailure });
        export default pipeline({ name: 'fates', steps: { interrupted, late, lost } });`,
     );

@@ -40,11 +40,12 @@ const objects = `
 
 const users = `o.schema NOT IN ('_millrace', 'pg_catalog', 'information_schema', 'pg_toast')`;
 
-/** What an extension has brought belongs to it. */
+/** What an extension has brought belongs to it. In the order in which they were made. */
 const described = (condition: string): string => `
   SELECT o.class || ' ' || o.oid AS address, o.schema, o.name, o.kind, md5(o.definition) AS definition, i.identity
   FROM (${objects}) AS o CROSS JOIN LATERAL pg_identify_object(o.class, o.oid, 0) AS i
-  WHERE ${users} AND ${condition} AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e')`;
+  WHERE ${users} AND ${condition} AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e')
+  ORDER BY o.oid`;
 
 /** Of every object, by address. Two looks tell what was made or replaced in between. */
 export async function marks(session: Session): Promise<ReadonlyMap<string, string>> {

@@ -100,6 +100,8 @@ test('a walsender that is ended says so, and the slot can be read again', async 
     await database.sql(`select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = 'ended'`);
     await expect(stream.done).rejects.toMatchObject({ code: 'CONNECTION_FAILED', facts: { sqlstate: '57P01' } });
   }
+  // It says that it ends before it lets go of the slot.
+  await expect.poll(() => database.sql(`select active from pg_replication_slots where slot_name = 'ended'`)).toEqual([{ active: false }]);
   {
     await using connection = await openTo(database.url);
     const { stream } = await recordStream(connection, 'ended');
