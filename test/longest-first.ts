@@ -1,21 +1,24 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /**
- * Files that take long, the longest first: begun last, each would run alone at the end. The first three wait for much of their time, for
- * leases and sessions to run out, so they run beside what keeps the processors busy.
+ * Files that take long, the longest first: begun last, each would run alone at the end. Those that start many processes do not all begin
+ * at once.
  */
 const long = [
-  'test/chaos/fleet/fleet-chaos.redis.test.ts',
-  'test/chaos/chaos.pg.test.ts',
-  'packages/cli/test/fleet-faults.redis.test.ts',
   'test/crash/crash.pg.test.ts',
-  'test/crash/crash.s3.test.ts',
+  'test/chaos/chaos.pg.test.ts',
   'packages/cli/test/stream.pg.test.ts',
+  'test/chaos/fleet/fleet-chaos.redis.test.ts',
   'packages/cli/src/embedded/embedded.pg.test.ts',
+  'packages/cli/test/help.pg.test.ts',
   'packages/connectors/src/redshift/mirror/conformance.pg.test.ts',
+  'packages/cli/test/fleet-faults.redis.test.ts',
+  'packages/worker/src/local/local-executor.pg.test.ts',
+  'test/crash/crash.s3.test.ts',
+  'packages/cli/test/executors.pg.test.ts',
   'packages/worker/src/worker/crash.pg.test.ts',
   'packages/connectors/test/follow-crash.pg.test.ts',
-  'packages/worker/src/local/local-executor.pg.test.ts',
+  'packages/connectors/src/dms/settings.test.ts',
   'packages/cli/test/run.pg.test.ts',
   'packages/connectors/src/postgres/apply/crash.pg.test.ts',
   'test/cdc/differential.pg.test.ts',

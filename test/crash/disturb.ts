@@ -13,11 +13,17 @@ export interface Disturbed {
 /** Scenes side by side: a case waits more than it works. */
 const atOnce = 3;
 
+/** One that takes so many times as long as an undisturbed attempt, on this machine and beside all else that it does, waits for something. */
+const patience = 20;
+const leastPatienceMs = 25_000;
+
 /** Disturbs the second run of a way at each failpoint that it passes. */
 export async function disturb(way: CrashWay, stage: Stage): Promise<Disturbed> {
   await using before = await sceneOf(way, stage);
   const calm = await before.again();
+  const began = performance.now();
   const passed = await passes(stage.program, calm.errand(disturbedRun, 1));
+  const patienceMs = Math.max(leastPatienceMs, patience * (performance.now() - began));
   const expected = await outcome(calm);
   await calm[Symbol.asyncDispose]();
   const points = [...passed].filter(([point]) => (way.at ?? /^(?!engine)/).test(point));
@@ -38,7 +44,9 @@ export async function disturb(way: CrashWay, stage: Stage): Promise<Disturbed> {
   const lane = async (from: Scene): Promise<void> => {
     for (let next = queue.shift(); next; next = queue.shift()) {
       const [point, times] = next;
-      const { killed } = await compare(point, from, (scene) => asleepAndKilled(scene, stage.program, point, times));
+      const { killed } = await compare(point, from, (scene) =>
+        asleepAndKilled(scene, { program: stage.program, point, times, patienceMs }),
+      );
       // Whoever came after the sleeper found everything done: then nobody has been killed there yet.
       if (killed === 0) await compare(`${point}, killed`, from, (scene) => killedTwice(scene, stage.program, point, times));
     }
@@ -69,13 +77,16 @@ interface Told {
  * One attempt falls asleep when it comes past the point for the last time, two more are killed where they first do, the fourth runs to the
  * end, and then the first wakes up: it must change nothing.
  */
-async function asleepAndKilled(scene: Scene, program: string, point: string, times: number): Promise<Told> {
+async function asleepAndKilled(
+  scene: Scene,
+  { program, point, times, patienceMs }: { program: string; point: string; times: number; patienceMs: number },
+): Promise<Told> {
   const sleeper = new AttemptProcess(program, scene.errand(disturbedRun, 1), `${point}:${times}:pause`);
   try {
     if (!(await sleeper.sleeps())) throw new Error(`The attempt did not fall asleep: ${(await sleeper.ended).said}`);
     let killed = 0;
     for (const epoch of [2, 3]) killed += await die(scene, program, point, epoch);
-    await inTime(scene.run(disturbedRun, 4), 'The successor waits for the one that sleeps.');
+    await inTime(scene.run(disturbedRun, 4), patienceMs, 'The successor waits for the one that sleeps.');
     const before = await scene.state();
     const { how, said } = await sleeper.wake();
     const after = await scene.state();
@@ -103,10 +114,10 @@ async function die(scene: Scene, program: string, failpoint: string, epoch: numb
   return how === 'killed' ? 1 : 0;
 }
 
-async function inTime(work: Promise<void>, otherwise: string): Promise<void> {
+async function inTime(work: Promise<void>, patienceMs: number, otherwise: string): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(otherwise)), 25_000);
+    timer = setTimeout(() => reject(new Error(otherwise)), patienceMs);
   });
   try {
     await Promise.race([work, late]);

@@ -9,7 +9,8 @@ export interface Ended {
   readonly said: string;
 }
 
-const patienceMs = 30_000;
+/** Far beyond what an attempt takes, also beside all other tests. */
+const patienceMs = 120_000;
 
 export class AttemptProcess {
   readonly #child: ChildProcess;

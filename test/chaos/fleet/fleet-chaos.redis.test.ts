@@ -7,7 +7,7 @@ const results: FleetChaosResult[] = [];
 
 let world: FleetWorld;
 beforeAll(async () => {
-  world = await fleetWorld({ pipelines: 6, seed: 1 });
+  world = await fleetWorld({ pipelines: 3, seed: 1 });
 });
 afterAll(() => world?.[Symbol.asyncDispose]());
 
