@@ -61,7 +61,7 @@ test.for([14, 18] as const)(
     const { port } = server;
     const settings = { primary_conninfo: `host=127.0.0.1 port=${port} user=postgres password=millrace` };
     await using standby = await logicalServer({ version, from, standby: true, settings });
-    await expect.poll(() => query(standby, 'select n from t order by n'), { timeout: 10_000 }).toEqual([{ n: 1 }, { n: 2 }]);
+    await expect.poll(() => query(standby, 'select n from t order by n')).toEqual([{ n: 1 }, { n: 2 }]);
     expect(await query(standby, 'select pg_is_in_recovery() as standby')).toEqual([{ standby: true }]);
     await query(standby, 'select pg_promote()');
     expect(await query(standby, 'select pg_is_in_recovery() as standby')).toEqual([{ standby: false }]);
@@ -77,7 +77,7 @@ test('a server goes with the process that started it, also when that is killed',
   const data = String(line).trim();
   expect(existsSync(data)).toBe(true);
   child.kill('SIGKILL');
-  await expect.poll(() => existsSync(data), { timeout: 10_000 }).toBe(false);
+  await expect.poll(() => existsSync(data)).toBe(false);
 });
 
 test('a server has the system identifier of others, or its own', async () => {

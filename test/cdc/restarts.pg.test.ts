@@ -90,7 +90,7 @@ test('010_truncate: where commits of the source wait for a stream that is under 
     const streams = async (state: string): Promise<void> => {
       const found = async () =>
         (await source.sql(`select from pg_stat_replication where state = 'streaming' and sync_state = '${state}'`)).length;
-      await expect.poll(found, { timeout: 10_000 }).toBe(1);
+      await expect.poll(found).toBe(1);
     };
     const waits = async (names: string): Promise<void> => {
       await source.sql(`alter system set synchronous_standby_names = '${names}'`);

@@ -284,7 +284,7 @@ test('a mirror of a mirror: what came by the stream is captured at its target to
       await using mirror = new LiveMirror({ source: target, target: last, tables: { handed: handed!, mirror_marker: mirror_marker! } });
       await mirror.start();
       await does("update handed set b = 'on' where a = 1", 'delete from handed where a = 2', "insert into handed values (3, 'three')");
-      await expect.poll(() => contents(last, 'handed'), { timeout: 10_000 }).toEqual(await contents(source, 'handed'));
+      await expect.poll(() => contents(last, 'handed')).toEqual(await contents(source, 'handed'));
     },
   );
 });

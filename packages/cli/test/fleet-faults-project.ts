@@ -1,7 +1,7 @@
 import { type TestProject, testProject } from './project.ts';
 
 /** Longer than a heartbeat may take on a busy machine, short enough to be waited for. */
-export const leaseMs = 4_000;
+export const leaseMs = 6_000;
 export const orders = 2_000;
 /** Stages of the pipeline `many` that wait for nothing. */
 export const width = 12;

@@ -119,8 +119,13 @@ export class FaultsWorld implements AsyncDisposable {
     return (await this.executor.start({ file, plan })).run.id;
   }
 
-  /** What a test that has failed has left, so that the next one begins with nothing. */
+  /** What a test that has failed has left, so that the next one begins with nothing: no runs, and nobody who is asleep or broken. */
   async giveUp(): Promise<void> {
+    const all = [...this.#workers, ...this.#schedulers];
+    for (const one of all) this.signal(one, 'SIGKILL');
+    await Promise.all(all.map(({ ended }) => ended));
+    this.#broken.length = 0;
+    await this.staffed(2);
     for (const { id } of await this.executor.list({ states: ['queued', 'running'] })) await this.executor.cancel(id);
   }
 

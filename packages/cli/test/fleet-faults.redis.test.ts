@@ -92,26 +92,25 @@ describe('workers', () => {
 });
 
 describe('wake-ups', () => {
-  /** Two of the stages run, and the wake-ups of all others are in Redis. */
-  async function manyWaiting(): Promise<{ run: string; gate: Gate }> {
-    const gate = await world.gate('target');
+  /** Two of the stages run, and the wake-ups of all others are in Redis: with those of the two, where a worker found them by looking. */
+  async function manyWaiting(gate: Gate): Promise<string> {
     const run = await world.begin('many');
     await gate.reached(2);
-    await vi.waitFor(async () => expect(await world.wakeUps()).toBe(width - 2), patient);
-    return { run, gate };
+    await vi.waitFor(async () => expect(await world.wakeUps()).toBeGreaterThanOrEqual(width - 2), patient);
+    return run;
   }
 
   test('FLUSHALL while they lie in Redis: the work is found by looking', async () => {
-    const { run, gate } = await manyWaiting();
-    await using _closed = gate;
+    await using gate = await world.gate('target');
+    const run = await manyWaiting(gate);
     await world.redis.flush();
     await gate.open();
     await manyIsDone(run);
   });
 
   test('a restart of Redis, which comes back empty after a while: the work goes on meanwhile and afterwards', async () => {
-    const { run, gate } = await manyWaiting();
-    await using _closed = gate;
+    await using gate = await world.gate('target');
+    const run = await manyWaiting(gate);
     await world.redis.kill();
     await gate.open();
     await vi.waitFor(async () => expect((await world.succeeded(run)).length).toBeGreaterThan(2), patient);

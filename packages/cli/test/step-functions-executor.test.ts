@@ -28,6 +28,8 @@ import { planOf, type StageLike, settings } from '../../step-functions/test/plan
  * nothing; test/executors has the real ones.
  */
 
+const patient = { timeout: 30_000 };
+
 let store: RunStore;
 let server: StepFunctionsServer;
 let executor: StepFunctionsExecutor<RunViews>;
@@ -115,7 +117,7 @@ test('a run is an execution of its name, and its record has what the machine did
   const detail = await ended(deploy(nightly()), { logicalTime: '2026-03-29T00:00:00Z' });
   const { run, stages } = detail;
   expect(run.state.at).toBe('succeeded');
-  await vi.waitFor(() => expect(server.status(run.id)).toBe('SUCCEEDED'));
+  await vi.waitFor(() => expect(server.status(run.id)).toBe('SUCCEEDED'), patient);
   expect(JSON.parse(server.fake.called('StartExecution')[0].input)).toEqual({
     run: run.id,
     time: '2026-03-29T00:00:00.000Z',
@@ -131,7 +133,7 @@ test('what the machine does last is recorded by whoever looks, also when nobody 
   const of = deploy(plan({ id: 'a' }, { id: 'glue', needs: ['a'] }));
   services['glue'] = () => ({ Id: 'jr_7', JobRunState: 'SUCCEEDED' });
   const { run } = await start(of);
-  await vi.waitFor(() => expect(server.status(run.id)).toBe('SUCCEEDED'));
+  await vi.waitFor(() => expect(server.status(run.id)).toBe('SUCCEEDED'), patient);
   expect((await store.read(run.id)).state.at).toBe('running');
   expect(await executor.list()).toMatchObject([{ id: run.id, state: { at: 'succeeded' } }]);
   expect((await executor.show(run.id)).stages[1]?.state).toMatchObject({
@@ -220,7 +222,10 @@ test('cancelling stops the execution and what it does', async () => {
   tasks['a'] = () => 'goes on';
   services['glue'] = () => new Promise(() => {}) as unknown as Json;
   const { run } = await start(of);
-  await vi.waitFor(async () => expect(states(await executor.show(run.id))).toEqual({ a: 'running', glue: 'elsewhere', c: 'waiting' }));
+  await vi.waitFor(
+    async () => expect(states(await executor.show(run.id))).toEqual({ a: 'running', glue: 'elsewhere', c: 'waiting' }),
+    patient,
+  );
   await executor.cancel(run.id);
   expect(server.status(run.id)).toBe('ABORTED');
   expect((await executor.finished(run.id)).state.at).toBe('cancelled');
@@ -229,7 +234,7 @@ test('cancelling stops the execution and what it does', async () => {
 test('an execution that was stopped in the console is a run that was cancelled', async () => {
   tasks['a'] = () => 'goes on';
   const { run } = await start(deploy(nightly()));
-  await vi.waitFor(() => expect(askedOf()).toEqual(['a']));
+  await vi.waitFor(() => expect(askedOf()).toEqual(['a']), patient);
   server.stop(run.id);
   expect((await executor.finished(run.id, { signal: AbortSignal.timeout(20_000) })).state.at).toBe('cancelled');
 });
@@ -302,7 +307,7 @@ test('native work in parts of a machine is recorded as well', async () => {
   await vi.waitFor(async () => {
     await settler.settle(run.id);
     expect((await store.read(run.id)).state.at).toBe('succeeded');
-  });
+  }, patient);
   expect((await store.attempts(run.id)).map(({ stage, result }) => [stage, result])).toEqual([
     ['a', 'succeeded'],
     ['glue', 'succeeded'],

@@ -93,7 +93,7 @@ export default defineConfig({ pipelines: 'pipelines/*.ts', environments: { prod:
   try {
     await worker.said('"type":"working"');
     expect(await millrace(['run', 'traced'], { cwd: project.root, env })).toMatchObject({ code: 0 });
-    await expect.poll(() => spans().map(({ name }) => name), { timeout: 30_000 }).toContain('run traced');
+    await expect.poll(() => spans().map(({ name }) => name)).toContain('run traced');
     const stage = spans().find(({ name }) => name === 'stage traced copied');
     const own = spans().find(({ name }) => name === 'the first order');
     expect(stage).toMatchObject({ parent: null, pid: worker.process.pid });

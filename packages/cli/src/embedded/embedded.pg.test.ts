@@ -45,7 +45,7 @@ test('two processes share one server, and the last one out stops it', async () =
   await sleep(3_000);
   expect(await ask(two.url, 'select 1 as n')).toEqual([{ n: 1 }]);
   await two.leave();
-  await expect.poll(() => running(directory), { timeout: 10_000 }).toEqual([]);
+  await expect.poll(() => running(directory)).toEqual([]);
   expect(existsSync(join(directory, 'data', 'postmaster.pid'))).toBe(false);
 });
 
@@ -53,7 +53,7 @@ test('a client that is killed keeps nothing running', async () => {
   const one = await client();
   const pid = postmaster(directory);
   one.process.kill('SIGKILL');
-  await expect.poll(() => lives(pid), { timeout: 10_000 }).toBe(false);
+  await expect.poll(() => lives(pid)).toBe(false);
 });
 
 test('eight processes that start at once get one server', async () => {
@@ -80,7 +80,7 @@ test('a supervisor and all its clients killed together leave no server', async (
   const pid = postmaster(directory);
   process.kill(supervisor(directory), 'SIGKILL');
   one.process.kill('SIGKILL');
-  await expect.poll(() => lives(pid), { timeout: 10_000 }).toBe(false);
+  await expect.poll(() => lives(pid)).toBe(false);
 });
 
 test('what was committed survives a killed postmaster', async () => {
@@ -141,7 +141,7 @@ test('the password stays between starts, is readable by its owner alone, and a l
     expect(await ask(one.url, 'select 1 as n')).toEqual([{ n: 1 }]);
     urls.push(new URL(one.url).password);
     process.kill(supervisor(directory), 'SIGTERM');
-    await expect.poll(() => running(directory), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => running(directory)).toEqual([]);
   }
   expect(urls[1]).toBe(urls[0]);
   expect(urls[2]).not.toBe(urls[0]);
@@ -203,7 +203,7 @@ test('an ordinary user runs it, and a directory of somebody else is refused with
   expect(root.url).toBe(one.url);
   await root.leave();
   await one.leave();
-  await expect.poll(() => running(directory), { timeout: 10_000 }).toEqual([]);
+  await expect.poll(() => running(directory)).toEqual([]);
   chownSync(directory, 0, 0);
   await expect(client(nobody)).rejects.toThrow(/EMBEDDED_POSTGRES_UNAVAILABLE.*EACCES/);
 });

@@ -94,8 +94,9 @@ describe('a run', () => {
     const first = await executor.start({ file });
     const second = await executor.start({ file });
     await until(first.run.id, 'loaded', 'running');
-    await vi.waitFor(async () =>
-      expect((await executor.show(second.run.id)).waits).toBe(`waits for run ${first.run.id} of the same pipeline to end`),
+    await vi.waitFor(
+      async () => expect((await executor.show(second.run.id)).waits).toBe(`waits for run ${first.run.id} of the same pipeline to end`),
+      { timeout: 30_000 },
     );
     project.open('exclusive');
     expect(outcome(await executor.finished(first.run.id))).toBe('succeeded');

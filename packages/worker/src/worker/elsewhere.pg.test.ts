@@ -126,7 +126,7 @@ describe('a process that runs a remote step', () => {
     const file = pipelineOf('orphan');
     expect(await start(file, 'worker.look.known').ended).toBe('SIGKILL');
     const [open] = await executor.list({ pipeline: 'orphan' });
-    await vi.waitFor(async () => expect(await executor.show(open?.id ?? '')).toMatchObject({ abandoned: true }), { timeout: 10_000 });
+    await vi.waitFor(async () => expect(await executor.show(open?.id ?? '')).toMatchObject({ abandoned: true }), { timeout: 30_000 });
     const cancelled = await executor.cancel(open?.id ?? '');
     expect(cancelled.state.at).toBe('cancelled');
     expect(await worksOf('orphan')).toMatchObject([{ at: 'stopped' }]);
@@ -152,7 +152,7 @@ it('a machine that dies at every instant of it starts it once', async () => {
   await project.endWorks();
   expect(await start(file, 'worker.look.known').ended).toBe('SIGKILL');
   await using executor = await project.executor();
-  await vi.waitFor(async () => expect((await executor.list({ pipeline: 'dies' }))[0]?.abandoned).toBe(true), { timeout: 10_000 });
+  await vi.waitFor(async () => expect((await executor.list({ pipeline: 'dies' }))[0]?.abandoned).toBe(true), { timeout: 30_000 });
   const { run } = await executor.start({ file });
   expect((await executor.finished(run.id)).state.at).toBe('succeeded');
   expect(await worksOf('dies')).toMatchObject([{ at: 'ended' }]);
@@ -167,12 +167,12 @@ it('a cancel holds though who carries it out dies before and after he has told t
     const { ended } = start(file, point);
     if (point === 'engine.remote.cancelled') {
       // Before it has taken the run up, whoever cancels would do all of it.
-      await vi.waitFor(async () => expect((await runs())?.abandoned).toBe(false), { timeout: 10_000 });
+      await vi.waitFor(async () => expect((await runs())?.abandoned).toBe(false), { timeout: 30_000 });
       await executor.cancel((await runs())?.id ?? '');
     }
     expect(await ended, point).toBe('SIGKILL');
   }
-  await vi.waitFor(async () => expect((await runs())?.abandoned).toBe(true), { timeout: 10_000 });
+  await vi.waitFor(async () => expect((await runs())?.abandoned).toBe(true), { timeout: 30_000 });
   expect((await executor.cancel((await runs())?.id ?? '')).state.at).toBe('cancelled');
   expect(await worksOf('stops')).toMatchObject([{ at: 'stopped' }]);
 });
@@ -187,7 +187,7 @@ it('a stage that has given up fails when its work has ended, whoever dies meanwh
     waits: 'gave up after CONNECTION_FAILED; may run elsewhere: whoever looks next asks for Ledger work gives-up',
   });
   expect(await start(file, 'engine.remote.cancelled').ended).toBe('SIGKILL');
-  await vi.waitFor(async () => expect((await executor.list({ pipeline: 'gives-up' }))[0]?.abandoned).toBe(true), { timeout: 10_000 });
+  await vi.waitFor(async () => expect((await executor.list({ pipeline: 'gives-up' }))[0]?.abandoned).toBe(true), { timeout: 30_000 });
   expect(await executor.start({ file })).toMatchObject({ continued: true });
   expect((await executor.finished(run?.id ?? '')).state).toMatchObject({ at: 'failed', error: { code: 'CONNECTION_FAILED' } });
   expect(await worksOf('gives-up')).toMatchObject([{ at: 'stopped' }]);

@@ -54,12 +54,12 @@ test('a failover slot goes on at the promoted standby from what both servers hav
     await source.nudge();
     return one('select synced and not temporary from pg_replication_slots where failover');
   };
-  await expect.poll(isKept, { timeout: 15_000, interval: 300 }).toBe(true);
+  await expect.poll(isKept, { timeout: 30_000, interval: 300 }).toBe(true);
   stop.abort();
   await reading;
   await source[Symbol.asyncDispose]();
   const end = (await database.sql<{ lsn: string }>('select pg_current_wal_flush_lsn()::text as lsn'))[0]?.lsn ?? '';
-  await expect.poll(() => one(`select pg_last_wal_replay_lsn() >= '${end}'`), { timeout: 5_000 }).toBe(true);
+  await expect.poll(() => one(`select pg_last_wal_replay_lsn() >= '${end}'`)).toBe(true);
 
   // The standby stops following; what the primary does now is known to its readers and lost.
   await client.query(`alter system set primary_conninfo = ''`);

@@ -89,7 +89,7 @@ describe.for([
       await database.sql(step);
       if (!step.startsWith('insert')) continue;
       rows++;
-      await expect.poll(() => seen.filter((change) => (change as { op: string }).op === 'insert').length, { timeout: 5_000 }).toBe(rows);
+      await expect.poll(() => seen.filter((change) => (change as { op: string }).op === 'insert').length).toBe(rows);
     }
     stop.abort();
     await reading;

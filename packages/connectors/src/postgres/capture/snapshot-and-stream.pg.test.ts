@@ -118,7 +118,7 @@ describe.for([14, 18] as const)('version %i', (version) => {
       await apply(contents, again.read(reached, { signal, until: end }));
       expect(sorted(contents)).toEqual(await stored(database));
       await beside[Symbol.asyncDispose]();
-      await expect.poll(temporarySlots, { timeout: 30_000 }).toEqual([]);
+      await expect.poll(temporarySlots).toEqual([]);
     } finally {
       clearInterval(nudge);
       await writers.stop();

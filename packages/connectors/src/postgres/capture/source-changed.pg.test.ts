@@ -143,9 +143,7 @@ describe.for([14, 18] as const)('version %i', (version) => {
     const waits = slow.query(
       `set synchronous_commit = on; begin; alter table people add city text default 'Bern'; insert into people (id) values (1); commit`,
     );
-    await expect
-      .poll(() => database.sql("select pid from pg_stat_activity where wait_event = 'SyncRep'"), { timeout: 10_000 })
-      .toHaveLength(1);
+    await expect.poll(() => database.sql("select pid from pg_stat_activity where wait_event = 'SyncRep'")).toHaveLength(1);
     const changes = all(source, position);
     changes.catch(() => {});
     await pause(400);

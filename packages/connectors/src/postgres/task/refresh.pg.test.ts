@@ -1,4 +1,5 @@
 import type { RefreshTask } from '@millrace/core/runtime';
+import pg from 'pg';
 import { expect, test } from 'vitest';
 import { type TestDatabase, testDatabase } from '../../../../../test/postgres.ts';
 import { testContext } from '../../../test/load.ts';
@@ -77,13 +78,18 @@ test('a reader goes on while a view is refreshed concurrently', async () => {
   await using db = await testDatabase();
   await db.sql(`${sales}; create unique index on a.daily (day); insert into sale values ('2026-03-30', 4)`);
   await db.sql(
-    'create function slow() returns int4 language sql as $$ select 1 from pg_sleep(0.5) $$; create materialized view slow as select slow() as n; create unique index on slow (n)',
+    `create function slow() returns int4 language sql as $$ select 1 from pg_advisory_xact_lock_shared(1) $$;
+     create materialized view slow as select slow() as n; create unique index on slow (n)`,
   );
+  const holder = new pg.Client({ connectionString: db.url });
+  await holder.connect();
+  await holder.query('select pg_advisory_lock(1)');
   const refreshed = refresh(db, ['slow', 'a.daily'], { concurrently: true });
-  const began = performance.now();
-  await new Promise((resolve) => setTimeout(resolve, 150));
-  await db.sql('select * from slow, a.daily');
-  expect(performance.now() - began).toBeLessThan(450);
+  const waiting = `select from pg_locks l join pg_database d on d.oid = l.database
+    where d.datname = current_database() and l.locktype = 'advisory' and not l.granted`;
+  await expect.poll(() => db.sql(waiting)).toHaveLength(1);
+  expect(await db.sql('select * from slow, a.daily')).not.toEqual([]);
+  await holder.end();
   await refreshed;
 });
 

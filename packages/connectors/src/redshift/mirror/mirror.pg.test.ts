@@ -288,7 +288,7 @@ test('changes go to the warehouse by time and by size', async () => {
   const sink = await following('rolls', { roll: { every: '10s', size: '64KB' } }, context);
   expect(await sink.apply(groupOf(tables, [{ at: 20, changes: [inserted(1)] }]))).toBe(positionAt(16));
   now += 10_000;
-  await expect.poll(() => rowsOf('rolls', 'orders'), { timeout: 10_000 }).toHaveLength(1);
+  await expect.poll(() => rowsOf('rolls', 'orders')).toHaveLength(1);
   expect(await sink.apply(groupOf(tables, [{ at: 22, changes: [inserted(2)] }]))).toBe(positionAt(21));
   expect(await sink.apply(groupOf(tables, [{ at: 24, changes: [inserted(3, 'x'.repeat(80_000))] }]))).toBe(positionAt(25));
   expect(await rowsOf('rolls', 'orders')).toHaveLength(3);
