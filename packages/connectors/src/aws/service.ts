@@ -1,4 +1,5 @@
 import { type Context, MillraceError, type Setting } from '@millrace/core/runtime';
+import { oneCallAgents } from './agents.ts';
 import { awsFailure } from './failure.ts';
 import type { AwsSettings } from './settings.ts';
 
@@ -14,7 +15,7 @@ export interface ClientConfiguration {
     readonly connectionTimeout: number;
     readonly requestTimeout: number;
     readonly throwOnRequestTimeout: boolean;
-  };
+  } & ReturnType<typeof oneCallAgents>;
 }
 
 export interface ServiceOf<Sdk, Client> {
@@ -32,7 +33,7 @@ export interface ServiceOf<Sdk, Client> {
 
 type Request<Sdk, Client, Result> = (sdk: Sdk, client: Client, options: { readonly abortSignal: AbortSignal }) => Promise<Result>;
 
-/** One service as a connection reaches it. Its package is loaded, and a client made, with the first call; sockets that nobody uses keep no process alive. */
+/** One service as a connection reaches it. Its package is loaded, and a client made, with the first call, and each call has a connection of its own. */
 export interface AwsService<Sdk, Client> {
   readonly region: string | null;
   /**
@@ -62,9 +63,9 @@ export function awsService<Sdk, Client extends AnyClient>(of: ServiceOf<Sdk, Cli
       ...(settings.endpoint !== undefined && { endpoint: settings.endpoint }),
       ...(credentials && { credentials }),
       maxAttempts: 1,
-      requestHandler: { connectionTimeout: 10_000, requestTimeout: of.answerMs ?? 60_000, throwOnRequestTimeout: true },
+      requestHandler: { ...oneCallAgents(), connectionTimeout: 10_000, requestTimeout: of.answerMs ?? 60_000, throwOnRequestTimeout: true },
     });
-    // Calls that are under way have the client of before; idle sockets of its end by themselves.
+    // Calls that are under way have the client of before.
     made = { keys, sdk, client };
     return made;
   }
