@@ -49,7 +49,7 @@ describe.for([14, 18] as const)('version %i', (version) => {
     const reading = (async () => {
       for await (const group of again.read(end, { signal: stop.signal })) await seeGroup(group);
     })();
-    await expect.poll(async () => (await again.stream())?.confirmed).toBe(end);
+    await expect.poll(async () => (await again.stream())?.confirmed, { timeout: 5_000 }).toBe(end);
     stop.abort();
     await reading;
     await again[Symbol.asyncDispose]();
@@ -94,7 +94,7 @@ describe.for([14, 18] as const)('version %i', (version) => {
       }
     })();
     await noise(database, 8);
-    await expect.poll(() => last > position).toBe(true);
+    await expect.poll(() => last > position, { timeout: 8_000 }).toBe(true);
     await database.sql('checkpoint');
     await expect
       .poll(
@@ -103,7 +103,7 @@ describe.for([14, 18] as const)('version %i', (version) => {
           await noise(database, 1);
           return (await source.stream())?.confirmed as Position;
         },
-        { timeout: 30_000, interval: 500 },
+        { timeout: 12_000, interval: 500 },
       )
       .toSatisfy((confirmed: Position) => confirmed > position);
     const health = await source.health();

@@ -78,7 +78,7 @@ test('a server that has gone silent is given up after twice its own timeout', as
   proxy.stall();
   await expect(stream.done).rejects.toMatchObject({ code: 'CONNECTION_FAILED', message: expect.stringContaining('silent for') });
   expect(performance.now() - start).toBeGreaterThan(2_500);
-  expect(performance.now() - start).toBeLessThan(20_000);
+  expect(performance.now() - start).toBeLessThan(6_000);
 });
 
 test.for(['cut', 'halfClose'] as const)('a connection that breaks (%s) ends the stream', async (how) => {
@@ -135,9 +135,9 @@ test('disposing a connection in the middle of a transaction cuts it at once', as
   const start = performance.now();
   await connection[Symbol.asyncDispose]();
   await stream.done;
-  expect(performance.now() - start).toBeLessThan(10_000);
+  expect(performance.now() - start).toBeLessThan(2_000);
   await using other = await openTo(database.url);
-  await expect.poll(() => other.dropSlot('middle').catch(() => false)).toBe(true);
+  await expect.poll(() => other.dropSlot('middle').catch(() => false), { timeout: 5_000 }).toBe(true);
   await database.sql('truncate t');
 });
 
@@ -152,7 +152,7 @@ test('what the handler throws ends the stream and lets go of the slot', async ()
   await database.sql('insert into t values (1)');
   await expect(stream.done).rejects.toBe(mine);
   await using other = await openTo(database.url);
-  await expect.poll(() => other.dropSlot('thrown').catch(() => false)).toBe(true);
+  await expect.poll(() => other.dropSlot('thrown').catch(() => false), { timeout: 5_000 }).toBe(true);
   await database.sql('truncate t');
 });
 
@@ -176,7 +176,7 @@ test('a server that shuts down is not held up by a stream that has released ever
   const { stream } = await recordStream(connection, 'stopping', { handler: { keepalive: (end) => stream.release(end) } });
   const start = performance.now();
   await other.stop('fast');
-  expect(performance.now() - start).toBeLessThan(20_000);
+  expect(performance.now() - start).toBeLessThan(3_000);
   await expect(stream.done).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });
 });
 

@@ -201,7 +201,7 @@ describe.for([14, 16, 18] as const)('a stream of version %i', (version) => {
     const client = new pg.Client({ connectionString: database.url });
     await client.connect();
     await client.query(`begin; insert into t select i, repeat('a', 100) from generate_series(1, 2000) i`);
-    await expect.poll(() => heard.at(-1)?.[0]).toBe('streamStop');
+    await expect.poll(() => heard.at(-1)?.[0], { timeout: 10_000 }).toBe('streamStop');
     await client.query(`rollback; insert into t values (1, 'after')`);
     await client.end();
     await commits(1);
@@ -234,7 +234,7 @@ describe.for([14, 16, 18] as const)('a stream of version %i', (version) => {
       );
       const { stream, heard } = await recordStream(connection, 'phases', { twoPhase: true });
       const phases = () => heard.filter(([what]) => /prepare/i.test(what)).map(([what, one]) => [what, (one as { gid: string }).gid]);
-      await expect.poll(phases).toEqual([
+      await expect.poll(phases, { timeout: 10_000 }).toEqual([
         ['beginPrepare', 'first'],
         ['prepare', 'first'],
         ['commitPrepared', 'first'],
@@ -267,13 +267,13 @@ describe.for([14, 16, 18] as const)('a stream of version %i', (version) => {
     const { end } = recording.heard.at(-1)![1] as { end: bigint };
     recording.stream.release(end);
     recording.stream.release(1n); // never goes back
-    await expect.poll(confirmed).toBe(String(end));
+    await expect.poll(confirmed, { timeout: 3_000 }).toBe(String(end));
 
     await database.sql('create unlogged table elsewhere as select generate_series(1, 10000) i; drop table elsewhere');
     const [{ now } = { now: '' }] = await database.sql<{ now: string }>(`select (pg_current_wal_lsn() - '0/0')::text as now`);
-    await expect.poll(() => Number(recording.keepalives.at(-1) ?? 0)).toBeGreaterThanOrEqual(Number(now));
+    await expect.poll(() => Number(recording.keepalives.at(-1) ?? 0), { timeout: 8_000 }).toBeGreaterThanOrEqual(Number(now));
     recording.stream.release(recording.keepalives.at(-1)!);
-    await expect.poll(async () => Number(await confirmed())).toBeGreaterThanOrEqual(Number(now));
+    await expect.poll(async () => Number(await confirmed()), { timeout: 3_000 }).toBeGreaterThanOrEqual(Number(now));
     await recording.stream.end();
     expect(await connection.dropSlot('confirmed')).toBe(true);
     expect(await connection.dropSlot('confirmed')).toBe(false);
