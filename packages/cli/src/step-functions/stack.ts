@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MillraceError, type StepFunctionsSettings } from '@millrace/core/runtime';
+import { awsFailure, isAwsError, MillraceError, type StepFunctionsSettings } from '@millrace/core/runtime';
 import { largestText, type Template } from '@millrace/step-functions';
 
 /** A stack of CloudFormation, as it is deployed and as it may become. */
@@ -121,30 +121,16 @@ const missing = (service: string, name: string, cause: unknown): MillraceError =
     cause,
   });
 
-interface AwsError {
-  readonly name?: string;
-  readonly message?: string;
-  readonly $metadata?: { readonly httpStatusCode?: number };
-}
-
 const isMissing = (error: unknown): boolean =>
-  (error as AwsError).name === 'ValidationError' && /does not exist/.test((error as AwsError).message ?? '');
+  isAwsError(error, 'ValidationError') && error instanceof Error && /does not exist/.test(error.message);
 
-function failure(error: unknown, stack: string): unknown {
-  if (error instanceof MillraceError) return error;
-  const { name = 'Error', message = '', $metadata } = error as AwsError;
-  const status = $metadata?.httpStatusCode ?? 0;
-  const make = (code: ConstructorParameters<typeof MillraceError>[0], remedy: string): MillraceError =>
-    new MillraceError(code, { message: `CloudFormation, stack ${stack}: ${message} (${name})`, remedy, facts: { stack, service: name } });
-  if (/Credentials|Token/i.test(name))
-    return make('AUTHENTICATION_FAILED', 'Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.');
-  if (name === 'AccessDenied' || status === 403)
-    return make('ACCESS_DENIED', 'Grant cloudformation:* on the stack, and what the template makes.');
-  if (/Throttl/i.test(name) || status === 429) return make('REMOTE_THROTTLED', 'Try again.');
-  if (status >= 500) return make('REMOTE_UNAVAILABLE', 'Try again.');
-  if (status >= 400) return make('REMOTE_REFUSED', 'The message is what CloudFormation says.');
-  return make('CONNECTION_FAILED', 'Check network, region and proxy.');
-}
+const failure = (error: unknown, stack: string): unknown =>
+  awsFailure(error, {
+    service: 'CloudFormation',
+    doing: `stack ${stack}`,
+    grant: 'cloudformation:* on the stack, and what the template makes',
+    refused: { code: 'REMOTE_REFUSED', remedy: 'The message is what CloudFormation says.' },
+  });
 
 const refused = (stack: string, reason: string): MillraceError =>
   new MillraceError('REMOTE_REFUSED', {

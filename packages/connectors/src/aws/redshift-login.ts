@@ -1,5 +1,4 @@
-import { MillraceError } from '@millrace/core/runtime';
-import { awsFailure } from './failure.ts';
+import { awsFailure, MillraceError } from '@millrace/core/runtime';
 
 export interface RedshiftPlace {
   /** A workgroup's where it is serverless. */

@@ -1,6 +1,5 @@
-import { type Context, MillraceError, type Setting } from '@millrace/core/runtime';
+import { awsFailure, type Context, MillraceError, type Setting } from '@millrace/core/runtime';
 import { oneCallAgents } from './agents.ts';
-import { awsFailure } from './failure.ts';
 import type { AwsSettings } from './settings.ts';
 
 export type Calling = Pick<Context, 'signal' | 'secret'>;

@@ -1,13 +1,12 @@
-import { MillraceError } from '@millrace/core/runtime';
-import { awsFailure as failureOfAws, named, statusOf } from '../aws/failure.ts';
+import { awsStatus, awsFailure as failureOfAws, isAwsError, MillraceError } from '@millrace/core/runtime';
 
 export const isMissing = (error: unknown): boolean =>
-  named(error, 'NoSuchKey', 'NotFound') || (statusOf(error) === 404 && !named(error, 'NoSuchBucket', 'NoSuchUpload'));
+  isAwsError(error, 'NoSuchKey', 'NotFound') || (awsStatus(error) === 404 && !isAwsError(error, 'NoSuchBucket', 'NoSuchUpload'));
 /** If-None-Match: somebody was first. */
-export const isTaken = (error: unknown): boolean => named(error, 'PreconditionFailed') || statusOf(error) === 412;
+export const isTaken = (error: unknown): boolean => isAwsError(error, 'PreconditionFailed') || awsStatus(error) === 412;
 /** Two writers at the same moment; the one that is told so may ask again. */
 export const isConflict = (error: unknown): boolean =>
-  named(error, 'ConditionalRequestConflict', 'OperationAborted') || statusOf(error) === 409;
+  isAwsError(error, 'ConditionalRequestConflict', 'OperationAborted') || awsStatus(error) === 409;
 
 const grant = 's3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload on the prefix and s3:ListBucket on the bucket';
 
@@ -16,13 +15,13 @@ export function awsFailure(error: unknown, doing: string): unknown {
   if (error instanceof MillraceError) return error;
   const { name = 'Error', message = '' } = error as Partial<Error>;
   const make = (is: ConstructorParameters<typeof MillraceError>[0], why: string, remedy: string) =>
-    new MillraceError(is, { message: `S3, ${doing}: ${why}`, remedy, facts: { doing, service: name, status: statusOf(error) } });
+    new MillraceError(is, { message: `S3, ${doing}: ${why}`, remedy, facts: { doing, service: name, status: awsStatus(error) } });
 
-  if (named(error, 'NoSuchBucket'))
+  if (isAwsError(error, 'NoSuchBucket'))
     return make('CONFIG_INVALID', 'there is no such bucket.', 'Check the bucket name in the URL, or create the bucket.');
-  if (named(error, 'PermanentRedirect', 'AuthorizationHeaderMalformed', 'IllegalLocationConstraintException'))
+  if (isAwsError(error, 'PermanentRedirect', 'AuthorizationHeaderMalformed', 'IllegalLocationConstraintException'))
     return make('CONFIG_INVALID', 'the bucket is in another region.', 'Give s3() the region of the bucket.');
-  if (named(error, 'BadDigest', 'IncompleteBody', 'InvalidDigest', 'XAmzContentSHA256Mismatch', 'RequestTimeout'))
+  if (isAwsError(error, 'BadDigest', 'IncompleteBody', 'InvalidDigest', 'XAmzContentSHA256Mismatch', 'RequestTimeout'))
     return make('REMOTE_UNAVAILABLE', `the upload was damaged on its way (${name}).`, 'Tried again.');
   const failure = failureOfAws(error, { service: 'S3', doing, grant });
   if (failure instanceof MillraceError && failure.code !== 'REMOTE_REFUSED') return failure;

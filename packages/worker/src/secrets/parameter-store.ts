@@ -8,7 +8,7 @@ import { type ServiceOptions, serviceSource } from './service-source.ts';
 const mostAtOnce = 10;
 
 const service = 'Parameter Store';
-const allow = 'ssm:GetParameters on the parameter, and kms:Decrypt where it is encrypted with a key of your own';
+const grant = 'ssm:GetParameters on the parameter, and kms:Decrypt where it is encrypted with a key of your own';
 
 /** SSM Parameter Store, SecureString or not. The package is loaded, and credentials are looked for, when the first is asked for. */
 export function parameterStore(options: ServiceOptions): SecretSource {
@@ -27,7 +27,7 @@ export function parameterStore(options: ServiceOptions): SecretSource {
     try {
       return (await get([name])).get(name);
     } catch (error) {
-      throw awsRefusal(error, { service, what: `the parameter "${name}"`, allow });
+      throw awsRefusal(error, { service, doing: `reading the parameter "${name}"`, grant });
     }
   }
 
@@ -37,7 +37,7 @@ export function parameterStore(options: ServiceOptions): SecretSource {
     } catch (error) {
       // One name that may not be read has all of them refused.
       if ((error as Error).name === 'AccessDeniedException') return new Map();
-      throw awsRefusal(error, { service, what: `${names.length} parameters`, allow });
+      throw awsRefusal(error, { service, doing: `reading ${names.length} parameters`, grant });
     }
   }
 

@@ -8,7 +8,7 @@ import { type ServiceOptions, serviceSource } from './service-source.ts';
 const mostAtOnce = 20;
 
 const service = 'Secrets Manager';
-const allow = 'secretsmanager:GetSecretValue on the secret, and kms:Decrypt where it is encrypted with a key of your own';
+const grant = 'secretsmanager:GetSecretValue on the secret, and kms:Decrypt where it is encrypted with a key of your own';
 
 /** AWS Secrets Manager. The package is loaded, and credentials are looked for, when the first secret is asked for. */
 export function secretsManager(options: ServiceOptions): SecretSource {
@@ -22,7 +22,7 @@ export function secretsManager(options: ServiceOptions): SecretSource {
       return textOf(await manager.send(new sdk.GetSecretValueCommand({ SecretId: id })));
     } catch (error) {
       if ((error as Error).name === 'ResourceNotFoundException') return undefined;
-      throw awsRefusal(error, { service, what: `the secret "${id}"`, allow });
+      throw awsRefusal(error, { service, doing: `reading the secret "${id}"`, grant });
     }
   }
 
@@ -38,7 +38,8 @@ export function secretsManager(options: ServiceOptions): SecretSource {
       }
     } catch (error) {
       // A permission of its own, secretsmanager:BatchGetSecretValue, that a role may do without.
-      if ((error as Error).name !== 'AccessDeniedException') throw awsRefusal(error, { service, what: `${ids.length} secrets`, allow });
+      if ((error as Error).name !== 'AccessDeniedException')
+        throw awsRefusal(error, { service, doing: `reading ${ids.length} secrets`, grant });
       mayBatch = false;
     }
     return found;

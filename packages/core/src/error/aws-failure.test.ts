@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { consoleLink } from './console.ts';
-import { awsFailure } from './failure.ts';
+import { awsFailure } from './aws-failure.ts';
 
 const call = { service: 'Glue', doing: 'starting job nightly', grant: 'glue:StartJobRun on the job' };
 
@@ -11,6 +10,11 @@ describe('an error of the SDK', () => {
     [{ name: 'Error', code: 'ECONNREFUSED', message: 'connect ECONNREFUSED 127.0.0.1:1' }, 'CONNECTION_FAILED'],
     [{ name: 'TimeoutError', message: 'no answer' }, 'CONNECTION_FAILED'],
     [{ name: 'SyntaxError', message: 'Unexpected token <', $metadata: { httpStatusCode: 200 } }, 'REMOTE_UNAVAILABLE'],
+    [{ name: 'ExpiredTokenException', message: 'old', $metadata: { httpStatusCode: 400 } }, 'AUTHENTICATION_FAILED'],
+    [{ name: 'SignatureDoesNotMatch', message: 'no', $metadata: { httpStatusCode: 403 } }, 'AUTHENTICATION_FAILED'],
+    [{ name: 'DecryptionFailure', message: 'no', $metadata: { httpStatusCode: 400 } }, 'ACCESS_DENIED'],
+    [{ name: 'ExecutionLimitExceeded', message: 'no', $metadata: { httpStatusCode: 400 } }, 'REMOTE_THROTTLED'],
+    [{ name: 'KMSThrottlingFault', message: 'no', $metadata: { httpStatusCode: 400 } }, 'REMOTE_THROTTLED'],
     [{ name: 'Whatever', message: 'no', $metadata: { httpStatusCode: 403 } }, 'ACCESS_DENIED'],
     [{ name: 'Whatever', message: 'no', $metadata: { httpStatusCode: 429 } }, 'REMOTE_THROTTLED'],
     [{ name: 'Whatever', message: 'no', $metadata: { httpStatusCode: 500 } }, 'REMOTE_UNAVAILABLE'],
@@ -27,13 +31,13 @@ describe('an error of the SDK', () => {
   });
 });
 
+test('a refusal means what the caller says', () => {
+  const refused = { code: 'SECRET_MISSING', remedy: 'Check its name.' } as const;
+  const error = { name: 'InvalidRequestException', message: 'marked for deletion', $metadata: { httpStatusCode: 400 } };
+  expect(awsFailure(error, { ...call, refused })).toMatchObject({ code: 'SECRET_MISSING', remedy: 'Check its name.' });
+});
+
 test('an error that is no answer of a service stays what it is', () => {
   const error = new TypeError('x is not a function');
   expect(awsFailure(error, call)).toBe(error);
-});
-
-test('links go to the console of the partition', () => {
-  expect(consoleLink('eu-west-1', 'x')).toBe('https://eu-west-1.console.aws.amazon.com/x');
-  expect(consoleLink('cn-north-1', 'x')).toBe('https://console.amazonaws.cn/x');
-  expect(consoleLink('us-gov-west-1', 'x')).toBe('https://console.amazonaws-us-gov.com/x');
 });
