@@ -146,10 +146,13 @@ export async function stepFunctionsServer({ startTask, native = () => ({}) }: Se
       return { events: some, ...(from + maxResults < events.length && { nextToken: String(from + maxResults) }) };
     },
     StopExecution: ({ executionArn, error, cause }) => ({ stopDate: found(executionArn).stop(error, cause) }),
-    RedriveExecution({ executionArn }) {
+    RedriveExecution({ executionArn, clientToken }) {
       const execution = found(executionArn);
-      if (!execution.redrivable) throw new AwsFault('ExecutionNotRedrivable', `Execution is ${execution.status}`);
-      execution.redrive();
+      if (!execution.redriveTokens.has(clientToken)) {
+        if (!execution.redrivable) throw new AwsFault('ExecutionNotRedrivable', `Execution is ${execution.status}`);
+        execution.redriveTokens.add(clientToken);
+        execution.redrive();
+      }
       return { redriveDate: new Date() };
     },
     SendTaskHeartbeat: ({ taskToken }) => void waiting(taskToken),
@@ -222,6 +225,8 @@ class Execution {
   readonly startDate = new Date();
   readonly tasks = new Set<RunningTask>();
   readonly children = new Set<Execution>();
+  /** With the same one again nothing happens. */
+  readonly redriveTokens = new Set<string>();
   readonly events: Event[] = [];
   readonly #perform: Perform;
   #stopDate: Date | undefined;

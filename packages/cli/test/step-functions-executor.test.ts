@@ -107,6 +107,13 @@ async function ended(of: Plan, more: object = {}): Promise<Awaited<ReturnType<ty
 }
 const states = ({ stages }: { readonly stages: readonly { readonly id: string; readonly state: { readonly at: string } }[] }) =>
   Object.fromEntries(stages.map(({ id, state }) => [id, state.at]));
+function gate(): { readonly opened: Promise<void>; open(): void } {
+  let open = (): void => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
 const askedOf = () =>
   server.asked.map(({ call, parameters, state }) =>
     call.startsWith('ecs') ? String(parameters['Overrides']?.['ContainerOverrides']?.[0]?.['Command']?.[3]) : state,
@@ -277,6 +284,65 @@ test('where a redrive would lead nowhere, a second execution does what is left',
   expect(second.name).toBe(`${run.id}-2`);
   expect(JSON.parse(second.input)).toMatchObject({ run: run.id, done: { glue: true }, again: 1 });
   expect(askedOf()).toEqual(['glue', 'a', 'a', 'b']);
+});
+
+test('two who have a run go on at once have its machine go on once', async () => {
+  const of = deploy(nightly());
+  let tries = 0;
+  tasks['b'] = () => (tries++ === 0 ? 'STATEMENT_FAILED' : 'succeeds');
+  const { run } = await ended(of);
+  using service = await stepFunctionsService(settings.region);
+  const [reached, told] = [gate(), gate()];
+  const slow = await stepFunctionsExecutor({
+    store,
+    views: runViews(store),
+    settings,
+    environment: 'prod',
+    service: {
+      ...service,
+      async redrive(execution, token) {
+        reached.open();
+        await told.opened;
+        return service.redrive(execution, token);
+      },
+    },
+  });
+  // The record is open again, and its machine has not been asked yet.
+  const first = slow.retry(run.id);
+  await reached.opened;
+  await executor.retry(run.id);
+  expect((await executor.finished(run.id)).state.at).toBe('succeeded');
+  told.open();
+  await first;
+  expect(server.fake.called('StartExecution')).toHaveLength(1);
+  expect(askedOf()).toEqual(['a', 'glue', 'b', 'b']);
+});
+
+test('a run whose version is not deployed any more stays as it is', async () => {
+  const of = deploy(plan({ id: 'a', onFailure: 'continue' }));
+  tasks['a'] = () => 'STATEMENT_FAILED';
+  const { run } = await ended(of);
+  deploy({ ...of, fingerprint: 'e'.repeat(64) });
+  await expect(executor.retry(run.id)).rejects.toMatchObject({ code: 'PLAN_CHANGED' });
+  expect((await store.read(run.id)).state.at).toBe('partial');
+});
+
+test('an execution that was redriven in the console is a run that goes on, before any task of ours has come', async () => {
+  const of = deploy(nightly());
+  const done = gate();
+  let tries = 0;
+  services['glue'] = () => {
+    if (tries++ === 0) throw failure('States.TaskFailed', 'no');
+    return done.opened.then(() => ({ Id: 'jr_2', JobRunState: 'SUCCEEDED' })) as unknown as Json;
+  };
+  const { run } = await ended(of);
+  using service = await stepFunctionsService(settings.region);
+  const machine = (await service.machine('millrace-nightly')) as string;
+  await service.redrive(`${machine.replace(':stateMachine:', ':execution:')}:${run.id}`, 'by hand');
+  await vi.waitFor(async () => expect(states(await executor.show(run.id))).toEqual({ a: 'succeeded', glue: 'elsewhere', b: 'waiting' }));
+  done.open();
+  expect((await executor.finished(run.id, { signal: AbortSignal.timeout(20_000) })).state.at).toBe('succeeded');
+  expect((await executor.show(run.id)).stages[1]?.attempts.map(({ result }) => result)).toEqual(['failed', 'succeeded']);
 });
 
 test('from a stage on, all of it is done again, whoever does it', async () => {

@@ -1,4 +1,4 @@
-import { MillraceError } from '@millrace/core/runtime';
+import { type AwsCall, awsFailure, MillraceError } from '@millrace/core/runtime';
 
 /** The SDK of Step Functions, which is loaded where it is needed and nowhere else. @throws UNSUPPORTED */
 export async function loadSfn(): Promise<typeof import('@aws-sdk/client-sfn')> {
@@ -12,3 +12,8 @@ export async function loadSfn(): Promise<typeof import('@aws-sdk/client-sfn')> {
     });
   }
 }
+
+/** What was asked of Step Functions, and what a role needs for it. */
+export type Asked = Pick<AwsCall, 'doing' | 'grant'>;
+
+export const refusal = (error: unknown, asked: Asked): unknown => awsFailure(error, { service: 'Step Functions', ...asked });

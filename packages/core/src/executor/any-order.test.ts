@@ -9,6 +9,7 @@ import { stageOf } from '../testing/plans.ts';
 import { type Command, isDone, lossesAllowed, streamLossesAllowed, streamRunsWell } from './decide.ts';
 import { downstream } from './downstream.ts';
 import { limitKey, type Room } from './limits.ts';
+import { machineBegan, machineEnded, machineReached } from './machine.ts';
 
 /*
  * Any DAG, any commands in any order, late ones and duplicates: what has to be true of every single step, and of the log as a whole. The
@@ -211,6 +212,42 @@ describe('whatever happens, in whatever order, twice and too late', () => {
       { numRuns: 500 },
     );
   });
+
+  it('what a machine has done by itself is over when it comes to what follows, however much of it was seen', { timeout: 120_000 }, () => {
+    const happens = ['begins', 'is interrupted', 'begins', 'is interrupted', 'begins', 'is done'] as const;
+    const native = fc.record({ needs: fc.array(fc.nat(), { maxLength: 3 }), stop: fc.boolean(), seen: fc.nat(happens.length) });
+    fc.assert(
+      fc.property(fc.array(native, { minLength: 1, maxLength: 6, size: 'max' }), (natives) => {
+        const job = { kind: 'remote', retry: policy } as const;
+        const stages = natives.map(({ needs, stop }, i) =>
+          stageOf(`s${i}`, i === 0 ? [] : [...new Set(needs.map((need) => `s${need % i}`))], {
+            ...job,
+            onFailure: stop ? 'stop' : 'continue',
+          }),
+        );
+        const last = stageOf(
+          'last',
+          stages.map(({ id }) => id),
+        );
+        const run = decidedRun([...stages, last], start);
+        for (const [i, { seen }] of natives.entries())
+          for (const what of happens.slice(0, seen)) {
+            const found = foundOf(what === 'is done' ? 'found done' : 'found interrupted');
+            const events =
+              what === 'begins'
+                ? machineBegan(run.now, `s${i}`, start)
+                : machineEnded(run.now, `s${i}`, found as Exclude<Found, { at: 'nothing' }>, start);
+            run.take(events, start);
+          }
+        run.take(machineReached(run.now, 'last', new Set(), start), start);
+        for (const { id } of stages) assert.equal(stateOf(run.now, id).at, 'succeeded');
+        assert.equal(stateOf(run.now, 'last').at, 'ready');
+        assert.deepEqual(machineReached(run.now, 'last', new Set(), start), []);
+        checkLog(run);
+      }),
+      { numRuns: 300 },
+    );
+  });
 });
 
 function checkStep(before: RunRecord, after: RunRecord, command: Command, events: readonly RunEvent[], now: Date): void {
@@ -373,13 +410,16 @@ function checkReopened(
 ): void {
   const again = downstream(before.plan, from);
   assert(isEnded(before.state) && after.cancelRequestedAt === null);
-  for (const { id, state, redone, epoch } of before.stages.values()) {
+  for (const { id, state, redone, epoch, settled } of before.stages.values()) {
     const omitted = state.at === 'skipped' && state.because.kind === 'not-selected';
     const begins = !omitted && (state.at !== 'succeeded' || again.has(id));
     assert.equal(event.stages.includes(id), begins);
     const is = after.stages.get(id) as StageRecord;
     assert.equal(is.epoch, epoch);
     assert.equal(is.redone, state.at === 'succeeded' && begins ? redone + 1 : redone);
+    const { kind } = before.plan.stages.find((stage) => stage.id === id) as PlanStage;
+    const isBehind = state.at !== 'succeeded' && downstream(before.plan, event.redone).has(id);
+    assert.equal(is.settled, kind === 'remote' && begins && isBehind ? epoch : settled, 'what was begun for something else is closed');
     if (begins) assert.deepEqual({ attempts: is.attempts, losses: is.losses, at: is.state.at }, { attempts: 0, losses: 0, at: 'waiting' });
   }
 }

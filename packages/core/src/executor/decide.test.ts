@@ -315,6 +315,31 @@ describe('a stage whose work a service does, when it gives up', () => {
   });
 });
 
+it('work that was left at a service is taken up again by a retry, and closed by one from a stage before it', () => {
+  const leftOver = () => {
+    const run = runOf([
+      stage('a', []),
+      stage('b', ['a'], { kind: 'remote', retry: { attempts: 1, delayMs: 1, maxDelayMs: 1 } }),
+      stage('c', ['b']),
+    ]);
+    run.admit();
+    run.claim('a');
+    run.succeed('a');
+    run.claim('b');
+    run.do({ type: 'park', stage: 'b', epoch: 1 }, start);
+    run.do({ type: 'found', stage: 'b', epoch: 1, found: { at: 'failed', error: busy, over: false }, random: 0.5 }, start);
+    expect(run.now.stages.get('b')).toMatchObject({ settled: 0, epoch: 1, state: { at: 'failed' } });
+    return run;
+  };
+  const settledAfter = (from: readonly string[]): number | undefined => {
+    const run = leftOver();
+    run.do({ type: 'reopen', from }, start);
+    expect(evolve(run.first, run.log)).toEqual(run.now);
+    return run.now.stages.get('b')?.settled;
+  };
+  expect([settledAfter([]), settledAfter(['b']), settledAfter(['a'])]).toEqual([0, 0, 1]);
+});
+
 it('finds everything downstream', () => {
   const made = planOf('p', [stage('a', []), stage('b', ['a']), stage('c', ['b']), stage('d', [])]);
   expect([...downstream(made, ['b'])]).toEqual(['b', 'c']);

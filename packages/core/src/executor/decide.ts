@@ -4,6 +4,7 @@ import { endsWork, judge, refusesStart } from '../run/retry.ts';
 import {
   apply,
   type Found,
+  type GoesOnBy,
   type Grants,
   isEnded,
   isFinal,
@@ -39,8 +40,8 @@ export type Command =
   /** Nobody has heard of the attempt's worker for too long. */
   | { readonly type: 'lose'; readonly stage: string; readonly epoch: number }
   | { readonly type: 'cancel' }
-  /** A person wants an ended run to go on: what has not succeeded begins anew, and what has from the stages `from` on. */
-  | { readonly type: 'reopen'; readonly from: readonly string[] };
+  /** A person wants an ended run to go on: what has not succeeded begins anew, and what has from the stages `from` on. `by`: how a state machine goes on. */
+  | { readonly type: 'reopen'; readonly from: readonly string[]; readonly by?: GoesOnBy };
 
 /** A stage that kills its process each time would go round for ever. */
 export const lossesAllowed = 5;
@@ -107,7 +108,7 @@ function obey(run: RunRecord, command: Command, now: Date, emit: (event: RunEven
       }
       return;
     case 'reopen':
-      return reopen(run, command.from, emit);
+      return reopen(run, command, emit);
     case 'found': {
       const stage = run.stages.get(command.stage);
       if (stage?.state.at === 'elsewhere' && stage.state.epoch === command.epoch) afterLook(run, stage, stage.state, command, now, emit);
@@ -197,8 +198,14 @@ function elsewhere({ id, state, epoch }: StageRecord, attempt: number, ends?: St
 
 /** True where the stage waits for an attempt, and one before may have left work at a service. */
 function leftElsewhere(run: RunRecord, id: string): boolean {
-  const { state, epoch, settled } = run.stages.get(id) as StageRecord;
-  return (state.at === 'ready' || state.at === 'retrying') && epoch > settled && planStage(run, id).kind === 'remote';
+  const { state } = run.stages.get(id) as StageRecord;
+  return (state.at === 'ready' || state.at === 'retrying') && mayGoOn(run, id);
+}
+
+/** True where an attempt may have left work at a service. */
+function mayGoOn(run: RunRecord, id: string): boolean {
+  const { epoch, settled } = run.stages.get(id) as StageRecord;
+  return epoch > settled && planStage(run, id).kind === 'remote';
 }
 
 /** There will be no attempt that would find it: somebody has to look. */
@@ -252,7 +259,7 @@ function lose(run: RunRecord, stage: StageRecord, now: Date, emit: (event: RunEv
   });
 }
 
-function reopen(run: RunRecord, from: readonly string[], emit: (event: RunEvent) => void): void {
+function reopen(run: RunRecord, { from, by }: Extract<Command, { type: 'reopen' }>, emit: (event: RunEvent) => void): void {
   if (!isEnded(run.state)) return;
   const again = downstream(run.plan, from);
   const stages: string[] = [];
@@ -262,7 +269,10 @@ function reopen(run: RunRecord, from: readonly string[], emit: (event: RunEvent)
     if (state.at === 'succeeded' ? again.has(id) : !omitted) stages.push(id);
     if (state.at === 'succeeded' && again.has(id)) redone.push(id);
   }
-  if (stages.length > 0) emit({ type: 'run.reopened', stages, redone });
+  if (stages.length === 0) return;
+  const behind = downstream(run.plan, redone);
+  const closed = stages.filter((id) => behind.has(id) && mayGoOn(run, id));
+  emit({ type: 'run.reopened', stages, redone, ...(closed.length > 0 && { closed }), ...(by && { by }) });
 }
 
 /** Draws the conclusions: what can start, what never will, whether all is done. One pass will do, since inputs come first in a plan. */

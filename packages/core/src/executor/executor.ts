@@ -29,7 +29,10 @@ export interface Executor {
   start(request: StartRequest): Promise<Started>;
   /** Goes on with a run that nobody works on: queued, running without a worker, failed, partial or cancelled. @throws RUN_NOT_FOUND, PLAN_CHANGED */
   resume(run: RunId): Promise<RunRecord>;
-  /** As `resume`; with `from` also the stages from that step on which had succeeded. Loads that are applied stay applied once. */
+  /**
+   * As `resume`; with `from` also the stages from that step on which had succeeded. Loads that are applied stay applied once. What a stage behind
+   * those may have left at a service is not taken up again: its work begins anew.
+   */
   retry(run: RunId, options?: { readonly from?: string }): Promise<RunRecord>;
   /** Asks for the end. Afterwards nothing starts; what runs is being stopped, and the run ends `cancelled`. */
   cancel(run: RunId): Promise<RunRecord>;

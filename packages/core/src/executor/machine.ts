@@ -23,11 +23,27 @@ export function machineBegan(run: RunRecord, stage: string, now: Date): RunEvent
 
 /**
  * What has become of a stage that no task reports. A success is taken for work at a service alone; a failure is one for good, with a code that
- * says so, and ends also an attempt that still runs somewhere.
+ * says so, and ends also an attempt that still runs somewhere. What a task has begun at a service may go on all the same: it is taken up again by
+ * the next attempt, and nothing is started beside it.
  */
 export function machineEnded(run: RunRecord, stage: string, found: Exclude<Found, { at: 'nothing' }>, now: Date): RunEvent[] {
   if (found.at === 'succeeded' && kindOf(run, stage) !== 'remote') return [];
-  return inTurn(run, [...begins(stage), (record) => ends(stage, stateOf(record, stage), found)], now);
+  const told = found.at === 'failed' && leftByTask(run, stage) ? { ...found, error: mayGoOn(found.error), over: false } : found;
+  return inTurn(run, [...begins(stage), parks(stage), (record) => ends(stage, stateOf(record, stage), told)], now);
+}
+
+/** Work elsewhere that nobody watches any more is not known to go on where the machine has done it, and may where a task has begun it. */
+export function machineLeft(run: RunRecord, stage: string, now: Date): RunEvent[] {
+  return inTurn(run, [leaves(stage)], now);
+}
+
+/**
+ * The execution was redriven, and the run has not been opened again for it: what was open has ended with the execution, and all that has not
+ * succeeded begins anew. Attempts that still run are asked to stop; when they have, the same is asked again.
+ */
+export function machineRedriven(run: RunRecord, now: Date): RunEvent[] {
+  const stages = run.plan.stages.map(({ id }) => leaves(id));
+  return inTurn(run, [() => ({ type: 'cancel' }), ...stages, () => ({ type: 'reopen', from: [] }), admitted], now);
 }
 
 /**
@@ -62,6 +78,24 @@ const begins = (stage: string): readonly Step[] => [
     return state?.at === 'running' && state.worker === stepFunctionsWorker ? { type: 'park', stage, epoch: state.epoch } : null;
   },
 ];
+
+/** Of what a service does, an attempt that still runs has only begun it. */
+const parks =
+  (stage: string): Step =>
+  (run) => {
+    const state = stateOf(run, stage);
+    return state?.at === 'running' && kindOf(run, stage) === 'remote' ? { type: 'park', stage, epoch: state.epoch } : null;
+  };
+
+const leaves =
+  (stage: string): Step =>
+  (run) => {
+    const state = stateOf(run, stage);
+    if (state?.at !== 'elsewhere') return null;
+    const found: Found =
+      state.worker === stepFunctionsWorker ? { at: 'nothing' } : { at: 'failed', error: mayGoOn(gaveUp(stage)), over: false };
+    return { type: 'found', stage, epoch: state.epoch, found, random: 0 };
+  };
 
 function ends(stage: string, state: StageState | undefined, found: Exclude<Found, { at: 'nothing' }>): Command | null {
   if (state?.at === 'elsewhere') return { type: 'found', stage, epoch: state.epoch, found, random: 0 };
@@ -102,7 +136,15 @@ function onlyNative(run: RunRecord, id: string): boolean {
   if (kindOf(run, id) !== 'remote') return false;
   const { state, epoch, settled } = run.stages.get(id) as StageRecord;
   if (state.at === 'elsewhere') return state.worker === stepFunctionsWorker;
-  return state.at === 'ready' && epoch === settled;
+  // Nobody need have seen the attempt that followed the one that failed.
+  return (state.at === 'ready' || state.at === 'retrying') && epoch === settled;
+}
+
+/** Work at a service that one of our tasks has begun, or may have, and of which nobody knows that it is over. */
+function leftByTask(run: RunRecord, id: string): boolean {
+  if (kindOf(run, id) !== 'remote') return false;
+  const { state, epoch, settled } = run.stages.get(id) as StageRecord;
+  return state.at === 'elsewhere' ? state.worker !== stepFunctionsWorker : epoch > settled;
 }
 
 function outputOf({ id: run, plan }: RunRecord, stage: string): Extract<Found, { at: 'succeeded' }>['output'] {
@@ -115,6 +157,12 @@ const gaveUp = (stage: string): StoredError => ({
   message: `Step Functions has given stage "${stage}" up, and nobody has said why.`,
   remedy: "Look at the execution's history, and at the log of the stage's last task.",
   facts: { stage },
+});
+
+const mayGoOn = (error: StoredError): StoredError => ({
+  ...error,
+  message: `${error.message} What a task has begun at its service may go on.`,
+  remedy: 'Look whether it goes on, and end it there if it is not wanted. "millrace runs retry" takes it up again.',
 });
 
 const stateOf = (run: RunRecord, stage: string): StageState | undefined => run.stages.get(stage)?.state;

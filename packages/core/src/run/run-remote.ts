@@ -118,7 +118,12 @@ function leftAlone(end: StoredError, why: string): Found {
   const message = `${end.message} Its work at the service was not ended: ${why}`;
   return {
     at: 'failed',
-    error: { ...end, message, remedy: 'Look whether it goes on, and end it there. "millrace runs retry" takes it up again.' },
+    error: {
+      ...end,
+      message,
+      remedy:
+        'Look whether it goes on, and end it there. "millrace runs retry" takes it up again; with --from a step before it, other work is started.',
+    },
     over: false,
   };
 }

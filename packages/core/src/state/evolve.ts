@@ -45,7 +45,8 @@ export function apply(draft: Draft, event: RunEvent, at: string): void {
       for (const id of event.stages) {
         const stage = stageOf(draft, id);
         const redone = event.redone.includes(id) ? stage.redone + 1 : stage.redone;
-        draft.stages.set(id, { ...stage, state: { at: 'waiting' }, attempts: 0, losses: 0, redone });
+        const settled = event.closed?.includes(id) ? stage.epoch : stage.settled;
+        draft.stages.set(id, { ...stage, state: { at: 'waiting' }, attempts: 0, losses: 0, redone, settled });
       }
       draft.cancelRequestedAt = null;
       draft.state = { at: 'queued', since: at, because: null };

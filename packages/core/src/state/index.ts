@@ -28,7 +28,7 @@ export {
   type RemoteStore,
   type RemoteWork,
 } from './remote-store.ts';
-export type { RunEvent, StoredEvent } from './run-event.ts';
+export type { GoesOnBy, RunEvent, StoredEvent } from './run-event.ts';
 export { makeRunId } from './run-id.ts';
 export {
   type EndedRun,

@@ -1,13 +1,26 @@
 import type { StoredError } from '../error/index.ts';
 import type { Grants, SkipReason, StageOutput } from './run-state.ts';
 
+/**
+ * How the machine of a run on Step Functions is to go on: by a redrive of its execution, or by another execution. Decided once, so that whoever
+ * finds it not done yet does the same as everybody else.
+ */
+export type GoesOnBy = 'redrive' | 'execution';
+
 /** What has happened to a run: the log from which its state follows (`evolve`). Stored for ever, so only ever added to. */
 export type RunEvent =
   | { readonly type: 'run.queued'; readonly because: string | null }
   | { readonly type: 'run.started' }
   | { readonly type: 'run.cancel-requested' }
   /** A person asked to go on: these stages begin anew. Those in `redone` had succeeded before. */
-  | { readonly type: 'run.reopened'; readonly stages: readonly string[]; readonly redone: readonly string[] }
+  | {
+      readonly type: 'run.reopened';
+      readonly stages: readonly string[];
+      readonly redone: readonly string[];
+      /** Stages behind those: what they may have left at a service was begun for something else, and is theirs no more. */
+      readonly closed?: readonly string[];
+      readonly by?: GoesOnBy;
+    }
   | { readonly type: 'run.succeeded' }
   | { readonly type: 'run.partial'; readonly error: StoredError }
   | { readonly type: 'run.failed'; readonly error: StoredError }

@@ -121,7 +121,7 @@ export interface StageRecord {
   readonly losses: number;
   /** Grows when a person asks for a stage again that had succeeded, so that a procedure is called again. */
   readonly redone: number;
-  /** Of a stage whose work a service does: the epoch up to which all of it is over. Where `epoch` is greater, some may go on. */
+  /** Of a stage whose work a service does: the epoch up to which all of it is over, or nothing to the run any more. Where `epoch` is greater, some may go on. */
   readonly settled: number;
 }
 

@@ -10,23 +10,29 @@ export interface DecidedRun {
   readonly log: readonly StoredEvent[];
   /** Answers what was decided. */
   do(command: Command, at: Date): RunEvent[];
+  /** What follows from several commands, decided elsewhere. */
+  take(events: readonly RunEvent[], at: Date): void;
 }
 
 export function decidedRun(stages: readonly PlanStage[], created: Date, omitted: RunRequest['omitted'] = {}): DecidedRun {
   const first = newRun('r', requestFor('p', { omitted }), planOf('p', stages), created.toISOString());
   const log: StoredEvent[] = [];
   let now = first;
+  function take(events: readonly RunEvent[], at: Date): void {
+    const stored = events.map((event, i) => ({ run: 'r', seq: now.seq + i + 1, at: at.toISOString(), event }));
+    now = evolve(now, stored);
+    log.push(...stored);
+  }
   return {
     first,
     log,
+    take,
     get now() {
       return now;
     },
     do(command, at) {
       const events = decide(now, command, at);
-      const stored = events.map((event, i) => ({ run: 'r', seq: now.seq + i + 1, at: at.toISOString(), event }));
-      now = evolve(now, stored);
-      log.push(...stored);
+      take(events, at);
       return events;
     },
   };

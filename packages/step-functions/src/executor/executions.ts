@@ -6,22 +6,28 @@ import { type Execution, goesOn, type StepFunctionsService } from './service.ts'
 
 /**
  * A run's executions: the first has the run's name. One that cannot be redriven is followed by another, which is given what a record of the run
- * cannot tell a machine: stages without tasks of ours that are done (`done`), and how often the run had been reopened (`again`).
+ * cannot tell a machine: stages without tasks of ours that are done (`done`), and how often the run had been reopened (`again`). Whose an
+ * execution is says what it was given, never its name alone: `nightly-2` may be the second one of run `nightly`, or the first of a run of its own.
  */
 export interface Newest {
-  readonly number: number;
   /** Null where the run has none. */
   readonly execution: Execution | null;
+  /** Its number, from 1; where it is null, the one from which on there is none. */
+  readonly number: number;
+  /** The first number from there on whose name nobody has. */
+  readonly next: number;
 }
 
+/** Looks from a number on that is known to be none too high. */
 export async function newestExecution(service: StepFunctionsService, machine: string, run: RunId, from = 1): Promise<Newest> {
-  let newest: Newest = { number: 1, execution: null };
+  let newest: Pick<Newest, 'execution' | 'number'> = { execution: null, number: from };
   for (let number = from; ; number++) {
-    const execution = await service.execution(arnOf(machine, executionName(run, number)));
-    if (!execution) return newest;
-    newest = { number, execution };
+    const execution = await service.execution(executionArn(machine, executionName(run, number)));
+    if (!execution) return { ...newest, next: number };
+    if (runOf(execution) !== run) continue;
+    newest = { execution, number };
     // The next one is started when it has ended.
-    if (goesOn(execution)) return newest;
+    if (goesOn(execution)) return { ...newest, next: number + 1 };
   }
 }
 
@@ -31,10 +37,13 @@ export function executionName(run: RunId, number: number): string {
   return `${run.slice(0, longestName - suffix.length)}${suffix}`;
 }
 
-const arnOf = (machine: string, name: string): string => `${machine.replace(':stateMachine:', ':execution:')}:${name}`;
+export const executionArn = (machine: string, name: string): string => `${machine.replace(':stateMachine:', ':execution:')}:${name}`;
 
-/** How often a run had been reopened when this execution was last started or redriven. */
-export const toldReopened = ({ input, redriven }: Execution): number => Number(input['again'] ?? 0) + redriven;
+/** The run that an execution is of: the one that it was given, else it is named after it. */
+export const runOf = ({ arn, input }: Execution): RunId => String(input['run'] ?? arn.slice(arn.lastIndexOf(':') + 1));
+
+/** How often the run had been reopened when this execution was last started or redriven. */
+export const reopeningsAt = ({ input, redriven }: Execution): number => Number(input['again'] ?? 0) + redriven;
 
 export function executionInput({ id, request, stages }: RunRecord, { native }: Pick<StateMachines, 'native'>, again: number): Json {
   const { logicalTime: time, date, window, params } = request;

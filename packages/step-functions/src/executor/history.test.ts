@@ -90,15 +90,30 @@ test('what was before a redrive is not told again; attempts are counted anew', (
   expect(history.trouble).toBe(null);
 });
 
-test('executions of parts are found by what starting them has answered', () => {
+test('executions of parts are found by what starting them has answered; after a redrive those that had succeeded, and the new ones', () => {
   const history = new History(main);
-  const output = JSON.stringify({ ExecutionArn: 'arn:aws:states:eu-west-1:123456789012:execution:millrace-nightly-part-1:x' });
-  history.read(
-    numbered([
-      entered('part 1'),
-      scheduled,
-      { type: 'TaskSubmitted', taskSubmittedEventDetails: { resourceType: 'states', resource: 'startExecution.sync:2', output } },
-    ]),
-  );
-  expect([...history.parts]).toEqual(['arn:aws:states:eu-west-1:123456789012:execution:millrace-nightly-part-1:x']);
+  const part = (number: number, name: string): string =>
+    `arn:aws:states:eu-west-1:123456789012:execution:millrace-nightly-part-${number}:${name}`;
+  const submitted = (arn: string): Said => ({
+    type: 'TaskSubmitted',
+    taskSubmittedEventDetails: { resourceType: 'states', resource: 'startExecution.sync:2', output: JSON.stringify({ ExecutionArn: arn }) },
+  });
+  const [one, two, again] = [part(1, 'x'), part(2, 'y'), part(2, 'z')];
+  const before = numbered([
+    entered('part 1'),
+    scheduled,
+    submitted(one),
+    { type: 'TaskSucceeded' },
+    exited('part 1'),
+    entered('part 2'),
+    scheduled,
+    submitted(two),
+    failed('States.TaskFailed'),
+    { type: 'ExecutionFailed' },
+  ]);
+  history.read(before);
+  expect([...history.parts]).toEqual([one, two]);
+  const redriven: Said[] = [{ type: 'ExecutionRedriven' }, { ...scheduled, previousEventId: 9 }, submitted(again)];
+  history.read(numbered(redriven, 11));
+  expect([...history.parts]).toEqual([one, again]);
 });

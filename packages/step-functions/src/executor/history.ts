@@ -19,6 +19,8 @@ export class History {
   /** Where the execution has come to grief last. The stage is null where a state failed that belongs to none, the failure where only the execution says it. */
   trouble: { readonly stage: string | null; readonly failure: Failure | null } | null = null;
   readonly #machine: Machine;
+  /** Parts that have succeeded. */
+  readonly #done = new Set<string>();
   /** Work of states, by the numbers of its events: they name the one before, and only the first names the state. */
   readonly #works = new Map<number, Work>();
 
@@ -34,6 +36,8 @@ export class History {
       if (event.type === 'ExecutionRedriven') {
         told = [];
         this.trouble = null;
+        // Others are started in the place of those that have not succeeded.
+        for (const part of this.parts) if (!this.#done.has(part)) this.parts.delete(part);
         for (const work of this.#works.values()) work.attempts = 0;
       }
       told.push(...this.#tell(event));
@@ -65,10 +69,12 @@ export class History {
         work.attempts++;
         return native ? [{ type: 'began', stage: native.stage, attempt: work.attempts }] : [];
       case 'TaskSubmitted':
-        if (!part && event.taskSubmittedEventDetails?.resourceType === 'states') this.#startedPart(event.taskSubmittedEventDetails.output);
+        if (!part && event.taskSubmittedEventDetails?.resourceType === 'states')
+          this.#startedPart(work, event.taskSubmittedEventDetails.output);
         return [];
       case 'TaskSucceeded':
         work.failed = false;
+        if (work.part !== undefined) this.#done.add(work.part);
         return [];
       case 'TaskStateExited': {
         if (!of || work.failed) return [];
@@ -87,9 +93,11 @@ export class History {
     if (failure !== null || (stage !== null && this.trouble?.stage !== stage)) this.trouble = { stage, failure };
   }
 
-  #startedPart(output: string | undefined): void {
+  #startedPart(work: Work, output: string | undefined): void {
     const { ExecutionArn } = parsed(output) as { readonly ExecutionArn?: string };
-    if (ExecutionArn !== undefined) this.parts.add(ExecutionArn);
+    if (ExecutionArn === undefined) return;
+    this.parts.add(ExecutionArn);
+    work.part = ExecutionArn;
   }
 }
 
@@ -98,6 +106,8 @@ interface Work {
   attempts: number;
   /** Or not done yet. */
   failed: boolean;
+  /** The execution that does it. */
+  part?: string;
 }
 
 const stopped: Failure = { name: 'States.TaskFailed', cause: 'It was stopped from outside before it was done.' };

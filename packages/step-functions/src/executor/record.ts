@@ -7,10 +7,14 @@ import {
   type LeaseState,
   machineBegan,
   machineEnded,
+  machineLeft,
+  machineRedriven,
   type RunEvent,
   type RunRecord,
   remoteOf,
   type StageRecord,
+  type StageState,
+  stepFunctionsWorker,
 } from '@millrace/core/runtime';
 import { type Failure, storedFailure } from './failure.ts';
 import type { Happening } from './history.ts';
@@ -46,17 +50,22 @@ export interface End {
  * its stage ended; the same is asked again when it has.
  */
 export function concluded(run: RunRecord, end: End, now: Date): RunEvent[] {
-  const gone = end.leases.filter(({ workerGone, until }) => workerGone || Date.parse(until) < now.getTime());
-  const steps: Step[] = [
+  return inTurn(run, now, [
     (record) => decide(record, { type: 'admit', rivals: [], limit: 1 }, now),
-    ...gone.map(
-      ({ stage, epoch }): Step =>
-        (record) =>
-          decide(record, { type: 'lose', stage, epoch }, now),
-    ),
+    ...lost(end.leases, now),
     ...(end.status === 'ABORTED' ? [(record: RunRecord) => decide(record, { type: 'cancel' }, now)] : []),
     ...inOrder(run, end.stage).flatMap((id): Step[] => [(record) => left(record, id, end, now), (record) => closed(record, id, end, now)]),
-  ];
+  ]);
+}
+
+/** The execution was redriven by somebody who has not told the record. Nothing comes of it while attempts of before are being stopped. */
+export function redriven(run: RunRecord, leases: readonly LeaseState[], now: Date): RunEvent[] {
+  return inTurn(run, now, [...lost(leases, now), (record) => machineRedriven(record, now)]);
+}
+
+type Step = (run: RunRecord) => RunEvent[];
+
+function inTurn(run: RunRecord, now: Date, steps: readonly Step[]): RunEvent[] {
   const events: RunEvent[] = [];
   let record = run;
   for (const step of steps) {
@@ -70,7 +79,15 @@ export function concluded(run: RunRecord, end: End, now: Date): RunEvent[] {
   return events;
 }
 
-type Step = (run: RunRecord) => RunEvent[];
+/** Attempts of which nobody hears any more. */
+const lost = (leases: readonly LeaseState[], now: Date): Step[] =>
+  leases
+    .filter(({ workerGone, until }) => workerGone || Date.parse(until) < now.getTime())
+    .map(
+      ({ stage, epoch }): Step =>
+        (record) =>
+          decide(record, { type: 'lose', stage, epoch }, now),
+    );
 
 /** The stage that was in trouble comes first: what others are told depends on it. */
 const inOrder = ({ plan }: RunRecord, first: string | null): string[] =>
@@ -79,15 +96,20 @@ const inOrder = ({ plan }: RunRecord, first: string | null): string[] =>
 /** Work elsewhere that nobody watches any more, beside what was in trouble. */
 function left(run: RunRecord, id: string, { status, stage, alive }: End, now: Date): RunEvent[] {
   const { state } = run.stages.get(id) as StageRecord;
-  if (state.at !== 'elsewhere' || status === 'SUCCEEDED' || (id === stage && run.cancelRequestedAt === null)) return [];
-  if (state.worker !== null && alive.has(state.worker)) return [];
-  return decide(run, { type: 'found', stage: id, epoch: state.epoch, found: { at: 'nothing' }, random: 0 }, now);
+  if (state.at !== 'elsewhere' || status === 'SUCCEEDED' || isWatched(state, alive)) return [];
+  // What is known of its end is told as it is.
+  if (run.cancelRequestedAt === null && (id === stage || state.worker !== stepFunctionsWorker)) return [];
+  return machineLeft(run, id, now);
 }
 
+/** By a task of ours that lives: it says how the work ends, or goes. */
+const isWatched = (state: StageState, alive: ReadonlySet<string>): boolean =>
+  state.at === 'elsewhere' && state.worker !== null && alive.has(state.worker);
+
 /** What the machine leaves open is done where it has come to its good end, and has failed for good elsewhere. */
-function closed(run: RunRecord, id: string, { status, failure, link }: End, now: Date): RunEvent[] {
+function closed(run: RunRecord, id: string, { status, failure, link, alive }: End, now: Date): RunEvent[] {
   const { state } = run.stages.get(id) as StageRecord;
-  if (isEnded(run.state) || run.cancelRequestedAt !== null || state.at === 'running') return [];
+  if (isEnded(run.state) || run.cancelRequestedAt !== null || state.at === 'running' || isWatched(state, alive)) return [];
   const done = status === 'SUCCEEDED' ? machineEnded(run, id, succeeded(run, id, {}, link), now) : [];
   if (done.length > 0 || (state.at !== 'ready' && state.at !== 'retrying' && state.at !== 'elsewhere')) return done;
   return machineEnded(run, id, { at: 'failed', error: storedFailure(failure, false, link), over: true }, now);

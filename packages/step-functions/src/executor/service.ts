@@ -1,7 +1,7 @@
+import { createHash } from 'node:crypto';
 import type { ExecutionStatus, HistoryEvent, SFNClient } from '@aws-sdk/client-sfn';
-import type { Json } from '@millrace/core/runtime';
-import { loadSfn } from '../sfn.ts';
-import { type Asked, isNamed, refusal } from './refusal.ts';
+import { isAwsError, type Json } from '@millrace/core/runtime';
+import { type Asked, loadSfn, refusal } from '../sfn.ts';
 
 /** The part of Step Functions' API that runs of pipelines need. What it refuses is told as a MillraceError. */
 export interface StepFunctionsService extends Disposable {
@@ -9,15 +9,15 @@ export interface StepFunctionsService extends Disposable {
   machine(name: string): Promise<string | null>;
   /** What its definition says of itself; null where it is gone, or about to go. */
   comment(machine: string): Promise<string | null>;
-  /** Safe to repeat: where an execution of this name is there already, whatever has become of it, nothing happens. */
-  start(machine: string, name: string, input: Json): Promise<void>;
+  /** Safe to repeat. False where there is an execution of this name that has ended, or was given something else: nothing happens then. */
+  start(machine: string, name: string, input: Json): Promise<boolean>;
   /** Null where there is no such execution. */
   execution(arn: string): Promise<Execution | null>;
   /** Events after one of this number (0: from the beginning), oldest first. */
   history(execution: string, after: number): Promise<HistoryEvent[]>;
   stop(execution: string, error: string, cause: string): Promise<void>;
-  /** Answers whether it was done: an execution that goes on, or is too old, cannot be. */
-  redrive(execution: string): Promise<boolean>;
+  /** Answers whether it was done, now or with the same token before: an execution that goes on, or is too old, cannot be. */
+  redrive(execution: string, token: string): Promise<boolean>;
 }
 
 export interface Execution {
@@ -77,7 +77,7 @@ export async function stepFunctionsService(region: string): Promise<StepFunction
             const { definition = '{}', status } = await client.send(new aws.DescribeStateMachineCommand({ stateMachineArn: arn }));
             return status === 'DELETING' ? null : String(JSON.parse(definition).Comment ?? '');
           } catch (error) {
-            if (isNamed(error, 'StateMachineDoesNotExist')) return null;
+            if (isAwsError(error, 'StateMachineDoesNotExist')) return null;
             throw error;
           }
         },
@@ -88,8 +88,10 @@ export async function stepFunctionsService(region: string): Promise<StepFunction
         async () => {
           try {
             await client.send(new aws.StartExecutionCommand({ stateMachineArn: machine, name, input: JSON.stringify(input) }));
+            return true;
           } catch (error) {
-            if (!isNamed(error, 'ExecutionAlreadyExists')) throw error;
+            if (isAwsError(error, 'ExecutionAlreadyExists')) return false;
+            throw error;
           }
         },
         { doing: `starting execution ${name}`, grant: 'states:StartExecution on the state machine' },
@@ -109,7 +111,7 @@ export async function stepFunctionsService(region: string): Promise<StepFunction
               redrivable: found.redriveStatus === 'REDRIVABLE',
             };
           } catch (error) {
-            if (isNamed(error, 'ExecutionDoesNotExist')) return null;
+            if (isAwsError(error, 'ExecutionDoesNotExist')) return null;
             throw error;
           }
         },
@@ -143,14 +145,16 @@ export async function stepFunctionsService(region: string): Promise<StepFunction
         doing: `stopping ${nameOf(arn)}`,
         grant: "states:StopExecution on the state machine's executions",
       }),
-    redrive: (arn) =>
+    redrive: (arn, token) =>
       asked(
         async () => {
           try {
-            await client.send(new aws.RedriveExecutionCommand({ executionArn: arn }));
+            // It takes 64 characters, and remembers the last ten of them for a quarter of an hour.
+            const clientToken = createHash('sha256').update(token).digest('hex');
+            await client.send(new aws.RedriveExecutionCommand({ executionArn: arn, clientToken }));
             return true;
           } catch (error) {
-            if (isNamed(error, 'ExecutionNotRedrivable')) return false;
+            if (isAwsError(error, 'ExecutionNotRedrivable')) return false;
             throw error;
           }
         },

@@ -1,16 +1,18 @@
 import {
   isEnded,
+  type Reopenings,
   type RunEvent,
   type RunId,
   type RunRecord,
   type RunStore,
+  reopeningsOf,
   type StepFunctionsSettings,
   stepFunctionsQueue,
 } from '@millrace/core/runtime';
 import type { Machine, StateMachines } from '../compile.ts';
-import { consoleLink, type Newest, newestExecution, toldReopened } from './executions.ts';
+import { consoleLink, type Newest, newestExecution, reopeningsAt } from './executions.ts';
 import { type Happening, History } from './history.ts';
-import { concluded, recorded } from './record.ts';
+import { concluded, recorded, redriven } from './record.ts';
 import { type Execution, goesOn, type StepFunctionsService } from './service.ts';
 
 export interface SettlerOptions {
@@ -36,29 +38,34 @@ export class Settler {
     this.#options = options;
   }
 
-  /** Looks once. Runs of others, and those that have ended, are left alone. */
+  /** Looks once. Runs of others are left alone, and so are those that have ended, unless somebody has redriven their execution. */
   async settle(id: RunId): Promise<Settled> {
     const { store, service } = this.#options;
-    const run = await store.read(id);
-    if (isEnded(run.state) || (await store.queueOf(id)) !== stepFunctionsQueue) {
+    const found = await store.read(id);
+    if (found.state.at === 'succeeded' || (await store.queueOf(id)) !== stepFunctionsQueue) {
       this.#followed.delete(id);
       return nothing;
     }
-    const machines = this.#options.machinesOf(run);
+    const machines = this.#options.machinesOf(found);
     const deployed = await service.machine(machines.main.name);
     if (deployed === null) return { changed: false, because: `the state machine ${machines.main.name} is not there any more` };
     const { execution } = await this.newest(deployed, id);
     const retry = `"millrace runs retry ${id}" goes on with it`;
     if (!execution) return { changed: false, because: `no execution was started for it; ${retry}` };
-    if (toldReopened(execution) < (await this.reopened(id)))
+    const { count } = await this.reopened(id);
+    if (reopeningsAt(execution) < count)
       return { changed: false, because: goesOn(execution) ? null : `Step Functions was not asked to go on with it; ${retry}` };
     // Wake-ups of these runs are for nobody.
     await store.drainOutbox(stepFunctionsQueue, mostWakeUps);
-    const before = run.seq;
-    const followed = await this.#follow(execution, machines, run);
-    if (!goesOn(execution)) await this.#conclude(run, execution, followed);
+    const run = reopeningsAt(execution) > count ? await this.#redriven(found) : found;
+    if (!isEnded(run.state)) {
+      // Before the run is open again nothing is read: it would be lost.
+      const isOpen = reopeningsAt(execution) === (await this.reopened(id)).count;
+      const histories = isOpen ? await this.#follow(execution, machines, run) : [];
+      if (!goesOn(execution)) await this.#conclude(run, execution, histories);
+    }
     const { seq } = await store.read(id);
-    return { changed: seq > before, because: null };
+    return { changed: seq > found.seq, because: null };
   }
 
   /** The newest execution of a run. */
@@ -69,40 +76,43 @@ export class Settler {
     return newest;
   }
 
-  /** How often the run was reopened. */
-  async reopened(id: RunId): Promise<number> {
-    const known = this.#of(id);
-    for (;;) {
-      const events = await this.#options.store.events(id, known.seq, page);
-      known.reopened += events.filter(({ event }) => event.type === 'run.reopened').length;
-      known.seq = events.at(-1)?.seq ?? known.seq;
-      if (events.length < page) return known.reopened;
-    }
+  reopened(id: RunId): Promise<Reopenings> {
+    return this.#of(id).reopened();
   }
 
   #of(id: RunId): Followed {
-    const known = this.#followed.get(id) ?? { number: 1, reopened: 0, seq: 0, histories: new Map() };
+    const known = this.#followed.get(id) ?? { number: 1, reopened: reopeningsOf(this.#options.store, id), histories: new Map() };
     this.#followed.set(id, known);
     return known;
   }
 
-  /** Reads on in the histories of the execution and of its parts, where there is something to find. */
-  async #follow(execution: Execution, machines: StateMachines, run: RunRecord): Promise<Followed> {
-    const followed = this.#of(run.id);
-    if (goesOn(execution) && machines.native.size === 0) return followed;
+  /** Opens the run again where somebody has redriven its execution. Nobody else has changed it since it was looked at. */
+  async #redriven(before: RunRecord): Promise<RunRecord> {
+    const { store } = this.#options;
+    const leases = await store.leases(before.id);
+    const { run } = await store.transition(before.id, (record, now) => (record.seq === before.seq ? redriven(record, leases, now) : []));
+    return run;
+  }
+
+  /** Reads on in the histories of the execution and of its parts, where there is something to find. Answers those, and no other execution's. */
+  async #follow(execution: Execution, machines: StateMachines, run: RunRecord): Promise<History[]> {
+    if (goesOn(execution) && machines.native.size === 0) return [];
+    const { histories } = this.#of(run.id);
+    const read: History[] = [];
     const waiting = [execution.arn];
     for (let arn = waiting.shift(); arn !== undefined; arn = waiting.shift()) {
       const machine = machineOf(arn, machines);
       if (!machine) continue;
-      const history = followed.histories.get(arn) ?? new History(machine);
+      const history = histories.get(arn) ?? new History(machine);
       // Until all of it is recorded: what is lost on the way is read again.
-      followed.histories.delete(arn);
+      histories.delete(arn);
       const happenings = history.read(await this.#options.service.history(arn, history.last));
       await this.#record(run, happenings, consoleLink(arn, this.#options.settings));
-      followed.histories.set(arn, history);
+      histories.set(arn, history);
+      read.push(history);
       waiting.push(...history.parts);
     }
-    return followed;
+    return read;
   }
 
   async #record(before: RunRecord, happenings: readonly Happening[], link: string): Promise<void> {
@@ -110,9 +120,9 @@ export class Settler {
       await this.#options.store.transition(before.id, (run, now) => (goesOnSince(before, run) ? recorded(run, happening, link, now) : []));
   }
 
-  async #conclude(before: RunRecord, { arn, status, error, cause }: Execution, { histories }: Followed): Promise<void> {
+  async #conclude(before: RunRecord, { arn, status, error, cause }: Execution, histories: readonly History[]): Promise<void> {
     const { store, settings } = this.#options;
-    const troubles = [...histories.values()].flatMap(({ trouble }) => (trouble ? [trouble] : []));
+    const troubles = histories.flatMap(({ trouble }) => (trouble ? [trouble] : []));
     const trouble = troubles.find(({ stage }) => stage !== null);
     const leases = await store.leases(before.id);
     const workers = await store.workers(stepFunctionsQueue);
@@ -136,17 +146,12 @@ const nothing: Settled = { changed: false, because: null };
 interface Followed {
   /** Of the newest execution that was seen. */
   number: number;
-  reopened: number;
-  /** Of the last event of the run that was looked at for that. */
-  seq: number;
+  readonly reopened: () => Promise<Reopenings>;
   /** By the ARN of the execution. */
   readonly histories: Map<string, History>;
 }
 
 const mostWakeUps = 1_000;
-
-/** Events of a run, at a time. */
-const page = 500;
 
 /** `arn:aws:states:<region>:<account>:execution:<machine>:<name>`: the pipeline's machine, or a part of it. */
 function machineOf(execution: string, { main, others }: StateMachines): Machine | undefined {

@@ -1,5 +1,5 @@
-import { type Asked, isNamed, refusal } from '../executor/refusal.ts';
-import { loadSfn } from '../sfn.ts';
+import { isAwsError } from '@millrace/core/runtime';
+import { type Asked, loadSfn, refusal } from '../sfn.ts';
 
 /** A task of an activity. */
 export interface ActivityTask {
@@ -33,7 +33,7 @@ export async function taskService({ region }: { readonly region?: string | undef
       await answer;
       return true;
     } catch (error) {
-      if (isNamed(error, ...unwanted)) return false;
+      if (isAwsError(error, ...unwanted)) return false;
       throw refusal(error, what);
     }
   };

@@ -1,4 +1,14 @@
-import { decide, isEnded, machineReached, type RunRecord, type RunStore, runRequest, stepFunctionsQueue } from '@millrace/core/runtime';
+import {
+  decide,
+  isEnded,
+  machineReached,
+  machineRedriven,
+  type Reopenings,
+  type RunRecord,
+  type RunStore,
+  runRequest,
+  stepFunctionsQueue,
+} from '@millrace/core/runtime';
 import { held, planChanged } from '../executor/refusals.ts';
 import { anotherPlan, anotherRun, noStage, recordBehind } from './refusals.ts';
 import type { Step, StepOptions } from './step.ts';
@@ -41,22 +51,17 @@ export async function arrive({ run: id, stage, failed }: Step, store: RunStore):
   if (run.state.at === 'running' && run.stages.get(stage)?.state.at === 'waiting') throw recordBehind(run, stage);
 }
 
-/** Whether an execution was redriven, or begun anew, and nobody has reopened the run for it. */
-export async function isToReopen({ redrives }: Step, { id, seq }: RunRecord, store: RunStore): Promise<boolean> {
-  if (redrives === 0) return false;
-  let reopened = 0;
-  for (let after = 0; ; ) {
-    const events = (await store.events(id, after, page)).filter((one) => one.seq <= seq);
-    reopened += events.filter(({ event }) => event.type === 'run.reopened').length;
-    if (events.length < page) return redrives > reopened;
-    after = events.at(-1)?.seq ?? after;
+/**
+ * Opens the run again where its execution was redriven, or begun anew, and nobody has done that: before the stage is looked at, so that what
+ * becomes of it now is not taken for what became of it then. Once, however many come. False while attempts of before are being stopped.
+ */
+export async function countRedrives({ run: id, redrives }: Step, store: RunStore, reopenings: () => Promise<Reopenings>): Promise<boolean> {
+  if (redrives === 0) return true;
+  for (;;) {
+    const { seq } = await store.read(id);
+    if ((await reopenings()).count >= redrives) return true;
+    const { run } = await store.transition(id, (record, now) => (record.seq === seq ? machineRedriven(record, now) : []));
+    // Of one that has succeeded there is nothing to open.
+    if (run.seq === seq) return isEnded(run.state);
   }
-}
-
-const page = 500;
-
-/** Where nobody has changed the run since `seen`: two that come at once reopen it once. */
-export async function reopen({ id, seq, state }: RunRecord, store: RunStore): Promise<void> {
-  if (isEnded(state))
-    await store.transition(id, (record, now) => (record.seq === seq ? decide(record, { type: 'reopen', from: [] }, now) : []));
 }

@@ -148,6 +148,44 @@ describe('a stage that fails', () => {
   });
 });
 
+it('counts a redrive that nobody has told the record of when its first task comes, not when its stage fails', async () => {
+  const { run, task } = await machine(
+    'redriven',
+    `const rows = extract(numbersOf(1));
+     const checked = each(rows, () => {
+       if (existsSync('redriven.open')) throw new Error('no');
+       throw new MillraceError('CONNECTION_FAILED', { message: 'away', remedy: 'wait' });
+     });
+     const a = load(checked, ledgerTarget('redriven'), { retry: { attempts: 2, delay: '1h' } }); const b = ledgerCall('redriven', [a]);
+     export default pipeline({ name: 'redriven', steps: { rows, checked, a, b } });`,
+  );
+  expect(await task('a')).toMatchObject({ at: 'again' });
+  project.open('redriven');
+  expect(await task('a', { redrives: 1 })).toMatchObject({ at: 'failed', error: { code: 'FUNCTION_FAILED' } });
+  expect(await task('a', { redrives: 1 })).toMatchObject({ at: 'failed', error: { code: 'FUNCTION_FAILED' } });
+  expect(await attemptsOf(run)).toEqual(['a failed', 'a failed']);
+  expect(await stagesOf(run)).toMatchObject([{ attempts: 1 }, { state: { at: 'skipped' } }]);
+  expect((await eventsOf(run)).filter(({ type }) => type === 'run.reopened')).toHaveLength(1);
+});
+
+it('of a redrive waits for an attempt of before, which is asked to stop', async () => {
+  const { run, task } = await machine(
+    'overtaken',
+    `const rows = extract(numbersOf(1)); const held = each(rows, ${gate('overtaken')}); const a = load(held, ledgerTarget('overtaken'));
+     const b = ledgerCall('overtaken', []); export default pipeline({ name: 'overtaken', steps: { rows, held, a, b } });`,
+  );
+  const before = task('a', {}, { store: stores[1] });
+  await until(async () => (await stores[0].list({ pipeline: 'overtaken' }))[0]?.stages.running === 1);
+  expect(await task('b', { redrives: 1 })).toEqual(done);
+  project.open('overtaken');
+  expect((await stores[0].attempts(run)).find(({ epoch, stage }) => stage === 'a' && epoch === 1)).toMatchObject({ result: 'cancelled' });
+  // It may be quick enough to see that there is something to do again.
+  expect(['failed', 'done']).toContain((await before).at);
+  expect(await task('a', { redrives: 1 })).toEqual(done);
+  expect((await eventsOf(run)).filter(({ type }) => type === 'run.reopened')).toHaveLength(1);
+  expect(await project.rows('overtaken')).toHaveLength(10);
+});
+
 it('gives a stage back that it is asked to stop, without an attempt spent, and the next task goes on', async () => {
   const { run, task } = await machine(
     'stopped',

@@ -1,4 +1,13 @@
-import { isFinal, isMillraceError, type RunRecord, type RunStore, type StageState, stepFunctionsQueue } from '@millrace/core/runtime';
+import {
+  isFinal,
+  isMillraceError,
+  type Reopenings,
+  type RunRecord,
+  type RunStore,
+  reopeningsOf,
+  type StageState,
+  stepFunctionsQueue,
+} from '@millrace/core/runtime';
 import { inlineDispatch } from '../dispatch/inline.ts';
 import { Changes } from '../executor/changes.ts';
 import { patiently } from '../executor/patience.ts';
@@ -6,7 +15,7 @@ import { catalogOf } from '../fleet/pipelines.ts';
 import { shutdown } from '../worker/stops.ts';
 import { Worker } from '../worker/worker.ts';
 import { onlyStage } from './only.ts';
-import { arrive, isToReopen, recordOf, reopen } from './record.ts';
+import { arrive, countRedrives, recordOf } from './record.ts';
 import { noStage, whyNotDone } from './refusals.ts';
 import type { Step, StepEnd, StepOptions } from './step.ts';
 
@@ -75,6 +84,9 @@ class Whereabouts {
   readonly #step: Step;
   readonly #store: RunStore;
   readonly #worker: string;
+  readonly #reopenings: () => Promise<Reopenings>;
+  /** The run is open for the redrive that this task is of. */
+  #opened = false;
   /** Whoever helps has seen an attempt begin. */
   #begun = false;
 
@@ -82,6 +94,7 @@ class Whereabouts {
     this.#step = step;
     this.#store = store;
     this.#worker = worker;
+    this.#reopenings = reopeningsOf(store, step.run);
   }
 
   /** Does what the record needs from here; answers the end, once there is one. */
@@ -96,17 +109,13 @@ class Whereabouts {
   }
 
   async #led(signal: AbortSignal): Promise<StepEnd | null> {
+    this.#opened ||= !signal.aborted && (await countRedrives(this.#step, this.#store, this.#reopenings));
+    if (!this.#opened && !signal.aborted) return null;
     for (;;) {
       const { run, state } = await this.#read();
-      const { stage } = this.#step;
       if (isFinal(state)) {
-        const error = whyNotDone(run, stage, state);
-        if (!error) return { at: 'done' };
-        if (signal.aborted || !(await isToReopen(this.#step, run, this.#store))) return { at: 'failed', error };
-        await reopen(run, this.#store);
-        // What else of the run is still on its way comes to its end first.
-        if ((await this.#read()).run.seq === run.seq) return null;
-        continue;
+        const error = whyNotDone(run, this.#step.stage, state);
+        return error ? { at: 'failed', error } : { at: 'done' };
       }
       if (signal.aborted) return null;
       if (state.at === 'retrying' && (await this.#isOurs())) return { at: 'again', error: state.error };

@@ -1,0 +1,80 @@
+import { decide, memoryStore, type RunRecord, type RunStore, stepFunctionsQueue } from '@millrace/core/runtime';
+import { requestFor } from '@millrace/core/testing';
+import { beforeEach, expect, test } from 'vitest';
+import { planOf, settings } from '../../test/plans.ts';
+import { deployments } from './deployments.ts';
+import { executionArn, executionName, newestExecution } from './executions.ts';
+import { launch } from './launch.ts';
+import type { Execution, StepFunctionsService } from './service.ts';
+
+const machine = 'arn:aws:states:eu-west-1:123456789012:stateMachine:millrace-nightly';
+const plan = planOf([{ id: 'a' }]);
+
+/** What the account has, by name; told or not. */
+let executions: Map<string, Execution>;
+let unseen: Set<string>;
+let store: RunStore;
+let run: RunRecord;
+const service = {
+  execution: async (arn: string) => (unseen.has(arn) ? null : (executions.get(arn) ?? null)),
+  start: async (of: string, name: string, input: Execution['input']) => {
+    const arn = executionArn(of, name);
+    if (executions.has(arn)) return false;
+    executions.set(arn, { ...there(name), input });
+    return true;
+  },
+} as unknown as StepFunctionsService;
+const options = () => ({ store, service, deployments: deployments({ service, settings, environment: 'prod' }) });
+
+function there(name: string, more: Partial<Execution> = {}): Execution {
+  const arn = executionArn(machine, name);
+  const made: Execution = { arn, status: 'FAILED', input: {}, error: null, cause: null, redriven: 0, redrivable: true, ...more };
+  executions.set(arn, made);
+  return made;
+}
+
+beforeEach(async () => {
+  [executions, unseen, store] = [new Map(), new Set(), memoryStore()];
+  ({ run } = await store.create({ id: 'nightly', request: requestFor('nightly'), plan, queue: stepFunctionsQueue }));
+  ({ run } = await store.transition(run.id, (record, now) => decide(record, { type: 'admit', rivals: [], limit: 1 }, now)));
+});
+
+const names = () => [...executions.keys()].map((arn) => arn.slice(arn.lastIndexOf(':') + 1));
+
+test('whose an execution is says what it was given: those of other runs are passed over', async () => {
+  const first = there('nightly');
+  there('nightly-2', { status: 'RUNNING', input: { time: '2026-03-29T00:00:00Z' } });
+  expect(await newestExecution(service, machine, 'nightly')).toEqual({ execution: first, number: 1, next: 3 });
+  const third = there('nightly-3', { input: { run: 'nightly', again: 1 } });
+  there('nightly-4', { input: { run: 'nightly-4' } });
+  expect(await newestExecution(service, machine, 'nightly')).toEqual({ execution: third, number: 3, next: 5 });
+  expect(await newestExecution(service, machine, 'nightly', 3)).toEqual({ execution: third, number: 3, next: 5 });
+  expect(await newestExecution(service, machine, 'nightly-2')).toMatchObject({ execution: { status: 'RUNNING' }, number: 1, next: 2 });
+});
+
+test('long names that end alike are those of several runs', async () => {
+  const [one, two] = ['1', '2'].map((end) => `${'x'.repeat(79)}${end}`) as [string, string];
+  expect(executionName(one, 2)).toBe(executionName(two, 2));
+  const first = there(one);
+  there(executionName(two, 2), { input: { run: two } });
+  expect(await newestExecution(service, machine, one)).toEqual({ execution: first, number: 1, next: 3 });
+});
+
+test('the next execution has the first name that nobody has', async () => {
+  there('nightly');
+  there('nightly-2', { input: { run: 'other' } });
+  there('nightly-3', { input: { run: 'nightly' } });
+  await launch(options(), run, { machine, number: 2, reopened: 1 });
+  expect(names()).toEqual(['nightly', 'nightly-2', 'nightly-3', 'nightly-4']);
+  expect(executions.get(executionArn(machine, 'nightly-4'))?.input).toMatchObject({ run: 'nightly', again: 1 });
+});
+
+test('one that somebody else has started for the same reopening is none to start again, seen or not', async () => {
+  there('nightly');
+  there('nightly-2', { status: 'RUNNING', input: { run: 'nightly', again: 1 } });
+  await launch(options(), run, { machine, number: 2, reopened: 1 });
+  unseen.add(executionArn(machine, 'nightly-2'));
+  await expect(launch(options(), run, { machine, number: 2, reopened: 1 })).rejects.toMatchObject({ code: 'RUN_HELD' });
+  expect(names()).toEqual(['nightly', 'nightly-2']);
+  expect((await store.read('nightly')).state.at).toBe('running');
+});
