@@ -19,5 +19,6 @@ export { causeOf, endOfError, type ReportOptions, reported, type TaskEnd } from 
 export { type ActivityTask, type TaskService, taskService } from './report/service.ts';
 export { type Difference, differences } from './template/difference.ts';
 export { largestText, type Template, templateOf } from './template/template.ts';
-export { requestFromEnvironment, requestFromJson, requestVariables, type StageRequest, type StateInput } from './work/request.ts';
+export { requestFromEnvironment, requestFromJson, type StageRequest, type StateInput } from './work/request.ts';
 export { errorName } from './work/retry.ts';
+export { taskVariables } from './work/variables.ts';

@@ -1,5 +1,5 @@
 import { MillraceError, restoreError } from '@millrace/core/runtime';
-import { reported, requestFromEnvironment, requestVariables, taskService } from '@millrace/step-functions';
+import { reported, requestFromEnvironment, taskService, taskVariables } from '@millrace/step-functions';
 import type { StepEnd } from '@millrace/worker';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import { workOnActivity } from '../run-step/activity.ts';
@@ -19,8 +19,8 @@ export async function runStep(session: Session, pipeline: string | undefined, op
   const { activity, stage, concurrency } = options;
   if (activity !== undefined) return workOnActivity(session, activity, concurrency);
   if (pipeline === undefined || stage === undefined) throw incomplete();
-  const { MILLRACE_TASK_TOKEN: token, ...env } = process.env;
-  for (const name of requestVariables) delete process.env[name];
+  const { [taskVariables.token]: token, ...env } = process.env;
+  for (const name of Object.values(taskVariables)) delete process.env[name];
   const work = async (signal: AbortSignal): Promise<StepEnd> => {
     const request = requestFromEnvironment(pipeline, stage, env);
     session.terminal.say(`Run ${request.run}: stage ${stage} of ${pipeline}${request.place > 0 ? ', to help' : ''}.`);

@@ -1,4 +1,5 @@
 import { MillraceError } from '@millrace/core/runtime';
+import { taskVariables as variables } from './variables.ts';
 
 /** What a state asks of a task of ours: see `workerTask`, which writes it. */
 export interface StageRequest {
@@ -31,40 +32,22 @@ export interface StateInput {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Variables that tell a task what to do: they are no business of the code that it runs. */
-export const requestVariables = [
-  'MILLRACE_PLAN',
-  'MILLRACE_RUN',
-  'MILLRACE_INPUT',
-  'MILLRACE_ATTEMPT',
-  'MILLRACE_REDRIVE',
-  'MILLRACE_PLACE',
-  'MILLRACE_TASK_TOKEN',
-] as const;
-
 /** @throws CONFIG_INVALID, with everything that is missing or malformed */
 export function requestFromEnvironment(pipeline: string, stage: string, env: Environment): StageRequest {
-  const [input, fault] = jsonOf(env['MILLRACE_INPUT']);
+  const [input, fault] = jsonOf(env[variables.input]);
   return parse(
     {
       pipeline,
       stage,
-      plan: env['MILLRACE_PLAN'],
-      run: env['MILLRACE_RUN'],
+      plan: env[variables.plan],
+      run: env[variables.run],
       input,
-      attempt: numberOf(env['MILLRACE_ATTEMPT']),
-      redrive: numberOf(env['MILLRACE_REDRIVE']),
-      place: numberOf(env['MILLRACE_PLACE']),
+      attempt: numberOf(env[variables.attempt]),
+      redrive: numberOf(env[variables.redrive]),
+      place: numberOf(env[variables.place]),
     },
-    {
-      plan: 'MILLRACE_PLAN',
-      run: 'MILLRACE_RUN',
-      input: 'MILLRACE_INPUT',
-      attempt: 'MILLRACE_ATTEMPT',
-      redrive: 'MILLRACE_REDRIVE',
-      place: 'MILLRACE_PLACE',
-    },
-    fault === null ? [] : [`MILLRACE_INPUT ${fault}`],
+    variables,
+    fault === null ? [] : [`${variables.input} ${fault}`],
   );
 }
 

@@ -54,6 +54,9 @@ const passingErrors: readonly string[] = [
 const lostErrors: readonly string[] = [
   ...Object.entries(codes).flatMap(([code, { retry }]) => (retry === 'lost' ? [code] : [])),
   'States.HeartbeatTimeout',
+  // Of Lambda: its process is gone, and so is its time.
+  'Runtime.ExitError',
+  'Sandbox.Timedout',
 ];
 
 /**

@@ -2,6 +2,7 @@ import type { Plan, PlanStage } from '@millrace/core/runtime';
 import type { Task, Template } from '../asl.ts';
 import { arnOf, integration, type Site } from '../machine/site.ts';
 import { retriers, retriersOfReports } from './retry.ts';
+import { taskVariables as variables } from './variables.ts';
 
 /** The container of a task that runs a stage. */
 export const container = 'millrace';
@@ -68,13 +69,13 @@ function runTask(stage: PlanStage, site: Site, place: string | null, token: bool
           Name: container,
           Command: ['run-step', site.plan.pipeline, '--stage', stage.id],
           Environment: [
-            { Name: 'MILLRACE_PLAN', Value: site.plan.fingerprint },
-            { Name: 'MILLRACE_RUN', 'Value.$': '$.run' },
-            { Name: 'MILLRACE_INPUT', 'Value.$': 'States.JsonToString($)' },
-            { Name: 'MILLRACE_ATTEMPT', 'Value.$': "States.Format('{}', $$.State.RetryCount)" },
-            { Name: 'MILLRACE_REDRIVE', 'Value.$': "States.Format('{}', $$.Execution.RedriveCount)" },
-            ...(place === null ? [] : [{ Name: 'MILLRACE_PLACE', 'Value.$': `States.Format('{}', ${place})` }]),
-            ...(token ? [{ Name: 'MILLRACE_TASK_TOKEN', 'Value.$': '$$.Task.Token' }] : []),
+            { Name: variables.plan, Value: site.plan.fingerprint },
+            { Name: variables.run, 'Value.$': '$.run' },
+            { Name: variables.input, 'Value.$': 'States.JsonToString($)' },
+            { Name: variables.attempt, 'Value.$': "States.Format('{}', $$.State.RetryCount)" },
+            { Name: variables.redrive, 'Value.$': "States.Format('{}', $$.Execution.RedriveCount)" },
+            ...(place === null ? [] : [{ Name: variables.place, 'Value.$': `States.Format('{}', ${place})` }]),
+            ...(token ? [{ Name: variables.token, 'Value.$': '$$.Task.Token' }] : []),
           ],
         },
       ],
