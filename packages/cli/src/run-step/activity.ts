@@ -5,6 +5,7 @@ import type { ExitCode } from '../exit-code.ts';
 import type { Session } from '../session.ts';
 import { counted } from '../text/amount.ts';
 import { askedExitCode } from '../until-asked.ts';
+import { sideBySide } from './side-by-side.ts';
 import { taskEnd } from './task-end.ts';
 import { openWorkplace, type Workplace } from './workplace.ts';
 
@@ -19,41 +20,50 @@ export async function workOnActivity(session: Session, activity: string, places:
   const service = session.keep(await taskService({ region: regionOf(activity) }));
   terminal.say(`Works on ${activity}, ${counted(places, 'stage')} at a time. (Ctrl-C drains it.)`);
   terminal.emit({ type: 'working', activity, worker: workplace.id });
-  await Promise.all(Array.from({ length: places }, () => workOn(session, activity, workplace, service)));
+  await sideBySide(places, signal, (end) => workOn({ session, activity, workplace, service, signal: end }));
   terminal.emit({ type: 'drained', activity });
   return askedExitCode(signal);
 }
 
-async function workOn(session: Session, activity: string, workplace: Workplace, service: TaskService): Promise<void> {
-  const { terminal, signal } = session;
+interface Place {
+  readonly session: Session;
+  readonly activity: string;
+  readonly workplace: Workplace;
+  readonly service: TaskService;
+  /** Asks it to end. */
+  readonly signal: AbortSignal;
+}
+
+async function workOn(place: Place): Promise<void> {
+  const { session, activity, workplace, service, signal } = place;
   const patience = new AbortController();
   signal.addEventListener('abort', () => setTimeout(() => patience.abort(), lastAnswersMs).unref(), { once: true });
   for (let pause = 1_000; !signal.aborted; ) {
     try {
       const task = await service.next(activity, workplace.id, patience.signal);
       pause = 1_000;
-      if (task) await answer(task, session, workplace, service);
+      if (task) await answer(task, place);
     } catch (error) {
       if (isMillraceError(error) && codes[error.code].retry === 'never') throw error;
-      terminal.say(await session.redact(`Step Functions cannot be asked: ${storeError(error).message}`));
+      session.terminal.say(await session.redact(`Step Functions cannot be asked: ${storeError(error).message}`));
       await sleep(pause, undefined, { signal }).catch(() => {});
       pause = Math.min(2 * pause, longestPauseMs);
     }
   }
 }
 
-async function answer({ token, input }: ActivityTask, session: Session, workplace: Workplace, service: TaskService): Promise<void> {
+async function answer({ token, input }: ActivityTask, { session, workplace, service, signal }: Place): Promise<void> {
   const secrets = await session.secrets();
   secrets.hide(token);
   const { terminal } = session;
   let of = '';
   const end = await reported(
     async (unwanted) => {
-      if (session.signal.aborted) throw leaving();
+      if (signal.aborted) throw leaving();
       const request = requestFromJson(jsonOf(input));
       of = `stage ${request.stage} of run ${request.run}`;
       terminal.say(`Takes ${of}.`);
-      return taskEnd(await workplace.run(request, AbortSignal.any([session.signal, unwanted])));
+      return taskEnd(await workplace.run(request, AbortSignal.any([signal, unwanted])));
     },
     { service, token, redact: secrets.redact },
   );

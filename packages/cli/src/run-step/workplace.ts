@@ -1,9 +1,10 @@
-import { compile, MillraceError, milliseconds, type Plan } from '@millrace/core/runtime';
+import { compile, MillraceError, milliseconds } from '@millrace/core/runtime';
 import { failedStages, type StageRequest } from '@millrace/step-functions';
-import { type Deployed, postgresStore, runStep, type StepEnd, workerId } from '@millrace/worker';
+import { postgresStore, runStep, type StepEnd, workerId } from '@millrace/worker';
 import { observed } from '../project/observed.ts';
 import { findPipeline } from '../project/pipelines.ts';
 import type { Session } from '../session.ts';
+import { loadedOnce } from './loaded-once.ts';
 
 /** Where stages are run that a state machine asks for. */
 export interface Workplace {
@@ -24,18 +25,15 @@ export async function openWorkplace(
   const { watch, trace } = await observed(session, { role: 'worker', id, endpoints: {} });
   const { memory = 256, ...environment } = await session.workingEnvironment();
   const { lease = '60s' } = project.environment.fleet ?? {};
-  const known = new Map<string, Promise<Deployed & { plan: Plan }>>();
-  const find = async (name: string) => {
+  const find = loadedOnce(async (name) => {
     const loaded = await findPipeline(project, name, project.root);
     return { file: loaded.file, plan: compile(loaded.pipeline) };
-  };
+  });
 
   return {
     id,
     async run({ pipeline: name, run, stage, plan, input, redrive, place }, signal) {
-      const finding = known.get(name) ?? find(name);
-      known.set(name, finding);
-      const pipeline = await finding;
+      const pipeline = await find(name);
       return runStep(
         {
           run,
