@@ -54,10 +54,12 @@ test('a run there needs a state database that tasks can reach, and a scheduler w
   expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining("state: secret('STATE_URL')") });
   project.write({ 'machines.config.ts': config.replace('prod: {', "prod: { executor: 'step-functions',") });
   for (const [verb, said] of [
-    ['scheduler', 'would start it once more'],
-    ['dev', 'has state machines'],
+    [['scheduler'], 'would start it once more'],
+    [['dev'], 'has state machines'],
+    [['backfill', 'create', 'copy-orders', '--range', '2026-03-01..2026-03-08'], 'millrace run <pipeline> --date'],
+    [['schedule', 'pause', 'copy-orders'], 'in EventBridge'],
   ] as const) {
-    const refused = await run(verb, '--config', 'machines.config.ts', '--env', 'prod');
+    const refused = await run(...verb, '--config', 'machines.config.ts', '--env', 'prod');
     expect({ code: refused.code, stderr: refused.stderr }).toEqual({ code: 2, stderr: expect.stringContaining(said) });
   }
 });

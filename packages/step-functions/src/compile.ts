@@ -60,7 +60,7 @@ export function compileStateMachines(plan: Plan, settings: StepFunctionsSettings
     ...[...site.helpers.values()].map(({ id, suffix, definition }) => machineOf(id, suffix, definition, anotherMachine(site))),
   ];
   for (const machine of [main, ...others]) check(machine, plan);
-  const remarks = unique([...capabilities(plan, settings), ...site.remarks]);
+  const remarks = unique([...capabilities(plan, settings), ...site.remarks, ...unrecorded(plan, site)]);
   return { main, others, barriers, remarks, watched: site.watched, native: site.native, grants: site.grants };
 }
 
@@ -124,6 +124,20 @@ function check({ name, definition, weight }: Machine, plan: Plan): void {
     remedy: 'Lower retry.attempts or shorten what is named; or run the pipeline on a fleet.',
     facts: { faults },
   });
+}
+
+/** A run's record is made by `millrace run`, or by the first task of ours that comes by. */
+function unrecorded({ stages }: Plan, { native }: Site): Problem[] {
+  if (stages.length === 0 || native.size < stages.length) return [];
+  return [
+    {
+      step: null,
+      message:
+        'AWS does all of its work: of executions that a schedule, a trigger or a person starts there is no record, and "millrace runs" does not know them.',
+      remedy:
+        'Look at them in the console of Step Functions. "millrace run" records what it starts; a step of ours (a check, a call) records the others too.',
+    },
+  ];
 }
 
 function unique(remarks: readonly Problem[]): Problem[] {

@@ -1,5 +1,6 @@
 import { postgresScheduleStore } from '@millrace/worker';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
+import { insteadOfBackfill, needsSchedulers } from '../scheduler/needs-schedulers.ts';
 import type { Session } from '../session.ts';
 import { chosenBackfill } from './chosen-backfill.ts';
 
@@ -15,6 +16,7 @@ export async function backfillCancel(session: Session, wanted: string): Promise<
 
 export async function backfillResume(session: Session, wanted: string, options: { readonly onlyFailed?: true }): Promise<ExitCode> {
   const { terminal } = session;
+  await needsSchedulers(session, insteadOfBackfill);
   const store = session.keep(await postgresScheduleStore(await session.stateDatabase()));
   const { id } = await chosenBackfill(store, wanted);
   const backfill = await store.resumeBackfill(id, { onlyFailed: options.onlyFailed ?? false });

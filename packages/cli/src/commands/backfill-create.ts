@@ -3,6 +3,7 @@ import { postgresScheduleStore, sliceRange } from '@millrace/worker';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import { findPipeline } from '../project/pipelines.ts';
 import { windowOf } from '../run-request.ts';
+import { insteadOfBackfill, needsSchedulers } from '../scheduler/needs-schedulers.ts';
 import type { Session } from '../session.ts';
 import { counted, moment } from '../text/amount.ts';
 
@@ -18,6 +19,7 @@ export interface BackfillCreateOptions {
 
 export async function backfillCreate(session: Session, wanted: string, options: BackfillCreateOptions): Promise<ExitCode> {
   const { terminal } = session;
+  await needsSchedulers(session, insteadOfBackfill);
   const { pipeline } = await findPipeline(await session.project(), wanted, session.calledFrom);
   const plan = compile(pipeline);
   checkParams(plan, options.param);

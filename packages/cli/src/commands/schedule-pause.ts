@@ -1,11 +1,13 @@
 import { MillraceError } from '@millrace/core/runtime';
 import { postgresScheduleStore } from '@millrace/worker';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
+import { insteadOfPause, needsSchedulers } from '../scheduler/needs-schedulers.ts';
 import type { Session } from '../session.ts';
 
 /** Pauses a schedule, or has it go on. */
 export async function schedulePause(session: Session, pipeline: string, paused: boolean): Promise<ExitCode> {
   const { terminal } = session;
+  await needsSchedulers(session, insteadOfPause);
   const store = session.keep(await postgresScheduleStore(await session.stateDatabase()));
   const schedule = await store.pause(pipeline, paused);
   if (!schedule)

@@ -4,6 +4,7 @@ import { MillraceError, type Tick, timeZoneOf } from '@millrace/core/runtime';
 import { postgresScheduleStore } from '@millrace/worker';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import { instantOf } from '../run-request.ts';
+import { needsSchedulers } from '../scheduler/needs-schedulers.ts';
 import type { Session } from '../session.ts';
 import { noSchedule } from './schedule-pause.ts';
 
@@ -17,6 +18,7 @@ export async function scheduleTrigger(
   options: { readonly param: Readonly<Record<string, string>>; readonly date?: string },
 ): Promise<ExitCode> {
   const { terminal } = session;
+  await needsSchedulers(session, `Start it: millrace run ${pipeline}`);
   const store = session.keep(await postgresScheduleStore(await session.stateDatabase()));
   const schedules = await store.schedules();
   const found = schedules.find((one) => one.pipeline === pipeline);
