@@ -1,35 +1,7 @@
-import { mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { gzipSync } from 'node:zlib';
-import { type ColumnSchema, nameParts, type RowSchema } from '@millrace/core/runtime';
+import { nameParts, type RowSchema } from '@millrace/core/runtime';
 import type { MemoryDatabase, MemoryRow } from '@millrace/core/testing';
-import type { DuckDBInstance as Instance } from '../packages/connectors/node_modules/@duckdb/node-api/lib/index.js';
-
-const { DuckDBInstance } = createRequire(new URL('../packages/connectors/package.json', import.meta.url))('@duckdb/node-api') as {
-  DuckDBInstance: typeof Instance;
-};
-
-/** Settings of an S3 endpoint, complete. */
-export interface WrittenAs {
-  readonly DataFormat: 'parquet' | 'csv';
-  readonly CompressionType?: 'none' | 'gzip';
-  readonly AddColumnName?: boolean;
-  readonly IncludeOpForFullLoad?: boolean;
-  readonly TimestampColumnName: string;
-  readonly Rfc4180?: boolean;
-  readonly CsvDelimiter?: string;
-  readonly CsvRowDelimiter?: string;
-  readonly CsvNullValue?: string;
-  readonly DatePartitionEnabled?: boolean;
-  readonly DatePartitionSequence?: string;
-  readonly DatePartitionDelimiter?: string;
-  readonly PreserveTransactions?: boolean;
-  readonly CdcPath?: string;
-  readonly EncodingType?: string;
-  readonly ParquetVersion?: string;
-  readonly RowGroupLength?: number;
-}
+import type { TaskFiles, Written } from './dms-files.ts';
+import { csv, dmsValue, parquet, partition, renamed, stampOf, type WrittenAs } from './dms-formats.ts';
 
 export interface TaskTable extends RowSchema {
   readonly name: string;
@@ -51,32 +23,6 @@ export interface TaskOptions {
   readonly loadRows?: number;
   /** Transactions before the full load that come again as changes, as those do which were cached while it ran. */
   readonly overlap?: number;
-}
-
-export interface TaskFiles {
-  put(file: Written): Promise<void>;
-  remove(keys: readonly string[]): Promise<void>;
-}
-
-/** A directory, whose files have the times of the task's own clock. */
-export const filesIn = (folder: string): TaskFiles => ({
-  async put({ key, body, modified }) {
-    const path = join(folder, key);
-    mkdirSync(dirname(path), { recursive: true });
-    rmSync(path, { force: true });
-    writeFileSync(path, body);
-    utimesSync(path, modified, modified);
-  },
-  async remove(keys) {
-    for (const key of keys) rmSync(join(folder, key), { force: true });
-  },
-});
-
-/** A file that DMS has written, and that has not arrived yet. */
-export interface Written {
-  readonly key: string;
-  readonly body: Buffer;
-  readonly modified: Date;
 }
 
 interface Counted {
@@ -193,7 +139,7 @@ export class DmsTask {
   /** The same changes once more, in a file of its own, as after a restart. */
   again(file: Written): Written {
     this.#tick();
-    return { key: this.#renamed(file.key), body: file.body, modified: new Date(this.#clock) };
+    return { key: renamed(file.key, new Date(this.#clock)), body: file.body, modified: new Date(this.#clock) };
   }
 
   async #load(isAgain: boolean): Promise<void> {
@@ -237,7 +183,7 @@ export class DmsTask {
         output,
       );
       return {
-        key: `${output.CdcPath}/CDC_TXN-${this.#stamp(modified).replace('-', '')}.csv${output.CompressionType === 'gzip' ? '.gz' : ''}`,
+        key: `${output.CdcPath}/CDC_TXN-${stampOf(modified).replace('-', '')}.csv${output.CompressionType === 'gzip' ? '.gz' : ''}`,
         body,
         modified,
       };
@@ -245,7 +191,7 @@ export class DmsTask {
     const table = (rows[0] as Changed).table;
     const body = await this.#body(tables[table] as TaskTable, rows, 'changes');
     return {
-      key: `${this.#folderOf(table)}${partition(output, (rows[0] as Changed).ts)}${this.#stamp(modified)}.${this.#ending()}`,
+      key: `${this.#folderOf(table)}${partition(output, (rows[0] as Changed).ts)}${stampOf(modified)}.${this.#ending()}`,
       body,
       modified,
     };
@@ -295,16 +241,6 @@ export class DmsTask {
     return DataFormat === 'parquet' ? 'parquet' : CompressionType === 'gzip' ? 'csv.gz' : 'csv';
   }
 
-  #stamp(at: Date): string {
-    const digits = at.toISOString().replace(/\D/g, '').slice(0, 17);
-    return `${digits.slice(0, 8)}-${digits.slice(8)}`;
-  }
-
-  #renamed(key: string): string {
-    const stamp = this.#stamp(new Date(this.#clock));
-    return key.includes('CDC_TXN') ? key.replace(/CDC_TXN-\d+/, `CDC_TXN-${stamp.replace('-', '')}`) : key.replace(/\d{8}-\d{6,}/, stamp);
-  }
-
   #tick(): void {
     this.#clock += 60_000;
   }
@@ -312,121 +248,3 @@ export class DmsTask {
 
 const endings = ['csv', 'csv.gz', 'parquet'];
 const hex = (number: number): string => number.toString(16).toUpperCase().padStart(8, '0');
-
-function partition(
-  { DatePartitionEnabled, DatePartitionSequence = 'YYYYMMDD', DatePartitionDelimiter = 'SLASH' }: WrittenAs,
-  ts: string,
-): string {
-  if (!DatePartitionEnabled) return '';
-  const parts = { YYYY: ts.slice(0, 4), MM: ts.slice(5, 7), DD: ts.slice(8, 10), HH: ts.slice(11, 13) };
-  const between = { SLASH: '/', DASH: '-', UNDERSCORE: '_', NONE: '' }[DatePartitionDelimiter] ?? '/';
-  const names = DatePartitionSequence.match(/YYYY|MM|DD|HH/g) as (keyof typeof parts)[];
-  return `${names.map((name) => parts[name]).join(between)}/`;
-}
-
-/** Of each type the forms that DMS is known to write; `variant` takes one of them. */
-function dmsValue({ type }: ColumnSchema, value: unknown, variant: number, binary: 'hex' | 'base64' = 'hex'): string | null {
-  if (value === null || value === undefined) return null;
-  switch (type.kind) {
-    case 'bool':
-      return value ? (['true', '1', 't'][variant % 3] as string) : (['false', '0', 'f'][variant % 3] as string);
-    case 'numeric':
-      return `${String(value)}${'0'.repeat((variant % 3) * 2)}`;
-    case 'timestamptz':
-    case 'timestamp':
-      return String(value).replace('T', ' ').replace('Z', '');
-    case 'bytea':
-      return binary === 'hex'
-        ? Buffer.from(value as Uint8Array)
-            .toString('hex')
-            .toUpperCase()
-        : Buffer.from(value as Uint8Array).toString('base64');
-    default:
-      return String(value);
-  }
-}
-
-function csv(
-  rows: readonly (readonly (string | null)[])[],
-  { CsvDelimiter = ',', CsvRowDelimiter = '\n', CsvNullValue = 'NULL', Rfc4180 = true, CompressionType }: WrittenAs,
-): Buffer {
-  const field = (value: string | null): string => {
-    if (value === null) return CsvNullValue;
-    if (!Rfc4180) return value;
-    return /["\r\n]/.test(value) || value.includes(CsvDelimiter) ? `"${value.replaceAll('"', '""')}"` : value;
-  };
-  const text = rows.map((row) => `${row.map(field).join(CsvDelimiter)}${CsvRowDelimiter}`).join('');
-  return CompressionType === 'gzip' ? gzipSync(text) : Buffer.from(text);
-}
-
-let duckdb: Promise<Instance> | undefined;
-let written = 0;
-
-async function parquet(
-  names: readonly string[],
-  rows: readonly (readonly (string | null)[])[],
-  table: TaskTable,
-  output: WrittenAs,
-): Promise<Buffer> {
-  duckdb ??= DuckDBInstance.create(':memory:');
-  const connection = await (await duckdb).connect();
-  const { mkdtempSync, readFileSync } = await import('node:fs');
-  const { tmpdir } = await import('node:os');
-  const path = join(mkdtempSync(join(tmpdir(), 'millrace-dms-')), 'written.parquet');
-  const isText = ++written % 2 === 0;
-  const types = new Map<string, string>(
-    table.columns.flatMap(({ name, type }) => [
-      [name, parquetType(type, isText)],
-      [`dms_before_${name}`, parquetType(type, isText)],
-    ]),
-  );
-  const options = [
-    'FORMAT parquet',
-    `COMPRESSION ${output.CompressionType === 'gzip' ? 'gzip' : 'uncompressed'}`,
-    `PARQUET_VERSION ${output.ParquetVersion === 'parquet-2-0' ? 'V2' : 'V1'}`,
-    ...(output.EncodingType === 'plain' ? ['DICTIONARY_SIZE_LIMIT 0'] : []),
-    ...(output.RowGroupLength === undefined ? [] : [`ROW_GROUP_SIZE ${output.RowGroupLength}`]),
-  ];
-  const cells = (row: readonly (string | null)[]): string =>
-    row
-      .map((value, at) => {
-        const type = types.get(names[at] as string) ?? 'VARCHAR';
-        const text = value === null ? 'NULL' : `'${value.replaceAll("'", "''")}'`;
-        return type === 'BLOB' && value !== null ? `unhex(${text})` : `CAST(${text} AS ${type})`;
-      })
-      .join(', ');
-  const columns = names.map((name) => `"${name.replaceAll('"', '""')}"`).join(', ');
-  await connection.run(
-    `COPY (SELECT * FROM (VALUES ${rows.map((row) => `(${cells(row)})`).join(', ')}) AS t(${columns})) TO '${path}' (${options.join(', ')})`,
-  );
-  connection.closeSync();
-  const body = readFileSync(path);
-  rmSync(dirname(path), { recursive: true });
-  return body;
-}
-
-/** As the guide has it: NUMERIC as a decimal, DATETIME as a timestamp without a zone, everything textual as a string; truth values as either. */
-function parquetType(type: ColumnSchema['type'], isText: boolean): string {
-  switch (type.kind) {
-    case 'bool':
-      return isText ? 'VARCHAR' : 'BOOLEAN';
-    case 'int2':
-    case 'int4':
-      return 'INTEGER';
-    case 'int8':
-      return 'BIGINT';
-    case 'float8':
-      return 'DOUBLE';
-    case 'numeric':
-      return `DECIMAL(${type.precision ?? 28},${type.scale ?? 6})`;
-    case 'timestamp':
-    case 'timestamptz':
-      return 'TIMESTAMP';
-    case 'date':
-      return 'DATE';
-    case 'bytea':
-      return 'BLOB';
-    default:
-      return 'VARCHAR';
-  }
-}

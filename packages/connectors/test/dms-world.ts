@@ -13,8 +13,10 @@ import {
   streamWorld,
 } from '@millrace/core/testing';
 import { expect } from 'vitest';
+import { filesIn, type Written } from '../../../test/dms-files.ts';
+import type { WrittenAs } from '../../../test/dms-formats.ts';
 import { type DmsServer, targetOf } from '../../../test/dms-server.ts';
-import { DmsTask, filesIn, type Written, type WrittenAs } from '../../../test/dms-task.ts';
+import { DmsTask } from '../../../test/dms-task.ts';
 import { dms } from '../src/dms/engine.ts';
 import { tableMappings } from '../src/dms/mappings.ts';
 import { completeOutput, type S3Output } from '../src/dms/output.ts';

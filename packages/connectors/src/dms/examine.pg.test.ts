@@ -6,8 +6,10 @@ import { capture, float8, int8, numeric, type Table, table, text, timestamptz } 
 import type { CaptureSource, Finding } from '@millrace/core/runtime';
 import { MemoryDatabase, testContext } from '@millrace/core/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { filesIn } from '../../../../test/dms-files.ts';
+import type { WrittenAs } from '../../../../test/dms-formats.ts';
 import { type DmsServer, dmsServer, targetOf } from '../../../../test/dms-server.ts';
-import { DmsTask, filesIn, type WrittenAs } from '../../../../test/dms-task.ts';
+import { DmsTask } from '../../../../test/dms-task.ts';
 import { type TestDatabase, testDatabase } from '../../../../test/postgres.ts';
 import { postgres } from '../postgres/index.ts';
 import { s3 } from '../s3/index.ts';

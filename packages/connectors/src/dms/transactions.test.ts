@@ -1,8 +1,8 @@
 import { inspect, isDeepStrictEqual } from 'node:util';
 import { Choices, plainState, seeded } from '@millrace/core/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Written } from '../../../../test/dms-files.ts';
 import { type DmsServer, dmsServer } from '../../../../test/dms-server.ts';
-import type { Written } from '../../../../test/dms-task.ts';
 import { texts, dmsWork as work } from '../../test/dms-workload.ts';
 import { dmsWorld, insert, update } from '../../test/dms-world.ts';
 import type { JournalFile } from './journal.ts';
