@@ -20,8 +20,11 @@ const service = {
   start: async (of: string, name: string, input: Execution['input']) => {
     const arn = executionArn(of, name);
     if (executions.has(arn)) return false;
-    executions.set(arn, { ...there(name), input });
+    executions.set(arn, { ...there(name), status: 'RUNNING', input });
     return true;
+  },
+  stop: async (arn: string) => {
+    executions.set(arn, { ...(executions.get(arn) as Execution), status: 'ABORTED' });
   },
 } as unknown as StepFunctionsService;
 const options = () => ({ store, service, deployments: deployments({ service, settings, environment: 'prod' }) });
@@ -77,4 +80,10 @@ test('one that somebody else has started for the same reopening is none to start
   await expect(launch(options(), run, { machine, number: 2, reopened: 1 })).rejects.toMatchObject({ code: 'RUN_HELD' });
   expect(names()).toEqual(['nightly', 'nightly-2']);
   expect((await store.read('nightly')).state.at).toBe('running');
+});
+
+test('a run that is cancelled before its execution is there has none that goes on', async () => {
+  await store.transition(run.id, (record, now) => decide(record, { type: 'cancel' }, now));
+  await launch(options(), run, { machine, number: 1 });
+  expect(executions.get(executionArn(machine, 'nightly'))?.status).toBe('ABORTED');
 });

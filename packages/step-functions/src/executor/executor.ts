@@ -19,7 +19,7 @@ import {
 } from '@millrace/core/runtime';
 import { type Deployments, deployments } from './deployments.ts';
 import { goOn } from './go-on.ts';
-import { admit, launch } from './launch.ts';
+import { admit, launch, stop } from './launch.ts';
 import { goesOn, type StepFunctionsService, stepFunctionsService } from './service.ts';
 import { Settler } from './settle.ts';
 
@@ -120,7 +120,7 @@ class OnStepFunctions {
     const machine = isOurs ? await service.machine(deployments.compiled(run.plan).main.name) : null;
     if (machine === null) return store.read(id);
     const { execution } = await this.#settler.newest(machine, id);
-    if (execution && goesOn(execution)) await service.stop(execution.arn, 'RUN_CANCELLED', `"millrace runs cancel ${id}"`);
+    if (execution && goesOn(execution)) await stop(service, id, execution.arn);
     await this.#settler.settle(id);
     return store.read(id);
   }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decide, type GoesOnBy, isEnded, type RunId, type RunRecord, stagesWith, stepFunctionsQueue } from '@millrace/core/runtime';
 import { type Newest, reopeningsAt } from './executions.ts';
-import { admit, held, type LaunchOptions, launch } from './launch.ts';
+import { admit, held, type LaunchOptions, launch, stopIfCancelled } from './launch.ts';
 import { type Execution, goesOn } from './service.ts';
 import type { Settler } from './settle.ts';
 
@@ -67,7 +67,10 @@ interface Onward {
 /** Does what was decided. */
 async function onward(options: GoOnOptions, { run, machine, newest, reopened, by }: Onward): Promise<RunRecord> {
   const { execution, next } = newest;
-  if (by === 'redrive' && execution && (await redriven(options, execution, run.id, reopened))) return run;
+  if (by === 'redrive' && execution && (await redriven(options, execution, run.id, reopened))) {
+    await stopIfCancelled(options, run.id, execution.arn);
+    return run;
+  }
   await options.deployments.deployed(run.plan);
   await launch(options, run, { machine, number: next, reopened });
   return run;

@@ -32,11 +32,23 @@ export async function launch(
     const taken = await asked(store, run.id, async () =>
       (await service.start(machine, name, input)) ? null : { by: await service.execution(executionArn(machine, name)) },
     );
-    if (taken === null) return;
+    if (taken === null) return stopIfCancelled({ store, service }, run.id, executionArn(machine, name));
     if (taken.by === null) throw held(run.id, `Somebody has just started execution ${name}.`);
     if (runOf(taken.by) === run.id && reopeningsAt(taken.by) >= reopened) return;
   }
 }
+
+/** Whoever has cancelled the run before its execution was there has found nothing to stop. */
+export async function stopIfCancelled(
+  { store, service }: Pick<LaunchOptions, 'store' | 'service'>,
+  id: RunId,
+  execution: string,
+): Promise<void> {
+  if ((await store.read(id)).cancelRequestedAt !== null) await stop(service, id, execution);
+}
+
+export const stop = (service: StepFunctionsService, id: RunId, execution: string): Promise<void> =>
+  service.stop(execution, 'RUN_CANCELLED', `"millrace runs cancel ${id}"`);
 
 /** What passes leaves the run for a retry; what does not ends it, for nothing would. */
 async function asked<Answer>(store: RunStore, id: RunId, call: () => Promise<Answer>): Promise<Answer> {
