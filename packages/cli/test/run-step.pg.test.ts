@@ -213,7 +213,7 @@ const request = (run: string, stage: string) => ({
   run,
   input,
   attempt: 0,
-  redrive: 0,
+  redriveCount: 0,
 });
 
 test('workers of an activity take what it has for them, and give back what runs when they are asked to end', async () => {

@@ -282,7 +282,7 @@ test('where a redrive would lead nowhere, a second execution does what is left',
   expect(server.fake.called('RedriveExecution')).toHaveLength(0);
   const second = server.fake.called('StartExecution')[1];
   expect(second.name).toBe(`${run.id}-2`);
-  expect(JSON.parse(second.input)).toMatchObject({ run: run.id, done: { glue: true }, again: 1 });
+  expect(JSON.parse(second.input)).toMatchObject({ run: run.id, done: { glue: true }, reopened: 1 });
   expect(askedOf()).toEqual(['glue', 'a', 'a', 'b']);
 });
 

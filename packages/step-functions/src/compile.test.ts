@@ -314,7 +314,7 @@ describe('work elsewhere', () => {
     for (const compiled of [machines, parts]) {
       const asked: string[] = [];
       const answer: Answer = (one) => void asked.push(one.call.startsWith('ecs') ? stageOf(one) : one.state);
-      expect((await interpret(compiled, answer, { done: { glue: true }, again: 1 })).error).toBe(null);
+      expect((await interpret(compiled, answer, { done: { glue: true }, reopened: 1 })).error).toBe(null);
       expect(asked).toEqual(['a', 'sns']);
     }
   });

@@ -55,7 +55,7 @@ export async function runStep(session: Session, pipeline: string | undefined, op
 /** By the exit code. @throws the stage's error */
 function told({ terminal, signal }: Session, stage: string, end: StepEnd): ExitCode {
   if (end.at === 'stopped') terminal.say('Asked to end: the stage is given back, and the next task goes on with it.');
-  if (end.at === 'failed' || end.at === 'again') throw restoreError(end.error);
+  if (end.at === 'failed' || end.at === 'retry') throw restoreError(end.error);
   if (end.at === 'done') terminal.say('Done.');
   terminal.emit({ type: 'step', stage, end: end.at });
   return end.at === 'done' ? exitCodes.ok : askedExitCode(signal);

@@ -22,7 +22,7 @@ export async function handler(event: unknown, context: { getRemainingTimeInMilli
     const end = await perform(session, event, stop.signal).catch(endOfError);
     if (end.at === 'done') return {};
     const error = new Error(await session.redact(causeOf(end.error, (text) => text)));
-    error.name = errorName(end.error.code, end.again);
+    error.name = errorName(end.error.code, end.retry);
     throw error;
   } finally {
     clearTimeout(timer);

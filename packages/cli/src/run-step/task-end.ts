@@ -4,5 +4,5 @@ import type { StepEnd } from '@millrace/worker';
 /** How a stage has ended, as the machine is told. */
 export function taskEnd(end: StepEnd): TaskEnd {
   if (end.at === 'done') return end;
-  return { at: 'failed', error: end.error, again: end.at !== 'failed' };
+  return { at: 'failed', error: end.error, retry: end.at !== 'failed' };
 }

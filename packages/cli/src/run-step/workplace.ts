@@ -32,7 +32,7 @@ export async function openWorkplace(
 
   return {
     id,
-    async run({ pipeline: name, run, stage, plan, input, redrive, place }, signal) {
+    async run({ pipeline: name, run, stage, plan, input, redriveCount, place }, signal) {
       const pipeline = await find(name);
       return runStep(
         {
@@ -40,7 +40,7 @@ export async function openWorkplace(
           stage,
           plan,
           failed: failedStages(pipeline.plan, input.failed),
-          redrives: redrive + input.again,
+          reopenings: redriveCount + input.reopened,
           helps: place > 0,
           request: { logicalTime: input.time, date: input.date, window: input.window, params: input.params },
         },

@@ -31,7 +31,7 @@ const options = () => ({ store, service, deployments: deployments({ service, set
 
 function there(name: string, more: Partial<Execution> = {}): Execution {
   const arn = executionArn(machine, name);
-  const made: Execution = { arn, status: 'FAILED', input: {}, error: null, cause: null, redriven: 0, redrivable: true, ...more };
+  const made: Execution = { arn, status: 'FAILED', input: {}, error: null, cause: null, redriveCount: 0, redrivable: true, ...more };
   executions.set(arn, made);
   return made;
 }
@@ -48,7 +48,7 @@ test('whose an execution is says what it was given: those of other runs are pass
   const first = there('nightly');
   there('nightly-2', { status: 'RUNNING', input: { time: '2026-03-29T00:00:00Z' } });
   expect(await newestExecution(service, machine, 'nightly')).toEqual({ execution: first, number: 1, next: 3 });
-  const third = there('nightly-3', { input: { run: 'nightly', again: 1 } });
+  const third = there('nightly-3', { input: { run: 'nightly', reopened: 1 } });
   there('nightly-4', { input: { run: 'nightly-4' } });
   expect(await newestExecution(service, machine, 'nightly')).toEqual({ execution: third, number: 3, next: 5 });
   expect(await newestExecution(service, machine, 'nightly', 3)).toEqual({ execution: third, number: 3, next: 5 });
@@ -69,12 +69,12 @@ test('the next execution has the first name that nobody has', async () => {
   there('nightly-3', { input: { run: 'nightly' } });
   await launch(options(), run, { machine, number: 2, reopened: 1 });
   expect(names()).toEqual(['nightly', 'nightly-2', 'nightly-3', 'nightly-4']);
-  expect(executions.get(executionArn(machine, 'nightly-4'))?.input).toMatchObject({ run: 'nightly', again: 1 });
+  expect(executions.get(executionArn(machine, 'nightly-4'))?.input).toMatchObject({ run: 'nightly', reopened: 1 });
 });
 
 test('one that somebody else has started for the same reopening is none to start again, seen or not', async () => {
   there('nightly');
-  there('nightly-2', { status: 'RUNNING', input: { run: 'nightly', again: 1 } });
+  there('nightly-2', { status: 'RUNNING', input: { run: 'nightly', reopened: 1 } });
   await launch(options(), run, { machine, number: 2, reopened: 1 });
   unseen.add(executionArn(machine, 'nightly-2'));
   await expect(launch(options(), run, { machine, number: 2, reopened: 1 })).rejects.toMatchObject({ code: 'RUN_HELD' });

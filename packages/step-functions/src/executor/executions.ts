@@ -6,7 +6,7 @@ import { type Execution, goesOn, type StepFunctionsService } from './service.ts'
 
 /**
  * A run's executions: the first has the run's name. One that cannot be redriven is followed by another, which is given what a record of the run
- * cannot tell a machine: stages without tasks of ours that are done (`done`), and how often the run had been reopened (`again`). Whose an
+ * cannot tell a machine: stages without tasks of ours that are done (`done`), and how often the run had been reopened (`reopened`). Whose an
  * execution is says what it was given, never its name alone: `nightly-2` may be the second one of run `nightly`, or the first of a run of its own.
  */
 export interface Newest {
@@ -43,9 +43,9 @@ export const executionArn = (machine: string, name: string): string => `${machin
 export const runOf = ({ arn, input }: Execution): RunId => String(input['run'] ?? arn.slice(arn.lastIndexOf(':') + 1));
 
 /** How often the run had been reopened when this execution was last started or redriven. */
-export const reopeningsAt = ({ input, redriven }: Execution): number => Number(input['again'] ?? 0) + redriven;
+export const reopeningsAt = ({ input, redriveCount }: Execution): number => Number(input['reopened'] ?? 0) + redriveCount;
 
-export function executionInput({ id, request, stages }: RunRecord, { native }: Pick<StateMachines, 'native'>, again: number): Json {
+export function executionInput({ id, request, stages }: RunRecord, { native }: Pick<StateMachines, 'native'>, reopened: number): Json {
   const { logicalTime: time, date, window, params } = request;
   const done = Object.fromEntries([...native].flatMap(([stage, flag]) => (isDone(stages.get(stage) as StageRecord) ? [[flag, true]] : [])));
   return {
@@ -55,7 +55,7 @@ export function executionInput({ id, request, stages }: RunRecord, { native }: P
     window: window && { ...window },
     params,
     ...(Object.keys(done).length > 0 && { done }),
-    ...(again > 0 && { again }),
+    ...(reopened > 0 && { reopened }),
   };
 }
 

@@ -27,7 +27,7 @@ export interface Execution {
   readonly error: string | null;
   readonly cause: string | null;
   /** How often it was redriven. */
-  readonly redriven: number;
+  readonly redriveCount: number;
   readonly redrivable: boolean;
 }
 
@@ -107,7 +107,7 @@ export async function stepFunctionsService(region: string): Promise<StepFunction
               input: JSON.parse(found.input ?? '{}'),
               error: found.error ?? null,
               cause: found.cause ?? null,
-              redriven: found.redriveCount ?? 0,
+              redriveCount: found.redriveCount ?? 0,
               redrivable: found.redriveStatus === 'REDRIVABLE',
             };
           } catch (error) {

@@ -31,7 +31,7 @@ beforeEach(async () => {
 
 function there(name: string, more: Partial<Execution>, events: readonly Partial<HistoryEvent>[] = []): void {
   const arn = executionArn(machine, name);
-  executions.set(arn, { arn, status: 'RUNNING', input: {}, error: null, cause: null, redriven: 0, redrivable: false, ...more });
+  executions.set(arn, { arn, status: 'RUNNING', input: {}, error: null, cause: null, redriveCount: 0, redrivable: false, ...more });
   histories.set(
     arn,
     events.map((event, at) => ({ timestamp: new Date(0), id: at + 1, previousEventId: at, type: 'TaskScheduled', ...event })),
@@ -53,7 +53,7 @@ test('what one execution has failed with is not said of the next one', async () 
   expect((await record()).state).toMatchObject({ at: 'failed', error: { message: expect.stringContaining('no capacity') } });
 
   await reopen();
-  there('r-2', { status: 'TIMED_OUT', input: { run: 'r', again: 1 } });
+  there('r-2', { status: 'TIMED_OUT', input: { run: 'r', reopened: 1 } });
   await settler.settle('r');
   expect((await record()).state).toMatchObject({ at: 'failed', error: { message: expect.stringContaining('TIMED_OUT') } });
   expect((await record()).state).not.toMatchObject({ error: { message: expect.stringContaining('no capacity') } });
@@ -63,18 +63,18 @@ test('a run goes on when somebody has redriven its execution, whether it had end
   const began = [entered('a'), {}, failed('States.TaskFailed', 'no capacity')];
   there('r', { status: 'FAILED', error: 'States.TaskFailed' }, began);
   await settler.settle('r');
-  there('r', { redriven: 1 }, [...began, { type: 'ExecutionRedriven' }]);
+  there('r', { redriveCount: 1 }, [...began, { type: 'ExecutionRedriven' }]);
   expect(await settler.settle('r')).toEqual({ changed: true, because: null });
   expect([(await record()).state.at, await reopenings()]).toEqual(['running', 1]);
   expect(await settler.settle('r')).toEqual({ changed: false, because: null });
 
   // Nobody has looked between the second failure and the second redrive.
-  there('r', { redriven: 2 }, [...began, { type: 'ExecutionRedriven' }]);
+  there('r', { redriveCount: 2 }, [...began, { type: 'ExecutionRedriven' }]);
   await settler.settle('r');
   expect([(await record()).state.at, await reopenings()]).toEqual(['running', 2]);
   expect((await record()).stages.get('a')).toMatchObject({ state: { at: 'ready' }, attempts: 0 });
 
-  there('r', { redriven: 3, status: 'FAILED', error: 'Oops' }, [...began, { type: 'ExecutionRedriven' }]);
+  there('r', { redriveCount: 3, status: 'FAILED', error: 'Oops' }, [...began, { type: 'ExecutionRedriven' }]);
   await settler.settle('r');
   expect([(await record()).state, await reopenings()]).toMatchObject([
     { at: 'failed', error: { message: expect.stringContaining('Oops') } },
@@ -86,7 +86,7 @@ test('an attempt of before a redrive is asked to stop, and nothing is read until
   await store.register({ id: 'w', label: 'w', leaseMs: 60_000, queue: stepFunctionsQueue });
   await reached('a');
   await store.transition('r', (run, now) => decide(run, { type: 'claim', stage: 'a', worker: 'w' }, now));
-  there('r', { redriven: 1 }, [{ type: 'ExecutionRedriven' }, entered('glue'), {}]);
+  there('r', { redriveCount: 1 }, [{ type: 'ExecutionRedriven' }, entered('glue'), {}]);
   await settler.settle('r');
   expect(await record()).toMatchObject({ state: { at: 'running' }, cancelRequestedAt: expect.any(String) });
   await store.transition('r', (run, now) => decide(run, { type: 'release', stage: 'a', epoch: 1 }, now));

@@ -3,8 +3,8 @@ import type { Site, States } from './site.ts';
 
 /**
  * The first states: whatever an execution is given (`run`, `time`, `date`, `window`, `params`, each of which may be left out) becomes the state that
- * all others read, `{ run, time, date, window, params, failed, done, again }`. The run is named after the execution where nobody names it. `done` and
- * `again` are given to an execution that goes on with a run: which stages need no state any more, and how often the run had been reopened.
+ * all others read, `{ run, time, date, window, params, failed, done, reopened }`. The run is named after the execution where nobody names it. `done` and
+ * `reopened` are given to an execution that goes on with a run: which stages need no state any more, and how often the run had been reopened.
  */
 export function writePrologue(states: States, site: Site, next: string): string {
   const { plan, flags } = site;
@@ -20,7 +20,7 @@ export function writePrologue(states: States, site: Site, next: string): string 
       window: null,
       params: {},
       done: {},
-      again: 0,
+      reopened: 0,
       'given.$': '$',
     },
     { 'all.$': 'States.JsonMerge($, $.given, false)', 'given.$': '$.given', params: defaults },
@@ -39,7 +39,7 @@ export function writePrologue(states: States, site: Site, next: string): string 
       'window.$': '$.all.window',
       'params.$': '$.params',
       'done.$': '$.all.done',
-      'again.$': '$.all.again',
+      'reopened.$': '$.all.reopened',
       ...failed,
     },
   ];

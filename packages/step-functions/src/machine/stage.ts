@@ -195,7 +195,7 @@ function writePlaces(stage: PlanStage, name: string, next: string | null, places
       'date.$': '$.date',
       'window.$': '$.window',
       'params.$': '$.params',
-      'again.$': places > mostInline ? 'States.MathAdd($.again, $$.Execution.RedriveCount)' : '$.again',
+      'reopened.$': places > mostInline ? 'States.MathAdd($.reopened, $$.Execution.RedriveCount)' : '$.reopened',
       'place.$': '$$.Map.Item.Value',
     },
     MaxConcurrency: places,

@@ -112,7 +112,7 @@ function writeStart({ part, of }: Extract<Laid, { kind: 'machine' }>, next: stri
         'params.$': '$.params',
         'done.$': '$.done',
         // A part has redrives of its own.
-        'again.$': 'States.MathAdd($.again, $$.Execution.RedriveCount)',
+        'reopened.$': 'States.MathAdd($.reopened, $$.Execution.RedriveCount)',
         ...(site.flags.size > 0 ? { 'failed.$': '$.failed' } : {}),
         'AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$': '$$.Execution.Id',
       },

@@ -9,8 +9,8 @@ describe('a failure that is reported', () => {
     ['CONNECTION_FAILED', false, 'STAGE_FAILED'],
     ['CHECK_FAILED', false, 'CHECK_FAILED'],
     ['SHUTDOWN', true, 'SHUTDOWN'],
-  ] as const)('%s, again: %s, is called %s', (code, again, name) => {
-    expect(errorName(code, again)).toBe(name);
+  ] as const)('%s, retry: %s, is called %s', (code, retry, name) => {
+    expect(errorName(code, retry)).toBe(name);
   });
 
   test('has a cause for people, without secrets and as long as Step Functions takes it', () => {
@@ -20,6 +20,6 @@ describe('a failure that is reported', () => {
   });
 
   test('that nobody has foreseen is not tried again', () => {
-    expect(endOfError(new Error('what?'))).toMatchObject({ again: false, error: { message: expect.stringContaining('what?') } });
+    expect(endOfError(new Error('what?'))).toMatchObject({ retry: false, error: { message: expect.stringContaining('what?') } });
   });
 });

@@ -2,8 +2,8 @@ import { codes, type StoredError, storeError } from '@millrace/core/runtime';
 import { errorName } from '../work/retry.ts';
 import type { TaskService } from './service.ts';
 
-/** How a task of ours has ended. `again`: the stage may be tried once more. */
-export type TaskEnd = { readonly at: 'done' } | { readonly at: 'failed'; readonly error: StoredError; readonly again: boolean };
+/** How a task of ours has ended. `retry`: the stage may be tried once more. */
+export type TaskEnd = { readonly at: 'done' } | { readonly at: 'failed'; readonly error: StoredError; readonly retry: boolean };
 
 export interface ReportOptions {
   readonly service: TaskService;
@@ -38,7 +38,7 @@ export async function reported(work: (signal: AbortSignal) => Promise<TaskEnd>, 
     const heard =
       end.at === 'done'
         ? await service.succeed(token)
-        : await service.fail(token, errorName(end.error.code, end.again), causeOf(end.error, redact));
+        : await service.fail(token, errorName(end.error.code, end.retry), causeOf(end.error, redact));
     return heard ? end : null;
   } finally {
     clearInterval(timer);
@@ -48,7 +48,7 @@ export async function reported(work: (signal: AbortSignal) => Promise<TaskEnd>, 
 /** Of work that could not even begin, or has lost its footing. */
 export function endOfError(thrown: unknown): TaskEnd {
   const error = storeError(thrown);
-  return { at: 'failed', error, again: codes[error.code].retry !== 'never' };
+  return { at: 'failed', error, retry: codes[error.code].retry !== 'never' };
 }
 
 /** For people, who see it in the execution. */

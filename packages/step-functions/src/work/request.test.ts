@@ -19,8 +19,8 @@ const wanted = {
   plan: plan.fingerprint,
   run: 'run-1',
   attempt: 0,
-  redrive: 0,
-  input: { ...execution, date: null, params: { country: 'FR' }, again: 0 },
+  redriveCount: 0,
+  input: { ...execution, date: null, params: { country: 'FR' }, reopened: 0 },
 };
 
 /** What the states of the plan ask for, as an interpreter fills it in. */
@@ -97,7 +97,7 @@ describe('what is refused', () => {
     [{ MILLRACE_INPUT: '{"time": "2026-03-29", "date": "tomorrow"}' }, /date is no day/],
     [{ MILLRACE_INPUT: '{"time": "2026-03-29", "window": {"start": 1}}' }, /window has no start and end/],
     [{ MILLRACE_INPUT: '{"time": "2026-03-29", "params": {"a": {}}}' }, /params\.a is not a text/],
-    [{ MILLRACE_INPUT: '{"time": "2026-03-29", "again": -1}' }, /again is not a number/],
+    [{ MILLRACE_INPUT: '{"time": "2026-03-29", "reopened": -1}' }, /reopened is not a number/],
     [{ MILLRACE_ATTEMPT: 'two' }, /MILLRACE_ATTEMPT is not a number/],
     [{ MILLRACE_REDRIVE: '-1' }, /MILLRACE_REDRIVE is not a number/],
     [{ MILLRACE_PLACE: '1.5' }, /MILLRACE_PLACE is not a number/],
@@ -116,11 +116,11 @@ describe('what is refused', () => {
   });
 
   test('not parameters that are numbers, nor fields that nobody knows', () => {
-    const MILLRACE_INPUT = '{"time": "2026-03-29T00:00:00Z", "params": {"n": 3, "b": true}, "done": {"x": true}, "again": 2}';
+    const MILLRACE_INPUT = '{"time": "2026-03-29T00:00:00Z", "params": {"n": 3, "b": true}, "done": {"x": true}, "reopened": 2}';
     expect(requestFromEnvironment('p', 's', { ...good, MILLRACE_INPUT, MILLRACE_REDRIVE: '1', MILLRACE_PLACE: '3' })).toMatchObject({
-      redrive: 1,
+      redriveCount: 1,
       place: 3,
-      input: { params: { n: '3', b: 'true' }, again: 2 },
+      input: { params: { n: '3', b: 'true' }, reopened: 2 },
     });
   });
 });

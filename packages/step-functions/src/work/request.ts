@@ -12,7 +12,7 @@ export interface StageRequest {
   /** How often the state was tried before. */
   readonly attempt: number;
   /** How often the execution was redriven. */
-  readonly redrive: number;
+  readonly redriveCount: number;
   /** Of several tasks of one attempt: the first makes it, the others help. */
   readonly place: number;
 }
@@ -27,7 +27,7 @@ export interface StateInput {
   /** By flag, see `failedStages`. */
   readonly failed: Readonly<Record<string, unknown>>;
   /** How often the run had been reopened when this execution was started. */
-  readonly again: number;
+  readonly reopened: number;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -43,7 +43,7 @@ export function requestFromEnvironment(pipeline: string, stage: string, env: Env
       run: env[variables.run],
       input,
       attempt: numberOf(env[variables.attempt]),
-      redrive: numberOf(env[variables.redrive]),
+      redriveCount: numberOf(env[variables.redriveCount]),
       place: numberOf(env[variables.place]),
     },
     variables,
@@ -76,9 +76,9 @@ function parse(given: Readonly<Record<string, unknown>>, names: Readonly<Record<
   if (run !== '' && !isRunName(run))
     faults.push(`${nameOf('run')} is no name of an execution: 1 to 80 characters, no slashes, no control characters`);
   const input = inputOf(given['input'], nameOf('input'), faults);
-  const [attempt, redrive, place] = [count('attempt'), count('redrive'), count('place')];
+  const [attempt, redriveCount, place] = [count('attempt'), count('redriveCount'), count('place')];
   if (faults.length > 0) throw malformed([...new Set(faults)]);
-  return { pipeline, stage, plan, run, input, attempt, redrive, place };
+  return { pipeline, stage, plan, run, input, attempt, redriveCount, place };
 }
 
 /** Of an execution, which names the run; it becomes part of names of folders. */
@@ -88,21 +88,21 @@ function inputOf(value: unknown, name: string, faults: string[]): StateInput {
   const input = objectOf(value);
   if (!input) {
     if (!faults.some((fault) => fault.startsWith(name))) faults.push(`${name} is not an object`);
-    return { time: '', date: null, window: null, params: {}, failed: {}, again: 0 };
+    return { time: '', date: null, window: null, params: {}, failed: {}, reopened: 0 };
   }
-  const { time, date = null, window = null, params = {}, failed = {}, again = 0 } = input;
+  const { time, date = null, window = null, params = {}, failed = {}, reopened = 0 } = input;
   const { start, end } = objectOf(window) ?? {};
   if (!isTime(time)) faults.push(`${name}.time is no time`);
   if (date !== null && !(typeof date === 'string' && /^\d{4}-\d\d-\d\d$/.test(date))) faults.push(`${name}.date is no day like 2026-03-29`);
   if (window !== null && !(isTime(start) && isTime(end))) faults.push(`${name}.window has no start and end`);
-  if (!Number.isSafeInteger(again) || (again as number) < 0) faults.push(`${name}.again is not a number from 0 on`);
+  if (!Number.isSafeInteger(reopened) || (reopened as number) < 0) faults.push(`${name}.reopened is not a number from 0 on`);
   return {
     time: String(time),
     date: date as string | null,
     window: window === null ? null : { start: String(start), end: String(end) },
     params: paramsOf(params, name, faults),
     failed: objectOf(failed) ?? {},
-    again: again as number,
+    reopened: reopened as number,
   };
 }
 

@@ -63,7 +63,7 @@ const lostErrors: readonly string[] = [
  * The name under which a task reports an error: its code, which the machine's retriers know where the error may pass. One that may pass and has
  * come to stay (the attempts are spent) has a name that they do not know.
  */
-export const errorName = (code: ErrorCode, again: boolean): string => (!again && passingErrors.includes(code) ? 'STAGE_FAILED' : code);
+export const errorName = (code: ErrorCode, retry: boolean): string => (!retry && passingErrors.includes(code) ? 'STAGE_FAILED' : code);
 
 /** Errors that say that the data is not good: those whose exit code is 5. */
 export const qualityErrors: readonly string[] = Object.entries(codes).flatMap(([code, { exit }]) => (exit === 5 ? [code] : []));

@@ -4,7 +4,7 @@ export const taskVariables = {
   run: 'MILLRACE_RUN',
   input: 'MILLRACE_INPUT',
   attempt: 'MILLRACE_ATTEMPT',
-  redrive: 'MILLRACE_REDRIVE',
+  redriveCount: 'MILLRACE_REDRIVE',
   place: 'MILLRACE_PLACE',
   token: 'MILLRACE_TASK_TOKEN',
 } as const;

@@ -73,7 +73,7 @@ function runTask(stage: PlanStage, site: Site, place: string | null, token: bool
             { Name: variables.run, 'Value.$': '$.run' },
             { Name: variables.input, 'Value.$': 'States.JsonToString($)' },
             { Name: variables.attempt, 'Value.$': "States.Format('{}', $$.State.RetryCount)" },
-            { Name: variables.redrive, 'Value.$': "States.Format('{}', $$.Execution.RedriveCount)" },
+            { Name: variables.redriveCount, 'Value.$': "States.Format('{}', $$.Execution.RedriveCount)" },
             ...(place === null ? [] : [{ Name: variables.place, 'Value.$': `States.Format('{}', ${place})` }]),
             ...(token ? [{ Name: variables.token, 'Value.$': '$$.Task.Token' }] : []),
           ],
@@ -93,7 +93,7 @@ function request(stage: PlanStage, plan: Plan, place: string | null): Template {
     'run.$': '$.run',
     'input.$': '$',
     'attempt.$': '$$.State.RetryCount',
-    'redrive.$': '$$.Execution.RedriveCount',
+    'redriveCount.$': '$$.Execution.RedriveCount',
     ...(place === null ? {} : { 'place.$': place }),
   };
 }

@@ -55,11 +55,11 @@ export async function arrive({ run: id, stage, failed }: Step, store: RunStore):
  * Opens the run again where its execution was redriven, or begun anew, and nobody has done that: before the stage is looked at, so that what
  * becomes of it now is not taken for what became of it then. Once, however many come. False while attempts of before are being stopped.
  */
-export async function countRedrives({ run: id, redrives }: Step, store: RunStore, reopenings: () => Promise<Reopenings>): Promise<boolean> {
-  if (redrives === 0) return true;
+export async function countRedrives({ run: id, reopenings }: Step, store: RunStore, counted: () => Promise<Reopenings>): Promise<boolean> {
+  if (reopenings === 0) return true;
   for (;;) {
     const { seq } = await store.read(id);
-    if ((await reopenings()).count >= redrives) return true;
+    if ((await counted()).count >= reopenings) return true;
     const { run } = await store.transition(id, (record, now) => (record.seq === seq ? machineRedriven(record, now) : []));
     // Of one that has succeeded there is nothing to open.
     if (run.seq === seq) return isEnded(run.state);

@@ -44,7 +44,7 @@ async function machine(name: string, steps: string): Promise<Machine> {
     run,
     task: (stage, more = {}, options = {}) =>
       runStep(
-        { run, stage, plan: plan.fingerprint, failed: [], redrives: 0, helps: false, request: asked, ...more },
+        { run, stage, plan: plan.fingerprint, failed: [], reopenings: 0, helps: false, request: asked, ...more },
         {
           store: stores[0],
           pipeline: { file, plan },
@@ -98,7 +98,7 @@ describe('a stage that fails', () => {
        const a = load(checked, ledgerTarget('passes'), { retry: { attempts: 3, delay: '1h' } });
        export default pipeline({ name: 'passes', steps: { rows, checked, a } });`,
     );
-    expect(await task('a')).toMatchObject({ at: 'again', error: { code: 'CONNECTION_FAILED', message: expect.stringContaining('away') } });
+    expect(await task('a')).toMatchObject({ at: 'retry', error: { code: 'CONNECTION_FAILED', message: expect.stringContaining('away') } });
     expect(await statesOf(run)).toEqual(['retrying']);
     project.open('passes');
     expect(await task('a')).toEqual(done);
@@ -123,12 +123,12 @@ describe('a stage that fails', () => {
     });
     expect(await attemptsOf(run)).toEqual(['good succeeded', 'bad failed']);
 
-    expect(await task('bad', { redrives: 1 })).toMatchObject({ at: 'failed' });
-    expect(await task('bad', { redrives: 1 })).toMatchObject({ at: 'failed' });
+    expect(await task('bad', { reopenings: 1 })).toMatchObject({ at: 'failed' });
+    expect(await task('bad', { reopenings: 1 })).toMatchObject({ at: 'failed' });
     expect(await attemptsOf(run)).toEqual(['good succeeded', 'bad failed', 'bad failed']);
     project.open('broken');
-    expect(await Promise.all([task('bad', { redrives: 2 }), task('bad', { redrives: 2 }, { store: stores[1] })])).toEqual([done, done]);
-    expect(await task('behind', { redrives: 2 })).toEqual(done);
+    expect(await Promise.all([task('bad', { reopenings: 2 }), task('bad', { reopenings: 2 }, { store: stores[1] })])).toEqual([done, done]);
+    expect(await task('behind', { reopenings: 2 })).toEqual(done);
     expect((await eventsOf(run)).filter(({ type }) => type === 'run.reopened')).toHaveLength(2);
     expect(await stores[0].read(run)).toMatchObject({ state: { at: 'succeeded' } });
     expect(await project.rows('broken-good')).toHaveLength(10);
@@ -159,10 +159,10 @@ it('counts a redrive that nobody has told the record of when its first task come
      const a = load(checked, ledgerTarget('redriven'), { retry: { attempts: 2, delay: '1h' } }); const b = ledgerCall('redriven', [a]);
      export default pipeline({ name: 'redriven', steps: { rows, checked, a, b } });`,
   );
-  expect(await task('a')).toMatchObject({ at: 'again' });
+  expect(await task('a')).toMatchObject({ at: 'retry' });
   project.open('redriven');
-  expect(await task('a', { redrives: 1 })).toMatchObject({ at: 'failed', error: { code: 'FUNCTION_FAILED' } });
-  expect(await task('a', { redrives: 1 })).toMatchObject({ at: 'failed', error: { code: 'FUNCTION_FAILED' } });
+  expect(await task('a', { reopenings: 1 })).toMatchObject({ at: 'failed', error: { code: 'FUNCTION_FAILED' } });
+  expect(await task('a', { reopenings: 1 })).toMatchObject({ at: 'failed', error: { code: 'FUNCTION_FAILED' } });
   expect(await attemptsOf(run)).toEqual(['a failed', 'a failed']);
   expect(await stagesOf(run)).toMatchObject([{ attempts: 1 }, { state: { at: 'skipped' } }]);
   expect((await eventsOf(run)).filter(({ type }) => type === 'run.reopened')).toHaveLength(1);
@@ -176,12 +176,12 @@ it('of a redrive waits for an attempt of before, which is asked to stop', async 
   );
   const before = task('a', {}, { store: stores[1] });
   await until(async () => (await stores[0].list({ pipeline: 'overtaken' }))[0]?.stages.running === 1);
-  expect(await task('b', { redrives: 1 })).toEqual(done);
+  expect(await task('b', { reopenings: 1 })).toEqual(done);
   project.open('overtaken');
   expect((await stores[0].attempts(run)).find(({ epoch, stage }) => stage === 'a' && epoch === 1)).toMatchObject({ result: 'cancelled' });
   // It may be quick enough to see that there is something to do again.
   expect(['failed', 'done']).toContain((await before).at);
-  expect(await task('a', { redrives: 1 })).toEqual(done);
+  expect(await task('a', { reopenings: 1 })).toEqual(done);
   expect((await eventsOf(run)).filter(({ type }) => type === 'run.reopened')).toHaveLength(1);
   expect(await project.rows('overtaken')).toHaveLength(10);
 });

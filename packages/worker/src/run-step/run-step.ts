@@ -118,7 +118,7 @@ class Whereabouts {
         return error ? { at: 'failed', error } : { at: 'done' };
       }
       if (signal.aborted) return null;
-      if (state.at === 'retrying' && (await this.#isOurs())) return { at: 'again', error: state.error };
+      if (state.at === 'retrying' && (await this.#isOurs())) return { at: 'retry', error: state.error };
       if (state.at !== 'waiting' && state.at !== 'retrying') return null;
       await arrive(this.#step, this.#store);
     }

@@ -7,8 +7,8 @@ export interface Step extends StageRef {
   readonly plan: string;
   /** Stages that have failed, and may. */
   readonly failed: readonly string[];
-  /** How often the run was to be reopened until now: by redrives of its execution, and by executions that went on with it. */
-  readonly redrives: number;
+  /** How often the run is to have been reopened: by redrives of its execution, and for executions that went on with it. */
+  readonly reopenings: number;
   /** True for one who shares in the splits of the attempt that another makes. */
   readonly helps: boolean;
   /** What the run is asked to do, where nobody has recorded it yet. */
@@ -29,7 +29,7 @@ export type StepEnd =
   /** It has succeeded, now or before; or is not part of this run; or there is nothing left to help with. */
   | { readonly at: 'done' }
   /** The attempt has failed, and the next one is the machine's to begin. */
-  | { readonly at: 'again'; readonly error: StoredError }
+  | { readonly at: 'retry'; readonly error: StoredError }
   /** For good: who tries again gets the same answer. */
   | { readonly at: 'failed'; readonly error: StoredError }
   /** Asked to end before it was over; what was not committed is given back. */
