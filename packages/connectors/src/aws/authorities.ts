@@ -9,9 +9,18 @@ export async function amazonAuthorities(): Promise<string[]> {
   return profiles.ca;
 }
 
-/** https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html */
-export function bundleOf({ region }: AmazonEndpoint): string {
-  if (region.startsWith('cn-')) return 'https://rds-truststore.s3.cn-north-1.amazonaws.com.cn/global/global-bundle.pem';
+/**
+ * Where Amazon keeps the authorities of an endpoint, partition by partition.
+ * https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html, https://docs.aws.amazon.com/redshift/latest/mgmt/connecting-ssl-support.html
+ */
+export function bundleOf({ service, region, kind }: Pick<AmazonEndpoint, 'service' | 'region' | 'kind'>): string {
+  const china = region.startsWith('cn-');
+  // Certificates of these are signed by Amazon's public authorities, those of databases by one for each region.
+  if (service !== 'rds' || kind === 'proxy')
+    return china
+      ? 'https://s3.cn-north-1.amazonaws.com.cn/redshift-downloads-cn/amazon-trust-ca-bundle.crt'
+      : 'https://s3.amazonaws.com/redshift-downloads/amazon-trust-ca-bundle.crt';
+  if (china) return 'https://rds-truststore.s3.cn-north-1.amazonaws.com.cn/global/global-bundle.pem';
   if (region.startsWith('us-gov-')) return 'https://truststore.pki.us-gov-west-1.rds.amazonaws.com/global/global-bundle.pem';
   return 'https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem';
 }
