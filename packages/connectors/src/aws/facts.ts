@@ -27,7 +27,10 @@ export interface EcsFacts extends NativeFact {
   readonly container: string | null;
 }
 
-/** `aws-sdk:redshiftdata:executeStatement` or `batchExecuteStatement`, then `describeStatement` until FINISHED, FAILED or ABORTED; `cancelStatement`. */
+/**
+ * `aws-sdk:redshiftdata:executeStatement` or `batchExecuteStatement`, then `describeStatement` until FINISHED, FAILED or ABORTED; `cancelStatement`.
+ * A statement must not run twice, and its token is forgotten after some hours: whoever starts it needs a record of that.
+ */
 export interface RedshiftDataFacts extends NativeFact {
   /** Of `parameters.Sqls`, or 1. */
   readonly statements: number;
@@ -52,11 +55,13 @@ export interface SnsFacts extends NativeFact {
 /**
  * `aws-sdk:databasemigration:startReplicationTask` or `startReplication`. The call's `StartReplicationTaskType` (`StartReplicationType`) is not
  * in `parameters`: it follows from what `describeReplicationTasks` (`describeReplications`) says before, by `startOf` in `dms/life.ts`; and a
- * stop is a success or not by its reason, `dms/stop-reason.ts`.
+ * stop is a success or not by its reason.
  */
 export interface DmsFacts extends NativeFact {
   readonly serverless: boolean;
   /** What counts as the end: the replication has stopped well, or its full load is done and it goes on. */
   readonly until: 'stopped' | 'loaded';
+  /** Reasons of stops, without "Stop Reason": at its end, and after which it starts again by itself. All others are failures. */
+  readonly stops: { readonly good: readonly string[]; readonly passing: readonly string[] };
   readonly reload: boolean;
 }

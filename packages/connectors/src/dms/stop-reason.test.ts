@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { stopMeaning } from './stop-reason.ts';
+import { stopMeaning, stops } from './stop-reason.ts';
 
 test.each([
   ['NORMAL', 'normal'],
@@ -22,4 +22,13 @@ test.each([
     const meaning = stopMeaning(reason);
     expect(meaning.kind === 'broken' && meaning.again ? 'broken again' : meaning.kind).toBe(kind);
   }
+});
+
+test('whoever goes by words alone is told those that may be the end, and those after which DMS goes on', () => {
+  const kinds = (words: readonly string[]) => new Set(words.map((word) => stopMeaning(word).kind));
+  expect(stops.good).toContain('NORMAL');
+  expect(stops.good).toHaveLength(7);
+  expect(kinds(stops.good)).toEqual(new Set(['normal', 'done']));
+  expect(stops.passing).toHaveLength(2);
+  expect(kinds(stops.passing)).toEqual(new Set(['passing']));
 });

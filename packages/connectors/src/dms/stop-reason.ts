@@ -37,3 +37,9 @@ const meanings: Readonly<Record<string, StopMeaning>> = {
   STOPPED_DUE_TO_LOW_DISK: broken('The replication instance had no disk left.', false),
   EXPRESS_LICENSE_LIMITS_REACHED: broken('A limit of its licence is reached.', false),
 };
+
+const of = (...kinds: readonly StopMeaning['kind'][]): string[] =>
+  Object.entries(meanings).flatMap(([word, { kind }]) => (kinds.includes(kind) ? [word] : []));
+
+/** For those who go by words alone: where it may have come to its end, and after which it goes on by itself. */
+export const stops = { good: of('normal', 'done'), passing: of('passing') } as const;

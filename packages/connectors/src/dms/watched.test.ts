@@ -39,7 +39,12 @@ interface State {
 /** One replication, whose state from before a start is told for `staleFor` more looks. */
 async function fakeDms(
   which: keyof typeof kinds,
-  { staleFor = 0, stopping = 'stopping', ...given }: Partial<State> & { staleFor?: number; stopping?: string } = {},
+  {
+    staleFor = 0,
+    stopping = 'stopping',
+    tagged = () => {},
+    ...given
+  }: Partial<State> & { staleFor?: number; stopping?: string; tagged?: (state: State) => void } = {},
 ) {
   const kind = kinds[which];
   const state: State = { Status: 'ready', MigrationType: 'full-load', stats: {}, ...given };
@@ -77,6 +82,7 @@ async function fakeDms(
     DescribeReplicationTableStatistics: statistics,
     AddTagsToResource({ Tags }) {
       for (const { Key, Value } of Tags) tags[Key] = Value;
+      tagged(state);
       return {};
     },
     ListTagsForResource: () => ({ TagList: Object.entries(tags).map(([Key, Value]) => ({ Key, Value })) }),
@@ -158,6 +164,46 @@ describe.each(['task', 'replication'] as const)('a %s', (which) => {
     await using world = await fakeDms(which, { Status: 'running', stats: { StartDate: at(0) } });
     await expect(world.task.start(world.request(), context)).rejects.toMatchObject({ code: 'REMOTE_UNAVAILABLE' });
     expect(world.fake.called(world.kind.start)).toEqual([]);
+  });
+
+  test('that two start at once is started once, and watched by both', async () => {
+    for (const [one, other] of [
+      ['same', 'same'],
+      ['first', 'second'],
+    ] as const) {
+      await using world = await fakeDms(which, { staleFor: 1 });
+      const handles = await Promise.all([one, other].map((id) => world.task.start(world.request(id), context)));
+      expect(handles.map(({ id }) => id)).toEqual([`SHOP/${one}`, `SHOP/${other}`]);
+      expect(world.fake.called(world.kind.start)).toHaveLength(2);
+      for (const handle of handles) expect(await world.task.poll(handle, context)).toMatchObject({ at: 'running', progress: 0 });
+    }
+  });
+
+  test('that was started for the same request since it was asked for is watched', async () => {
+    await using world = await fakeDms(which);
+    expect(await world.task.adopt(world.request(), context)).toBeNull();
+    const first = await world.task.start(world.request(), context);
+    expect(await world.task.start(world.request(), context)).toMatchObject({ id: first.id });
+    expect(world.fake.called(world.kind.start)).toHaveLength(1);
+  });
+
+  test.each(['modifying', 'testing'])('that is %s when it is started has not been started by another', async (Status) => {
+    await using world = await fakeDms(which, { tagged: (state) => void Object.assign(state, { Status }) });
+    await expect(world.task.start(world.request(), context)).rejects.toMatchObject({ code: 'REMOTE_UNAVAILABLE' });
+    expect(world.fake.called(world.kind.start)).toHaveLength(1);
+    expect(await world.task.adopt(world.request(), context)).toBeNull();
+  });
+
+  test('that DMS does not start as it is has not been started by another', async () => {
+    await using world = await fakeDms(which);
+    world.fake.fail(
+      world.kind.start,
+      new AwsFault('InvalidResourceStateFault', 'Test connection should be successful for starting the task'),
+    );
+    await expect(world.task.start(world.request(), context)).rejects.toMatchObject({
+      code: 'REMOTE_UNAVAILABLE',
+      message: expect.stringContaining('Test connection'),
+    });
   });
 
   test('is stopped, and left where it does not run', async () => {

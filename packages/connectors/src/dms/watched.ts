@@ -7,6 +7,7 @@ import { isRecent, startedNow } from '../aws/recent.ts';
 import type { DmsService, Replicating } from './client.ts';
 import { before, type LifeOptions, type StartType, startOf, stateOf } from './life.ts';
 import type { TableCount } from './statistics.ts';
+import { stops } from './stop-reason.ts';
 
 /** What is different between a task on an instance and a serverless replication. */
 export interface KindOfReplication {
@@ -31,7 +32,7 @@ export function watchedReplication(
   arn: string,
   { settlesMs, ...life }: LifeOptions & { readonly settlesMs: number },
 ): RemoteTask {
-  const facts: DmsFacts = { native: true, serverless: kind.action === 'StartReplication', ...life };
+  const facts: DmsFacts = { native: true, serverless: kind.action === 'StartReplication', ...life, stops };
   const name = `${kind.label} ${arn.split(':').at(-1)}`;
   const region = regionOfArn(arn);
   const link = region === null ? null : consoleLink(region, `dms/v2/home?region=${region}#${kind.page}`);
@@ -55,22 +56,26 @@ export function watchedReplication(
     },
     async start({ id, parameters }, context) {
       const found = await kind.describe(arn, context);
-      const type = startOf(found, life, name);
+      let type: StartType;
+      try {
+        type = startOf(found, life, name);
+      } catch (error) {
+        // Another attempt may have started it for the same request, since nothing was found of that.
+        const other = await startedUnder(id, context);
+        if (other) return other;
+        throw error;
+      }
       const was = found === null ? 'never' : before(found);
       await tag(dms, arn, { [requestTag]: id, [beforeTag]: was }, context);
-      await kind.start(parameters, type, context);
+      try {
+        await kind.start(parameters, type, context);
+      } catch (error) {
+        // Of two that start it at once one is refused. The other's start came after this one's look, so it loads all that this one was to load.
+        if (!isNotNow(error) || !(await hasBegun(was, context))) throw error;
+      }
       return handleOf(id, was, context);
     },
-    async adopt({ id }, context) {
-      const tags = await tagsOf(dms, arn, context);
-      if (tags[requestTag] !== id) return null;
-      const was = tags[beforeTag] ?? 'never';
-      const changed = async () => {
-        const found = await kind.describe(arn, context);
-        return found !== null && before(found) !== was ? found : null;
-      };
-      return (await listed(changed, settlesMs, context.signal)) === null ? null : handleOf(id, was, context);
-    },
+    adopt: ({ id }, context) => startedUnder(id, context),
     async poll(handle, context) {
       const found = await kind.describe(arn, context);
       const unchanged = (found === null ? 'never' : before(found)) === handle.detail['before'];
@@ -86,6 +91,19 @@ export function watchedReplication(
       if (id.endsWith(`/${started}`)) await kind.stop(arn, context);
     },
   };
+
+  async function startedUnder(id: string, context: Context): Promise<RemoteHandle | null> {
+    const { [requestTag]: started, [beforeTag]: was = 'never' } = await tagsOf(dms, arn, context);
+    return started === id && (await hasBegun(was, context)) ? handleOf(id, was, context) : null;
+  }
+
+  async function hasBegun(was: string, context: Context): Promise<boolean> {
+    const look = async (): Promise<Replicating | null> => {
+      const found = await kind.describe(arn, context);
+      return found !== null && before(found) !== was && !unstarted.has(found.status) ? found : null;
+    };
+    return (await listed(look, settlesMs, context.signal)) !== null;
+  }
 
   /** An end with what the tables say of it. It is an end also where nobody may read them. */
   async function counted(state: RemoteState, context: Context): Promise<RemoteState> {
@@ -105,6 +123,12 @@ export function watchedReplication(
     }
   }
 }
+
+/** What runs already is refused so, and what cannot be started for another reason: an endpoint whose connection was not tested. */
+const isNotNow = (error: unknown): boolean => isMillraceError(error) && error.facts['service'] === 'InvalidResourceStateFault';
+
+/** In which it changes, and has not begun. */
+const unstarted = new Set(['creating', 'deleting', 'failed_move', 'modifying', 'moving', 'testing']);
 
 export const requestTag = 'millrace-request';
 export const beforeTag = 'millrace-before';
