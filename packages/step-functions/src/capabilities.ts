@@ -37,7 +37,8 @@ function scheduling(plan: Plan): Problem[] {
     problems.push({
       step: null,
       message: `overlap: "${overlap}" is not kept: an execution begins at its time, whether an earlier one is done or not.`,
-      remedy: 'Data stays right, since targets fence off the older attempt. Leave enough time between two runs, or use a fleet.',
+      remedy:
+        'What our own stages load stays right, since targets fence off the older attempt; work that AWS does by itself runs twice at once. Leave enough time between two runs, or use a fleet.',
     });
   if (within !== undefined)
     problems.push({

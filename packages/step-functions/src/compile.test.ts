@@ -2,7 +2,7 @@ import { compile, type Pipeline, type PlanStep } from '@millrace/core/runtime';
 import { describe, expect, test } from 'vitest';
 import shopMirror from '../../../examples/shop-mirror/shop-mirror.ts';
 import { complaints } from '../test/complaints.ts';
-import { everything, remotes, retry } from '../test/everything.ts';
+import { everything, remotes, retry, statements } from '../test/everything.ts';
 import { type Answer, type Asked, allStates, failure, interpret, stageOf } from '../test/interpreter.ts';
 import { planOf, remoteStep, settings, stepOf } from '../test/plans.ts';
 import type { Definition, Task } from './asl.ts';
@@ -15,11 +15,7 @@ describe('what others say of the machines', () => {
     async (work) => {
       const machines = compileStateMachines(everything, { ...settings, work, spot: true, splits: { split: 4, many: 100 } });
       expect(await complaints(machines)).toEqual([]);
-      expect(machines.others.map(({ name }) => name).sort()).toEqual([
-        'millrace-nightly-dms-replication',
-        'millrace-nightly-dms-task',
-        'millrace-nightly-redshift-data',
-      ]);
+      expect(machines.others.map(({ name }) => name).sort()).toEqual(['millrace-nightly-dms-replication', 'millrace-nightly-dms-task']);
     },
   );
 
@@ -169,7 +165,7 @@ describe('the input of an execution', () => {
 
 describe('checks', () => {
   const checked = planOf([{ id: 'checked' }], { steps: [stepOf('checked', { description: { kind: 'check' } })] });
-  const ended = (code: number) => failure('States.TaskFailed', JSON.stringify({ Containers: [{ ExitCode: code }] }));
+  const ended = (code: number) => failure('States.TaskFailed', JSON.stringify({ Containers: [{ Name: 'millrace', ExitCode: code }] }));
 
   test('data that is not good ends the execution under a name of its own', async () => {
     expect(
@@ -187,6 +183,27 @@ describe('checks', () => {
       ).error,
     ).toBe('STAGE_FAILED');
     expect((await ran(checked)).error).toBe(null);
+  });
+
+  test('of several containers ours says how the stage ended, and a cause that is no description says nothing', async () => {
+    const error = async (name: string, cause: string) =>
+      (
+        await ran(checked, () => {
+          throw failure(name, cause);
+        })
+      ).error;
+    const beside = (code: number, ours: number) =>
+      JSON.stringify({
+        Containers: [
+          { Name: 'aws-guardduty-agent', ExitCode: code },
+          { Name: 'millrace', ExitCode: ours },
+        ],
+      });
+    expect(await error('States.TaskFailed', beside(0, 5))).toBe('CHECK_FAILED');
+    expect(await error('States.TaskFailed', beside(5, 1))).toBe('STAGE_FAILED');
+    expect(await error('ECS.AccessDeniedException', 'User is not authorized to perform: ecs:RunTask')).toBe('STAGE_FAILED');
+    expect(await error('States.TaskFailed', '{"Containers":[{"Name":"mill')).toBe('STAGE_FAILED');
+    expect(await error('States.TaskFailed', '')).toBe('STAGE_FAILED');
   });
 
   test('a stage that reports itself says so by its code', async () => {
@@ -345,90 +362,7 @@ describe('work elsewhere', () => {
     expect(await tries('Glue.ConcurrentRunsExceededException')).toBe(4);
   });
 
-  test('a statement of Redshift is looked at until it is done, with longer pauses', async () => {
-    const statuses = ['SUBMITTED', 'STARTED', 'STARTED', 'FINISHED'];
-    const { error, asked } = await ran(only('redshift'), ({ call }) =>
-      call.endsWith('executeStatement') ? { Id: '1' } : { Status: statuses.shift() as string },
-    );
-    expect(error).toBe(null);
-    expect(asked.map(({ call }) => call.split(':').at(-1))).toEqual(['executeStatement', ...Array(4).fill('describeStatement')]);
-    expect(asked[0]?.parameters).toMatchObject({
-      ClusterIdentifier: 'mart',
-      Sql: 'select 1',
-      ClientToken: expect.stringMatching(/^[0-9a-f]{64}$/),
-    });
-    expect(asked[1]?.parameters).toEqual({ Id: '1' });
-  });
-
-  test.each(['FAILED', 'ABORTED'])('a batch that is %s fails the stage', async (Status) => {
-    const { error, asked } = await ran(only('batch'), ({ call }) => (call.includes('xecuteStatement') ? { Id: '1' } : { Status }));
-    expect(error).toBe('States.TaskFailed');
-    expect(asked[0]?.call).toMatch(/batchExecuteStatement$/);
-  });
-
-  const stats = (more: object = {}) => ({
-    FullLoadProgressPercent: 100,
-    TablesLoaded: 3,
-    TablesLoading: 0,
-    TablesQueued: 0,
-    TablesErrored: 0,
-    ...more,
-  });
-  const task = (Status: string, more: object = {}) => ({ ReplicationTasks: [{ Status, MigrationType: 'full-load', ...more }] });
-  const dms = async (name: string, looks: object[]) => {
-    const { error, asked } = await ran(only(name), ({ call }) => (call.includes('describe') ? (looks.shift() as never) : {}));
-    const started = asked.find(({ call }) => call.includes(':startReplication'))?.parameters;
-    return { error, started: started?.['StartReplicationTaskType'] ?? started?.['StartReplicationType'] ?? null, left: looks.length };
-  };
-
-  test('a DMS task is started as its state asks for, and its stop reason decides', async () => {
-    const good = task('stopped', { StopReason: 'Stop Reason FULL_LOAD_ONLY_FINISHED', ReplicationTaskStats: stats() });
-    expect(await dms('dms', [task('ready'), task('running'), good])).toEqual({ error: null, started: 'start-replication', left: 0 });
-    const before = task('stopped', {
-      ReplicationTaskStats: stats({ StopDate: '2026-01-01T00:00:00Z' }),
-      StopReason: 'Stop Reason FULL_LOAD_ONLY_FINISHED',
-    });
-    expect(await dms('dms', [before, before, task('running'), good])).toEqual({ error: null, started: 'reload-target', left: 0 });
-    const cdc = (Status: string, more: object = {}) => task(Status, { MigrationType: 'cdc', ...more });
-    expect(
-      await dms('dms', [cdc('stopped'), cdc('running'), cdc('stopped', { StopReason: 'Stop Reason STOPPED_AT_SERVER_TIME' })]),
-    ).toEqual({
-      error: null,
-      started: 'resume-processing',
-      left: 0,
-    });
-  });
-
-  test.each([
-    ['a fatal error', task('stopped', { StopReason: 'Stop Reason FATAL_ERROR', ReplicationTaskStats: stats() })],
-    [
-      'a stop before the end of the load',
-      task('stopped', { StopReason: 'Stop Reason NORMAL', ReplicationTaskStats: stats({ FullLoadProgressPercent: 40 }) }),
-    ],
-    [
-      'tables in error',
-      task('stopped', { StopReason: 'Stop Reason FULL_LOAD_ONLY_FINISHED', ReplicationTaskStats: stats({ TablesErrored: 1 }) }),
-    ],
-    ['a failure', task('failed')],
-  ])('%s fails the stage', async (_, end) => {
-    expect((await dms('dms', [task('ready'), task('running'), end])).error).toBe('States.TaskFailed');
-  });
-
-  test('one that runs already is not started', async () => {
-    expect(await dms('dms', [task('running')])).toEqual({ error: 'States.TaskFailed', started: null, left: 0 });
-  });
-
-  test('a serverless replication is done when its full load is', async () => {
-    const of = (Status: string, more: object = {}) => ({ Replications: [{ Status, ReplicationType: 'full-load-and-cdc', ...more }] });
-    const looks = [
-      of('stopped', { ReplicationStats: stats() }),
-      of('running', { ReplicationStats: stats({ TablesLoading: 1, FullLoadProgressPercent: 50 }) }),
-      of('running', { ReplicationStats: stats() }),
-    ];
-    expect(await dms('serverless', looks)).toEqual({ error: null, started: 'reload-target', left: 0 });
-  });
-
-  test('in another region, and where it is more than one call, a task of ours does it', () => {
+  test('in another region, where it is more than one call, and where it must not run twice, a task of ours does it', () => {
     const elsewhere = remoteStep('glue', { service: 'glue', action: 'StartJobRun', region: 'us-east-1', parameters: { JobName: 'x' } });
     const several = remoteStep('lambda', {
       service: 'lambda',
@@ -436,9 +370,18 @@ describe('work elsewhere', () => {
       facts: { native: false },
       parameters: { FunctionName: 'x' },
     });
-    const { main, remarks } = compileStateMachines(planOf([{ id: 'glue' }, { id: 'lambda' }], { steps: [elsewhere, several] }), settings);
+    const steps = [elsewhere, several, ...statements];
+    const { main, others, remarks, watched } = compileStateMachines(
+      planOf(
+        steps.map(({ name: id }) => ({ id })),
+        { steps },
+      ),
+      settings,
+    );
     const calls = allStates(main.definition).flatMap(([, state]) => (state.Type === 'Task' ? [state.Resource] : []));
-    expect(calls).toEqual(Array(2).fill('arn:aws:states:::ecs:runTask.sync'));
-    expect(remarks.filter(({ message }) => /watched by a task of ours/.test(message))).toHaveLength(2);
+    expect(calls).toEqual(Array(4).fill('arn:aws:states:::ecs:runTask.sync'));
+    expect([others, [...watched].sort()]).toEqual([[], ['batch', 'glue', 'lambda', 'redshift']]);
+    expect(remarks.filter(({ message }) => /watched by a task of ours/.test(message))).toHaveLength(4);
+    expect(remarks.filter(({ message }) => /must not run twice/.test(message)).map(({ step }) => step)).toEqual(['redshift', 'batch']);
   });
 });

@@ -1,4 +1,5 @@
 import type { PlanStep } from '@millrace/core/runtime';
+import { stops } from '../../connectors/src/dms/stop-reason.ts';
 import { planOf, remoteStep, type StageLike, stepOf } from './plans.ts';
 
 const account = 'eu-west-1:123456789012';
@@ -35,6 +36,22 @@ export const remotes: readonly PlanStep[] = [
       Sql: 'select 1',
     },
   }),
+  remoteStep('dms', {
+    service: 'dms',
+    action: 'StartReplicationTask',
+    facts: { native: true, serverless: false, until: 'stopped', reload: false, stops },
+    parameters: { ReplicationTaskArn: `arn:aws:dms:${account}:task:ABC` },
+  }),
+  remoteStep('serverless', {
+    service: 'dms',
+    action: 'StartReplication',
+    facts: { native: true, serverless: true, until: 'loaded', reload: true, stops },
+    parameters: { ReplicationConfigArn: `arn:aws:dms:${account}:replication-config:ABC` },
+  }),
+];
+
+/** And of those that a task of ours starts and watches. */
+export const statements: readonly PlanStep[] = [
   remoteStep('redshift', {
     service: 'redshift-data',
     action: 'ExecuteStatement',
@@ -51,18 +68,6 @@ export const remotes: readonly PlanStep[] = [
     action: 'BatchExecuteStatement',
     parameters: { ClusterIdentifier: 'mart', Database: 'dev', DbUser: 'etl', Sqls: ['select 1', 'select 2'] },
   }),
-  remoteStep('dms', {
-    service: 'dms',
-    action: 'StartReplicationTask',
-    facts: { native: true, serverless: false, until: 'stopped', reload: false },
-    parameters: { ReplicationTaskArn: `arn:aws:dms:${account}:task:ABC` },
-  }),
-  remoteStep('serverless', {
-    service: 'dms',
-    action: 'StartReplication',
-    facts: { native: true, serverless: true, until: 'loaded', reload: true },
-    parameters: { ReplicationConfigArn: `arn:aws:dms:${account}:replication-config:ABC` },
-  }),
 ];
 
 export const retry = { attempts: 4, delayMs: 1500, maxDelayMs: 60_000 };
@@ -70,12 +75,12 @@ export const retry = { attempts: 4, delayMs: 1500, maxDelayMs: 60_000 };
 /** A plan with all that a plan can hold. */
 export const everything = planOf(
   [
-    ...remotes.map(({ name }): StageLike => ({ id: name, retry, timeoutMs: name === 'glue' ? 7_200_000 : null })),
+    ...[...remotes, ...statements].map(({ name }): StageLike => ({ id: name, retry, timeoutMs: name === 'glue' ? 7_200_000 : null })),
     { id: 'split', kind: 'rows', whole: false, needs: ['glue'], retry },
     { id: 'many', kind: 'rows', whole: false, needs: ['glue'], retry, onFailure: 'continue' },
     { id: 'checked', needs: ['split', 'lambda'], retry },
     { id: 'perhaps', needs: ['lambda'], onFailure: 'continue', timeoutMs: 60_000 },
     { id: 'behind', needs: ['perhaps', 'many'] },
   ],
-  { steps: [...remotes, stepOf('checked', { description: { kind: 'check' } })], params: { country: 'FR', day: null } },
+  { steps: [...remotes, ...statements, stepOf('checked', { description: { kind: 'check' } })], params: { country: 'FR', day: null } },
 );

@@ -57,9 +57,10 @@ export function startMachine(
         ? [
             [
               state,
-              async (parameters: unknown) =>
-                (await answer({ state, call: one.Resource.replace(/^arn:aws[a-z-]*:states:::/, ''), parameters: parameters as Loose })) ??
-                {},
+              async (parameters: unknown) => {
+                const call = one.Resource.replace(/^arn:aws[a-z-]*:states:::/, '');
+                return { ...least[call], ...((await answer({ state, call, parameters: parameters as Loose })) as object | undefined) };
+              },
             ] as const,
           ]
         : [],
@@ -88,6 +89,9 @@ export function startMachine(
     ),
   };
 }
+
+/** What a service answers in any case. */
+const least: Readonly<Record<string, object>> = { 'glue:startJobRun.sync': { JobRunState: 'SUCCEEDED', Id: 'jr_1' } };
 
 /** What has no timeout of its own ends after a minute there, and after a year in AWS. */
 function patient(definition: Definition): Definition {

@@ -1,5 +1,6 @@
 import type { Plan, PlanStage, StepFunctionsSettings } from '@millrace/core/runtime';
 import type { StateMachines } from '../compile.ts';
+import { longestPause } from '../work/dms-machine.ts';
 import { isRemote } from '../work/is-remote.ts';
 import { describedOf } from '../work/remote.ts';
 import { prices } from './prices.ts';
@@ -32,11 +33,8 @@ export function costOf(plan: Plan, machines: StateMachines, settings: StepFuncti
   const natives = plan.stages
     .filter((stage) => isNative(stage, machines))
     .map((stage) => describedOf(plan.steps.find(({ name }) => name === stage.id) as Plan['steps'][number]));
-  const watched = natives.filter(({ service }) => service === 'redshift-data' || service === 'dms');
-  const watching = watched.reduce(
-    (sum, { service, pollMs }) => sum + 5 + 3 * looksIn(minutes * 60, pollMs / 1000, service === 'dms' ? 300 : 60),
-    0,
-  );
+  const watched = natives.filter(({ service }) => service === 'dms');
+  const watching = watched.reduce((sum, { pollMs }) => sum + 10 + 3 * looksIn(minutes * 60, pollMs / 1000, longestPause), 0);
   const lines = [
     line('Step Functions', transitionsOf(machines) + watching, 'state transitions', prices.stateTransition),
     ...fargate(ours, settings, minutes),

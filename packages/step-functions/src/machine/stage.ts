@@ -1,9 +1,9 @@
 import type { PlanStage, PlanStep } from '@millrace/core/runtime';
-import type { Catcher, Choice, MapState, Pass, Task } from '../asl.ts';
+import type { Catcher, Choice, MapState, Pass, Task, Test } from '../asl.ts';
 import { isRemote } from '../work/is-remote.ts';
 import { mapGrants, type Native, nativeTask, type Watched } from '../work/remote.ts';
 import { qualityErrors } from '../work/retry.ts';
-import { workerTask } from '../work/worker.ts';
+import { container, workerTask } from '../work/worker.ts';
 import { alreadyDone, anyFailed, flagOf } from './flags.ts';
 import { endOr, type Site, type States } from './site.ts';
 
@@ -67,12 +67,9 @@ const holdsRows = ({ kind, does, description }: PlanStep): boolean =>
   kind === 'transform' && does === 'check' && Array.isArray(description['expectations']);
 
 function qualityCatch(stage: PlanStage, name: string, states: States, site: Site): Catcher[] {
-  const [why, quality, refused, failed] = ['why', 'quality', 'check failed', 'failed'].map((part) => site.name(`${name} ${part}`)) as [
-    string,
-    string,
-    string,
-    string,
-  ];
+  const [why, read, quality, refused, failed] = ['why', 'read', 'quality', 'check failed', 'failed'].map((part) =>
+    site.name(`${name} ${part}`),
+  ) as [string, string, string, string, string];
   states[refused] = {
     Type: 'Fail',
     Error: 'CHECK_FAILED',
@@ -81,32 +78,41 @@ function qualityCatch(stage: PlanStage, name: string, states: States, site: Site
   const { work = 'task' } = site.settings;
   // Whoever reports itself says its error's code.
   if (work !== 'task') return [{ ErrorEquals: qualityErrors, ResultPath: null, Next: refused }];
-  states[why] = {
+  // Of a task that has ended the cause is its description, as JSON; of one that was not started it is a sentence.
+  const cause = '$.error.Cause';
+  const isJson: Test = {
+    And: [
+      { Variable: cause, IsPresent: true },
+      { Variable: cause, StringMatches: '{*}' },
+    ],
+  };
+  states[why] = { Type: 'Choice', Choices: [{ ...isJson, Next: read }], Default: failed } satisfies Choice;
+  states[read] = {
     Type: 'Pass',
-    Parameters: { 'task.$': 'States.StringToJson($.error.Cause)' },
+    Parameters: { 'task.$': `States.StringToJson(${cause})` },
     ResultPath: '$.error',
     Next: quality,
   };
-  const code = '$.error.task.Containers[0].ExitCode';
-  states[quality] = {
-    Type: 'Choice',
-    Choices: [
-      {
-        And: [
-          { Variable: code, IsPresent: true },
-          { Variable: code, NumericEquals: qualityExit },
-        ],
-        Next: refused,
-      },
-    ],
-    Default: failed,
-  } satisfies Choice;
+  states[quality] = { Type: 'Choice', Choices: [{ Or: [0, 1, 2].map(foundWanting), Next: refused }], Default: failed } satisfies Choice;
   states[failed] = {
     Type: 'Fail',
     Error: 'STAGE_FAILED',
     Cause: `Stage "${stage.id}" ended without success. "millrace runs show" says why; "error" in the input of this state is how its task ended.`,
   };
   return [{ ErrorEquals: ['States.TaskFailed'], ResultPath: '$.error', Next: why }];
+}
+
+/** Our container among those of the task, which may have others beside it that AWS has put there. */
+function foundWanting(at: number): Test {
+  const [name, code] = [`$.error.task.Containers[${at}].Name`, `$.error.task.Containers[${at}].ExitCode`];
+  return {
+    And: [
+      { Variable: name, IsPresent: true },
+      { Variable: name, StringEquals: container },
+      { Variable: code, IsPresent: true },
+      { Variable: code, NumericEquals: qualityExit },
+    ],
+  };
 }
 
 /** The exit code of `run-step` for data that is not good. */

@@ -45,8 +45,14 @@ describe(`beside AWS's own constructs (aws-cdk-lib ${cdk.version})`, () => {
   });
 
   test('and so for machines that are started, beside the stages in them', () => {
-    const { 'dms:DescribeReplicationTasks': looks, 'dms:StartReplicationTask': starts, ...rest } = asked(planWith('dms'));
-    expect({ looks, starts }).toEqual({ looks: 'any', starts: 'named' });
+    const {
+      'dms:DescribeReplicationTasks': looks,
+      'dms:StartReplicationTask': starts,
+      'dms:AddTagsToResource': marks,
+      'dms:ListTagsForResource': reads,
+      ...rest
+    } = asked(planWith('dms'));
+    expect({ looks, starts, marks, reads }).toEqual({ looks: 'any', starts: 'named', marks: 'named', reads: 'named' });
     expectNoMore(rest, of('states:startExecution.sync:2'));
   });
 

@@ -57,17 +57,8 @@ const needed: readonly Call[] = [
   ...calls(`arn:aws:sns:${at}:done`, 'sns:Publish'),
   ...calls(`arn:aws:rds:${at}:cluster:shop`, 'rds-data:ExecuteStatement'),
   ...calls(`arn:aws:secretsmanager:${at}:secret:shop-AbCdEf`, 'secretsmanager:GetSecretValue'),
-  ...calls(`arn:aws:secretsmanager:${at}:secret:mart-AbCdEf`, 'secretsmanager:GetSecretValue'),
-  ...calls(`arn:aws:redshift:${at}:cluster:mart`, 'redshift-data:ExecuteStatement', 'redshift-data:BatchExecuteStatement'),
-  {
-    action: 'redshift-data:DescribeStatement',
-    resource: '*',
-    context: { 'redshift-data:statement-owner-iam-userid': 'AROA:machine', 'aws:userid': 'AROA:machine' },
-  },
-  ...calls(`arn:aws:redshift:${at}:dbuser:mart/etl`, 'redshift:GetClusterCredentials'),
-  ...calls(`arn:aws:redshift:${at}:dbname:mart/dev`, 'redshift:GetClusterCredentials'),
   ...calls('*', 'dms:DescribeReplicationTasks', 'dms:DescribeReplications'),
-  ...['-redshift-data', '-dms-task', '-dms-replication', ''].flatMap((suffix) => [
+  ...['-dms-task', '-dms-replication', ''].flatMap((suffix) => [
     ...calls(`arn:aws:states:${at}:stateMachine:millrace-nightly${suffix}`, 'states:StartExecution'),
     ...calls(`arn:aws:states:${at}:execution:millrace-nightly${suffix}:1`, 'states:DescribeExecution', 'states:StopExecution'),
   ]),
@@ -113,7 +104,6 @@ async function allowed(policy: Policy, { action, resource, context = {} }: Call)
 const unbound: Readonly<Record<string, string>> = {
   'ecs:StopTask': 'tasks have no names before they run; bound to the cluster',
   'ecs:DescribeTasks': 'tasks have no names before they run; bound to the cluster',
-  'redshift-data:DescribeStatement': 'bound to own statements',
   'dms:DescribeReplicationTasks': 'describes by filter',
   'dms:DescribeReplications': 'describes by filter',
 };
@@ -166,16 +156,18 @@ test('is enough for every call that the machines make', async () => {
 });
 
 // The simulator's data have stars in the ARNs of DMS, which it takes by the letter.
-test('a replication may be started, and no other', () => {
+test('a replication may be marked and started, and no other', () => {
   const of = (action: string) => whole.Statement.filter(({ Action }) => Action.includes(action)).flatMap(({ Resource }) => Resource);
   expect(of('dms:StartReplicationTask')).toEqual([`arn:aws:dms:${at}:task:ABC`]);
   expect(of('dms:StartReplication')).toEqual([`arn:aws:dms:${at}:replication-config:ABC`]);
+  for (const action of ['dms:AddTagsToResource', 'dms:ListTagsForResource'])
+    expect(of(action)).toEqual([`arn:aws:dms:${at}:task:ABC`, `arn:aws:dms:${at}:replication-config:ABC`]);
 });
 
 test('has no statement without which it would be enough', async () => {
   for (const without of whole.Statement) {
     for (const action of without.Action) {
-      if (action.startsWith('dms:Start')) continue;
+      if (/^dms:(Start|AddTags|ListTags)/.test(action)) continue;
       const rest = whole.Statement.map(
         (one): Statement => (one === without ? { ...one, Action: one.Action.filter((other) => other !== action) } : one),
       );
@@ -205,14 +197,9 @@ test.each([
   ['another topic', { action: 'sns:Publish', resource: `arn:aws:sns:${at}:all` }],
   ['another bus', { action: 'events:PutEvents', resource: `arn:aws:events:${at}:event-bus/default` }],
   ['another secret', { action: 'secretsmanager:GetSecretValue', resource: `arn:aws:secretsmanager:${at}:secret:root-AbCdEf` }],
-  ['another cluster of Redshift', { action: 'redshift-data:ExecuteStatement', resource: `arn:aws:redshift:${at}:cluster:hr` }],
   [
-    'statements of others',
-    {
-      action: 'redshift-data:DescribeStatement',
-      resource: '*',
-      context: { 'redshift-data:statement-owner-iam-userid': 'AROA:other', 'aws:userid': 'AROA:machine' },
-    },
+    "a statement of Redshift, which is a task's to start",
+    { action: 'redshift-data:ExecuteStatement', resource: `arn:aws:redshift:${at}:cluster:mart` },
   ],
   ['another machine', { action: 'states:StartExecution', resource: `arn:aws:states:${at}:stateMachine:millrace-payroll` }],
 ] as [string, Call][])('does not allow %s', async (_, call) => {

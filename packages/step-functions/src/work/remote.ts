@@ -2,11 +2,11 @@ import type { Json, PlanStage, PlanStep, RemoteDescription } from '@millrace/cor
 import type { Task, Template, Test } from '../asl.ts';
 import { arnOf, integration, type Site } from '../machine/site.ts';
 import type { Grant } from '../policy/grant.ts';
+import { ecsErrors, eventsErrors, glueErrors, lambdaErrors, rdsDataErrors, snsErrors, startErrors } from './call-errors.ts';
 import { dmsHelper, dmsInput } from './dms.ts';
-import { redshiftHelper } from './redshift-data.ts';
 import { retriers } from './retry.ts';
 import { argument, filled, uses } from './run-value.ts';
-import { clusterArn, ecsGrants, lambdaErrors } from './worker.ts';
+import { clusterArn, ecsGrants } from './worker.ts';
 
 /** A plan's description of work elsewhere, as JSON. */
 export type Described = RemoteDescription & { readonly parameters: Readonly<Record<string, Json>> };
@@ -14,7 +14,7 @@ export type Described = RemoteDescription & { readonly parameters: Readonly<Reco
 /** A state that does the work by itself. */
 export interface Native {
   readonly kind: 'native';
-  readonly task: Pick<Task, 'Resource' | 'TimeoutSeconds' | 'Retry' | 'ResultPath'> & { readonly Parameters: Template };
+  readonly task: Pick<Task, 'Resource' | 'TimeoutSeconds' | 'Retry' | 'ResultSelector' | 'ResultPath'> & { readonly Parameters: Template };
   /** Of ends that Step Functions takes for success and that are none. */
   readonly guard?: Test;
 }
@@ -42,14 +42,20 @@ export function nativeTask(step: PlanStep, stage: PlanStage, site: Site): Native
   if ('impossible' in template) return worker(template.impossible);
   if (asksDay) site.day.used = true;
   site.grants.push(...call.grants);
+  if (call.losesStarts && described.starts === 'once')
+    site.remarks.push({
+      step: stage.id,
+      message: `"${stage.id}" is started at least once here, not once: what came of a start whose answer is lost, Step Functions does not find.`,
+      remedy: 'Have the work bear it; a Glue job that allows one run at a time refuses a second one.',
+    });
   return {
     kind: 'native',
     task: {
       Resource: call.resource,
       Parameters: { ...(template.template as Template), ...call.token },
-      ResultPath: call.resultPath ?? null,
+      ...(call.result ?? { ResultPath: null }),
       ...(stage.timeoutMs === null ? {} : { TimeoutSeconds: Math.ceil(stage.timeoutMs / 1000) }),
-      ...retriers(stage, [...call.passing, 'States.Timeout']),
+      ...retriers(stage, [...call.passing, ...(call.endsInTime ? ['States.Timeout'] : [])]),
     },
     ...(call.guard && { guard: call.guard }),
   };
@@ -66,7 +72,12 @@ type Call =
       readonly grants: readonly Grant[];
       /** Errors after which another attempt may succeed; work that failed is a person's matter, as on every executor. */
       readonly passing: readonly string[];
-      readonly resultPath?: string;
+      /** Step Functions ends the work where its state has timed out (`.sync`), so that no other attempt runs beside it. */
+      readonly endsInTime?: true;
+      /** What came of a start whose answer is lost is not found again, as it is on other executors. */
+      readonly losesStarts?: true;
+      /** What is kept of the result: what the guard and the run's record read. Nothing by default. */
+      readonly result?: Required<Pick<Task, 'ResultSelector' | 'ResultPath'>>;
       readonly guard?: Test;
     }
   | { readonly because: string };
@@ -83,14 +94,10 @@ const calls: Readonly<Record<string, (described: Described, site: Site, stage: s
           resources: [own('glue', `job/${text(parameters['JobName'])}`)],
         },
       ],
-      passing: [
-        'ConcurrentRunsExceededException',
-        'OperationTimeoutException',
-        'InternalServiceException',
-        'ResourceNumberLimitExceededException',
-        'ThrottlingException',
-      ].map((name) => `Glue.${name}`),
-      resultPath: '$.job',
+      passing: glueErrors,
+      endsInTime: true,
+      losesStarts: true,
+      result: { ResultSelector: { 'JobRunState.$': '$.JobRunState', 'Id.$': '$.Id' }, ResultPath: '$.job' },
       // A job that somebody stopped has not done its work.
       guard: {
         And: [
@@ -122,7 +129,9 @@ const calls: Readonly<Record<string, (described: Described, site: Site, stage: s
       parameters,
       // Which roles the other project's task definition names is not known here.
       grants: ecsGrants(whole, [own('iam', 'role/*', '')], clusterArn(text(parameters['Cluster']) || 'default'), true),
-      passing: ['AmazonECS.Unknown', 'ECS.ServerException', 'ECS.ThrottlingException'],
+      passing: ecsErrors,
+      endsInTime: true,
+      losesStarts: true,
     };
   },
   events: ({ action, parameters }, site) => {
@@ -138,7 +147,7 @@ const calls: Readonly<Record<string, (described: Described, site: Site, stage: s
           resources: [...buses].map((bus) => (bus.startsWith('arn:') ? bus : own('events', `event-bus/${bus}`))),
         },
       ],
-      passing: ['EventBridge.InternalException', 'EventBridge.FailedEntry', 'EventBridge.ThrottlingException'],
+      passing: eventsErrors,
     };
   },
   sns: ({ action, parameters, facts }, site, stage) => {
@@ -150,7 +159,7 @@ const calls: Readonly<Record<string, (described: Described, site: Site, stage: s
         token: { 'MessageDeduplicationId.$': `States.Hash(States.Format('{}/{}', $.run, ${argument(stage)}), 'SHA-256')` },
       }),
       grants: [{ actions: ['sns:Publish'], resources: [text(parameters['TopicArn']) || '*'] }],
-      passing: ['SNS.InternalErrorException', 'SNS.KMSThrottlingException', 'SNS.ThrottledException'],
+      passing: snsErrors,
     };
   },
   'rds-data': ({ action, parameters }, site) => {
@@ -163,33 +172,23 @@ const calls: Readonly<Record<string, (described: Described, site: Site, stage: s
         { actions: [`rds-data:${action}`], resources: [text(parameters['ResourceArn'])] },
         { actions: ['secretsmanager:GetSecretValue'], resources: [text(parameters['SecretArn'])] },
       ],
-      passing: [
-        'DatabaseUnavailableException',
-        'DatabaseResumingException',
-        'InternalServerErrorException',
-        'ServiceUnavailableErrorException',
-        'ThrottlingException',
-      ].map((name) => `RdsData.${name}`),
+      passing: rdsDataErrors,
     };
   },
-  'redshift-data': ({ action, parameters, pollMs }, site) => {
-    if (action !== 'ExecuteStatement' && action !== 'BatchExecuteStatement') return undefined;
-    return helped(
-      redshiftHelper(site),
-      { kind: action, parameters, wait: { seconds: seconds(pollMs) } },
-      redshiftGrants(action, parameters),
-      site,
-    );
-  },
-  dms: (described, site) => {
-    const input = dmsInput(described);
+  // A token is good for some hours, a list of statements for a day, and an execution may be redriven for two weeks.
+  'redshift-data': () => ({ because: 'a statement must not run twice, and only the state database knows for long that it was started' }),
+  dms: (described, site, stage) => {
+    const input = dmsInput(described, stage);
     return input
-      ? helped(dmsHelper(input.kind, site), { ...input.fields, wait: { seconds: seconds(described.pollMs) } }, input.grants, site)
+      ? helped(
+          dmsHelper(input.kind, input.stops, site),
+          { ...input.fields, wait: { seconds: Math.max(1, Math.ceil(described.pollMs / 1000)) } },
+          input.grants,
+          site,
+        )
       : undefined;
   },
 };
-
-const seconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1000));
 
 /** Work that is watched by looking, in a machine of its own: looks would fill the history of this one. */
 function helped(
@@ -202,7 +201,7 @@ function helped(
     resource: integration(site, 'states:startExecution.sync:2'),
     parameters: { StateMachineArn: arnOf(helper.id), Input: input },
     grants: [...grants, ...startGrants(helper.suffix, site)],
-    passing: ['StepFunctions.ExecutionLimitExceeded', 'StepFunctions.ThrottlingException'],
+    passing: startErrors,
   };
 }
 
@@ -237,35 +236,3 @@ export const own = (service: string, resource: string, region = '${Region}'): st
   `arn:\${Partition}:${service}:${region}:\${Account}:${resource}`;
 
 const text = (value: Json | undefined): string => (typeof value === 'string' ? value : '');
-
-function redshiftGrants(action: string, parameters: Described['parameters']): Grant[] {
-  const cluster = text(parameters['ClusterIdentifier']);
-  const workgroup = text(parameters['WorkgroupName']);
-  const secret = text(parameters['SecretArn']);
-  const database = text(parameters['Database']);
-  const user = text(parameters['DbUser']);
-  const target = cluster
-    ? own('redshift', `cluster:${cluster}`)
-    : own('redshift-serverless', workgroup.startsWith('arn:') ? workgroup : 'workgroup/*');
-  return [
-    { actions: [`redshift-data:${action}`], resources: [target] },
-    {
-      actions: ['redshift-data:DescribeStatement'],
-      resources: ['*'],
-      when: { StringEquals: { 'redshift-data:statement-owner-iam-userid': '${aws:userid}' } },
-    },
-    secret
-      ? {
-          actions: ['secretsmanager:GetSecretValue'],
-          resources: [secret.startsWith('arn:') ? secret : own('secretsmanager', `secret:${secret}-*`)],
-        }
-      : !cluster
-        ? { actions: ['redshift-serverless:GetCredentials'], resources: [own('redshift-serverless', 'workgroup/*')] }
-        : user
-          ? {
-              actions: ['redshift:GetClusterCredentials'],
-              resources: [own('redshift', `dbuser:${cluster}/${user}`), own('redshift', `dbname:${cluster}/${database}`)],
-            }
-          : { actions: ['redshift:GetClusterCredentialsWithIAM'], resources: [own('redshift', `dbname:${cluster}/${database}`)] },
-  ];
-}

@@ -24,12 +24,13 @@ const longestDelay = 31_622_399;
 
 /**
  * For a stage that reports itself: beside the plan's own patience, an attempt that was taken away or given back is begun again as often as on other
- * executors, without counting as one of those that the plan allows.
+ * executors, without counting as one of those that the plan allows. So is a start that came to nothing, by these errors.
  */
-export function retriersOfReports(stage: Pick<PlanStage, 'retry'>, more: readonly string[] = []): { readonly Retry: readonly Retrier[] } {
-  const passing = [...passingErrors, ...more].filter((error) => !lostErrors.includes(error));
+export function retriersOfReports(stage: Pick<PlanStage, 'retry'>, starts: readonly string[] = []): { readonly Retry: readonly Retrier[] } {
+  const passing = passingErrors.filter((error) => !lostErrors.includes(error));
   return {
     Retry: [
+      ...startRetriers(starts),
       {
         ErrorEquals: lostErrors,
         IntervalSeconds: 1,
@@ -43,6 +44,12 @@ export function retriersOfReports(stage: Pick<PlanStage, 'retry'>, more: readonl
   };
 }
 
+/** For a call that has begun nothing, by these errors: it is no attempt of a stage, and is made again for some five minutes. */
+export const startRetriers = (errors: readonly string[]): readonly Retrier[] =>
+  errors.length === 0
+    ? []
+    : [{ ErrorEquals: errors, IntervalSeconds: 5, MaxAttempts: 5, BackoffRate: 3, MaxDelaySeconds: 120, JitterStrategy: 'FULL' }];
+
 /** Errors of a stage that reports itself by the codes of `core`: those that may pass. */
 const passingErrors: readonly string[] = [
   ...Object.entries(codes).flatMap(([code, { retry }]) => (retry === 'never' ? [] : [code])),
@@ -54,7 +61,8 @@ const passingErrors: readonly string[] = [
 const lostErrors: readonly string[] = [
   ...Object.entries(codes).flatMap(([code, { retry }]) => (retry === 'lost' ? [code] : [])),
   'States.HeartbeatTimeout',
-  // Of Lambda: its process is gone, and so is its time.
+  // Of Lambda: its process is gone, and so is its time, or its memory.
+  'Lambda.Unknown',
   'Runtime.ExitError',
   'Sandbox.Timedout',
 ];

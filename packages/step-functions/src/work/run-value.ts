@@ -1,8 +1,9 @@
 import type { Json } from '@millrace/core/runtime';
 import type { TemplateValue } from '../asl.ts';
 
-/** Where the state of an execution holds the values of its run. */
+/** Where the state of an execution holds the values of its run; and the execution itself, which is the same after a redrive. */
 const paths: Readonly<Record<string, string>> = {
+  execution: '$$.Execution.Id',
   id: '$.run',
   date: '$.date',
   logicalTime: '$.time',

@@ -1,7 +1,8 @@
 import type { Plan, PlanStage } from '@millrace/core/runtime';
 import type { Task, Template } from '../asl.ts';
 import { arnOf, integration, type Site } from '../machine/site.ts';
-import { retriers, retriersOfReports } from './retry.ts';
+import { ecsErrors, lambdaErrors } from './call-errors.ts';
+import { retriers, retriersOfReports, startRetriers } from './retry.ts';
 import { taskVariables as variables } from './variables.ts';
 
 /** The container of a task that runs a stage. */
@@ -12,6 +13,10 @@ export const longestOverrides = 8192;
 
 /** Seconds beyond a stage's own timeout, which the stage keeps itself: a task must start and stop. */
 const startAndStop = 300;
+/** And those in which it has ended what it has begun at a service: it asks for that, and looks for its end. */
+const endingWork = 600;
+/** And those for which it waits until its pools have room, at most: its own timeout counts from then on. */
+const longestWait = 7 * 24 * 60 * 60;
 /** Seconds without a sign of life. A task takes a minute or two until it can give the first. */
 const heartbeat = 300;
 
@@ -21,17 +26,17 @@ export type WorkerTask = Pick<Task, 'Resource' | 'TimeoutSeconds' | 'HeartbeatSe
 /** One stage by `millrace run-step`, in whichever way the settings say. `place`: the path of which of several tasks it is. */
 export function workerTask(stage: PlanStage, site: Site, place: string | null): WorkerTask {
   const { work = 'task' } = site.settings;
-  const TimeoutSeconds = stage.timeoutMs === null ? {} : { TimeoutSeconds: Math.ceil(stage.timeoutMs / 1000) + startAndStop };
+  const TimeoutSeconds = bound(stage);
   const alive = { HeartbeatSeconds: heartbeat, ...TimeoutSeconds };
   site.grants.push(...grants(site));
   if (work === 'task') {
     // How a container ended is all that can be seen of it, so every end without success is tried again.
-    const Resource = integration(site, 'ecs:runTask.sync');
-    return { Resource, Parameters: runTask(stage, site, place, false), ...TimeoutSeconds, ...retriers(stage, ['States.ALL']) };
+    const Retry = [...startRetriers(ourStarts), ...(retriers(stage, ['States.ALL']).Retry ?? [])];
+    return { Resource: integration(site, 'ecs:runTask.sync'), Parameters: runTask(stage, site, place, false), ...TimeoutSeconds, Retry };
   }
   if (work === 'token') {
     const Resource = integration(site, 'ecs:runTask.waitForTaskToken');
-    return { Resource, Parameters: runTask(stage, site, place, true), ...alive, ...retriersOfReports(stage) };
+    return { Resource, Parameters: runTask(stage, site, place, true), ...alive, ...retriersOfReports(stage, ourStarts) };
   }
   if (work === 'activity')
     return { Resource: arnOf('Activity'), Parameters: request(stage, site.plan, place), ...alive, ...retriersOfReports(stage) };
@@ -40,13 +45,15 @@ export function workerTask(stage: PlanStage, site: Site, place: string | null): 
   return { Resource, Parameters, ...TimeoutSeconds, ...retriersOfReports(stage, lambdaErrors) };
 }
 
-export const lambdaErrors = [
-  'Lambda.ClientExecutionTimeoutException',
-  'Lambda.ServiceException',
-  'Lambda.AWSLambdaException',
-  'Lambda.SdkClientException',
-  'Lambda.TooManyRequestsException',
-];
+/** A task of ours that was started twice finds that in the record. */
+const ourStarts = [...ecsErrors, 'ECS.SdkClientException'];
+
+/** A stage ends itself when its work has taken too long. This ends one of which nothing is heard any more. */
+function bound({ kind, timeoutMs, limits = [] }: PlanStage): Pick<Task, 'TimeoutSeconds'> {
+  if (timeoutMs === null) return {};
+  const more = startAndStop + (kind === 'remote' ? endingWork : 0) + (limits.length > 0 ? longestWait : 0);
+  return { TimeoutSeconds: Math.ceil(timeoutMs / 1000) + more };
+}
 
 function runTask(stage: PlanStage, site: Site, place: string | null, token: boolean): Template {
   const { cluster, subnets, securityGroups, publicIp, spot } = site.settings;
