@@ -7,6 +7,9 @@ import { isRecent, startedNow } from '../aws/recent.ts';
 import type { EcsService } from './client.ts';
 import { refusal, stoppedState, stopReason } from './stop.ts';
 
+/** A token is good for a day, and what has stopped is listed for an hour. */
+const tellsForMs = 23 * 60 * 60 * 1000;
+
 /** A task of its own, not of a service. `cluster` and `definition` are names or ARNs. */
 export function ecsTask(
   ecs: EcsService,
@@ -24,6 +27,7 @@ export function ecsTask(
       pollMs: 5_000,
       facts: { ...facts },
     },
+    tellsForMs,
     async start({ id, parameters }, context) {
       // The token makes a repeated call answer the first one's task.
       const { tasks = [], failures = [] } = await ecs.call(`running ${definition}`, context, (sdk, client, options) =>

@@ -12,6 +12,9 @@ import { statementState } from './statement-state.ts';
 /** One look waits so long for the end: short statements are seen when they end, and nobody is held up by long ones. */
 const lookSeconds = 5;
 
+/** Statements are listed for a day, a token is good for some hours of it. */
+const tellsForMs = 23 * 60 * 60 * 1000;
+
 /** Pages of the list of statements that are looked through. */
 const mostPages = 20;
 
@@ -32,6 +35,7 @@ export function redshiftStatement(
       pollMs: 1_000,
       facts: { ...facts },
     },
+    tellsForMs,
     async start(request, context) {
       // The token makes a repeated call answer the first one's statement.
       const { Id } = await redshift.call('starting a statement', context, (sdk, client, options) => {

@@ -10,6 +10,11 @@ import type { Context } from './context.ts';
 export interface RemoteTask {
   readonly description: RemoteDescription;
   /**
+   * For how many milliseconds the service tells of a start by its request, with a token or by asking: always, where it is left out. A start that may have
+   * been made longer ago, and of which nothing is found, is not made again before a person has looked.
+   */
+  readonly tellsForMs?: number;
+  /**
    * Starts the work. Where the service knows client tokens, `request.id` (or what is derived from it) is the token, so that a second start
    * under one id answers the first one's handle. May answer work that has ended already.
    *

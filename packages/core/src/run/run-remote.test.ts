@@ -184,6 +184,36 @@ describe('work elsewhere', () => {
     }
   });
 
+  it.each(beforeHandle)('of which its service tells no more is not started again unasked, after one that died at %s', async (point) => {
+    const { service, attempt, dieAt, stateOf, pass, obey } = await world({ tellsForMs: 3_600_000 });
+    dieAt(point);
+    await attempt();
+    const works = service.works.length;
+    service.forgetful = true;
+    pass(3 * 3_600_000);
+    await attempt();
+    expect(await stateOf()).toMatchObject({
+      at: 'failed',
+      error: { code: 'REMOTE_FAILED', message: expect.stringContaining('3 hours ago') },
+    });
+    expect(service.works).toHaveLength(works);
+    // Somebody has looked.
+    await obey({ type: 'reopen', from: [] });
+    await attempt();
+    expect(await stateOf()).toMatchObject({ at: 'elsewhere' });
+    expect(service.works).toHaveLength(works + 1);
+  });
+
+  it('is started again where its service would tell of it, and does not', async () => {
+    const { service, attempt, dieAt, stateOf, pass } = await world({ tellsForMs: 3_600_000 });
+    dieAt('engine.remote.intended');
+    await attempt();
+    pass(3_000_000);
+    await attempt();
+    expect(await stateOf()).toMatchObject({ at: 'elsewhere' });
+    expect(service.works).toHaveLength(1);
+  });
+
   it('is not even asked for once its handle is known', async () => {
     const { service, attempt, dieAt, stateOf } = await world({ remembers: 'nothing' });
     dieAt('engine.remote.recorded');

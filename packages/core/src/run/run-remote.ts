@@ -18,7 +18,7 @@ import type { StageJob, StagePorts } from './stage-job.ts';
  *
  *   before intend    nothing is written down, and nothing was started
  *   before record    it is known that something may have been started: the next attempt asks the service for it (`adopt`), and starts under
- *                    the same request only where that knows of nothing
+ *                    the same request only where that knows of nothing, and would
  *   after record     the handle is known: the next attempt starts nothing
  *   during a look    somebody else looks; what ends the stage is reported under its epoch, once
  *
@@ -35,10 +35,11 @@ export async function beginRemote(job: StageJob, pipeline: Pipeline, ports: Stag
   const { watched, pollMs, label } = task.description;
   requestOf(0); // what it lacks is said before anything is written down
   meter.enter('executing');
-  const { work, known, handle: recorded } = await remote.intend();
+  const { work, known, sinceMs, handle: recorded } = await remote.intend();
   passing('engine.remote.intended');
   const request = requestOf(work);
   const adopted = recorded ?? (known ? await task.adopt(request, context) : null);
+  if (known && !adopted && sinceMs > (task.tellsForMs ?? Number.POSITIVE_INFINITY)) throw startedOrNot(label, sinceMs);
   const made = adopted ?? named(await task.start(request, context), label);
   if (!recorded) passing('engine.remote.started');
   const handle = recorded ?? (await remote.started(work, made, firstLook(job, pollMs)));
@@ -55,6 +56,12 @@ export async function beginRemote(job: StageJob, pipeline: Pipeline, ports: Stag
   if (found.at === 'succeeded') return { at: 'ended', output: found.output };
   throw restoreError(found.error);
 }
+
+const startedOrNot = (label: string, sinceMs: number): MillraceError =>
+  new MillraceError('REMOTE_FAILED', {
+    message: `${label}: whether it was started is not known. An attempt died when it was about to, ${Math.floor(sinceMs / 3_600_000)} hours ago, and the service does not tell of starts for so long.`,
+    remedy: 'Look whether its work is done. "millrace runs retry" starts it, for the second time if it is.',
+  });
 
 /** Without an id it can be neither watched nor ended; the next attempt asks for it. */
 function named(handle: RemoteHandle, label: string): RemoteHandle {

@@ -24,6 +24,7 @@ interface Kept {
   readonly stage: string;
   readonly work: number;
   intended: boolean;
+  intendedAt: number | null;
   handle: RemoteHandle | null;
   startedAt: number | null;
   look: number;
@@ -51,6 +52,7 @@ export function memoryRemote(around: AroundRemote): MemoryRemote {
     const work = settledOf(ref);
     if (found?.work === work) return found;
     const nothing = {
+      intendedAt: null,
       handle: null,
       startedAt: null,
       looker: null,
@@ -77,9 +79,10 @@ export function memoryRemote(around: AroundRemote): MemoryRemote {
       const kept = present(lease);
       const known = kept.intended;
       kept.intended = true;
+      kept.intendedAt ??= nowMs();
       Object.assign(kept, { looker: null, endingAt: null, aware: false });
       kept.look++;
-      return { work: kept.work, known, handle: kept.handle };
+      return { work: kept.work, known, sinceMs: nowMs() - kept.intendedAt, handle: kept.handle };
     },
     async started(ref, work, handle, firstLookMs) {
       const kept = works.get(keyOf(ref));

@@ -35,6 +35,8 @@ export interface RemoteIntent {
   readonly work: number;
   /** True where it was written down before: it may have been started. */
   readonly known: boolean;
+  /** Milliseconds since then, or since the attempt that did so began. */
+  readonly sinceMs: number;
   readonly handle: RemoteHandle | null;
 }
 

@@ -9,6 +9,7 @@ export interface MemoryServiceOptions {
   /** False where `start` answers when the work is done. */
   readonly watched?: boolean;
   readonly pollMs?: number;
+  readonly tellsForMs?: number;
   /** Called before each call does anything (`before`), and before it answers; what it throws is thrown there. */
   readonly at?: (call: ServiceCall, when: 'before' | 'after') => void | Promise<void>;
 }
@@ -29,6 +30,8 @@ export class MemoryService {
   readonly calls: ServiceCall[] = [];
   /** It takes requests to end, and goes on. */
   deaf = false;
+  /** It tells of no start any more by its request. */
+  forgetful = false;
   /** So many starts are answered without an id. */
   nameless = 0;
   readonly #options: MemoryServiceOptions;
@@ -48,7 +51,7 @@ export class MemoryService {
   }
 
   task(label = 'Memory job'): RemoteTask {
-    const { remembers = 'token', watched = true, pollMs = 10 } = this.#options;
+    const { remembers = 'token', watched = true, pollMs = 10, tellsForMs } = this.#options;
     const description: RemoteDescription = {
       service: 'memory',
       action: 'StartWork',
@@ -61,6 +64,7 @@ export class MemoryService {
     };
     return {
       description,
+      ...(tellsForMs !== undefined && { tellsForMs }),
       start: (request) =>
         this.#call('start', () => {
           const known = remembers === 'token' ? this.#of(request) : undefined;
@@ -97,6 +101,7 @@ export class MemoryService {
   }
 
   #of({ id }: RemoteRequest): ServiceWork | undefined {
+    if (this.forgetful) return undefined;
     return this.works.find(({ request }) => request.id === id);
   }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RemoteHandle } from '../connector/index.ts';
 import { isMillraceError, type StoredError } from '../error/index.ts';
-import type { Lease, RemoteLook, RemoteSeen, StageOutput } from '../state/index.ts';
+import type { Lease, RemoteIntent, RemoteLook, RemoteSeen, StageOutput } from '../state/index.ts';
 import { stageOf } from './plans.ts';
 import type { WithStore, World } from './run-store-world.ts';
 
@@ -31,6 +31,13 @@ async function parked({ store, create, started, obey }: World, id = 'work-1'): P
   return lease;
 }
 
+/** What the store says of it, but for the time since, which is none yet. */
+async function intended({ store }: World, lease: Lease): Promise<Omit<RemoteIntent, 'sinceMs'>> {
+  const { sinceMs, ...intent } = await store.remote.intend(lease);
+  assert.ok(sinceMs >= 0 && sinceMs < 60_000, `${sinceMs}`);
+  return intent;
+}
+
 const oneLook = async ({ store }: World, worker = 'w2'): Promise<RemoteLook> => {
   const { looks } = await store.remote.looks(queue, worker, 10);
   assert.equal(looks.length, 1);
@@ -39,27 +46,27 @@ const oneLook = async ({ store }: World, worker = 'w2'): Promise<RemoteLook> => 
 
 /** The part of `RunStore`'s promises that work elsewhere lives by. */
 export function remoteConformance(withStore: WithStore): void {
-  withStore(
-    'what is about to be started is known to the next attempt, and its handle after that',
-    async ({ store, create, started, obey }) => {
-      const { id: run } = await create({ stages: [job()] });
-      const first = await started(run, 'a');
-      assert.deepEqual(await store.remote.intend(first), { work: 0, known: false, handle: null });
-      assert.deepEqual(await store.remote.intend(first), { work: 0, known: true, handle: null });
-      await obey(run, { type: 'lose', stage: 'a', epoch: first.epoch });
-      await assert.rejects(store.remote.intend(first), isLost);
-      const second = await started(run, 'a');
-      assert.deepEqual(await store.remote.intend(second), { work: 0, known: true, handle: null });
-      // Whoever comes first with a handle, also the one who was taken for dead.
-      assert.deepEqual(await store.remote.started(first, 0, handleOf('one'), 1_000), handleOf('one'));
-      assert.deepEqual(await store.remote.started(second, 0, handleOf('two'), 1_000), handleOf('one'));
-      assert.deepEqual(await store.remote.intend(second), { work: 0, known: true, handle: handleOf('one') });
-      assert.deepEqual(
-        (await store.remote.works(run)).map(({ stage, work, handle, status, ending }) => ({ stage, work, handle, status, ending })),
-        [{ stage: 'a', work: 0, handle: handleOf('one'), status: null, ending: false }],
-      );
-    },
-  );
+  withStore('what is about to be started is known to the next attempt, and its handle after that', async (world) => {
+    const { store, create, started, obey } = world;
+    const { id: run } = await create({ stages: [job()] });
+    const first = await started(run, 'a');
+    assert.deepEqual(await intended(world, first), { work: 0, known: false, handle: null });
+    assert.deepEqual(await intended(world, first), { work: 0, known: true, handle: null });
+    await obey(run, { type: 'lose', stage: 'a', epoch: first.epoch });
+    await assert.rejects(store.remote.intend(first), isLost);
+    await sleep(30);
+    const second = await started(run, 'a');
+    assert.ok((await store.remote.intend(second)).sinceMs >= 20);
+    assert.deepEqual(await intended(world, second), { work: 0, known: true, handle: null });
+    // Whoever comes first with a handle, also the one who was taken for dead.
+    assert.deepEqual(await store.remote.started(first, 0, handleOf('one'), 1_000), handleOf('one'));
+    assert.deepEqual(await store.remote.started(second, 0, handleOf('two'), 1_000), handleOf('one'));
+    assert.deepEqual(await intended(world, second), { work: 0, known: true, handle: handleOf('one') });
+    assert.deepEqual(
+      (await store.remote.works(run)).map(({ stage, work, handle, status, ending }) => ({ stage, work, handle, status, ending })),
+      [{ stage: 'a', work: 0, handle: handleOf('one'), status: null, ending: false }],
+    );
+  });
 
   withStore('what is over has another number, and no handle of before', async (world) => {
     const { store, started, obey } = world;
@@ -71,7 +78,7 @@ export function remoteConformance(withStore: WithStore): void {
     assert.equal(await store.remote.started(lease, 0, handleOf('late'), 0), null);
     await obey(run, { type: 'wake' });
     const next = await started(run, 'a');
-    assert.deepEqual(await store.remote.intend(next), { work: 1, known: false, handle: null });
+    assert.deepEqual(await intended(world, next), { work: 1, known: false, handle: null });
     assert.equal(await store.remote.started(next, 0, handleOf('late'), 0), null);
     assert.deepEqual(await store.remote.started(next, 1, handleOf('work-2'), 0), handleOf('work-2'));
     await obey(run, { type: 'park', stage: 'a', epoch: next.epoch });
@@ -109,7 +116,7 @@ export function remoteConformance(withStore: WithStore): void {
     // Somebody goes on with that same work: that it was to end is over.
     await obey(run, { type: 'reopen', from: [] });
     const next = await started(run, 'a');
-    assert.deepEqual(await store.remote.intend(next), { work: 0, known: true, handle: handleOf('found') });
+    assert.deepEqual(await intended(world, next), { work: 0, known: true, handle: handleOf('found') });
     await obey(run, { type: 'park', stage: 'a', epoch: next.epoch });
     assert.deepEqual((await oneLook(world)).endingMs, null);
   });

@@ -31,7 +31,7 @@ export function remoteStore(guard: Guard): RemoteStore {
   };
 }
 
-/** In two statements, under the lease: what the request is called depends on the number of the work. */
+/** Under the lease: what the request is called depends on the number of the work, which begins after the epoch that has settled the one before. */
 async function intend(db: Db, lease: Lease): Promise<RemoteIntent> {
   const { run, stage, epoch, worker } = lease;
   return db.transaction().execute(async (trx) => {
@@ -43,10 +43,13 @@ async function intend(db: Db, lease: Lease): Promise<RemoteIntent> {
     const before = await sql<{ request: string | null; handle: RemoteHandle | null }>`
       select request, handle from millrace.remote where run = ${run} and stage = ${stage} and work = ${work} for update`.execute(trx);
     const found = before.rows[0];
+    const first = await sql<{ ms: number }>`
+      select coalesce(extract(epoch from clock_timestamp() - min(started_at))::float8 * 1000, 0) as ms
+      from millrace.attempt where run = ${run} and stage = ${stage} and epoch > ${work}`.execute(trx);
     await sql`insert into millrace.remote as m (run, stage, work, request, look) values (${run}, ${stage}, ${work}, ${requestId(run, stage, work)}, 1)
       on conflict (run, stage) do update set request = excluded.request, look = m.look + 1, looker = null, look_until = null,
         ${afresh}, ending_at = null, aware = null`.execute(trx);
-    return { work, known: (found?.request ?? null) !== null, handle: found?.handle ?? null };
+    return { work, known: (found?.request ?? null) !== null, sinceMs: first.rows[0]?.ms ?? 0, handle: found?.handle ?? null };
   });
 }
 
