@@ -238,6 +238,21 @@ describe('work at a service', () => {
     expect(await project.works()).toMatchObject([{ step: 'watched', at: 'ended' }]);
     expect(await statesOf('theirs')).toEqual(['elsewhere']);
   });
+
+  it('that a task of ours watches is ended by it when its run is cancelled, also where the task is to end at that moment', async () => {
+    const { run, task } = await machine(
+      'ended',
+      `const job = ledgerWork('ended'); export default pipeline({ name: 'ended', steps: { job } });`,
+    );
+    const stop = new AbortController();
+    const watching = task('job', {}, { signal: stop.signal, graceMs: 20_000 });
+    await until(async () => (await stores[0].remote.works(run))[0]?.status === 'RUNNING');
+    await stores[0].transition(run, (record, now) => decide(record, { type: 'cancel' }, now));
+    stop.abort();
+    expect(await watching).toMatchObject({ at: 'failed', error: { code: 'RUN_CANCELLED' } });
+    expect((await project.works()).at(-1)).toMatchObject({ step: 'ended', at: 'stopped' });
+    expect(await stores[0].read(run)).toMatchObject({ state: { at: 'cancelled' } });
+  });
 });
 
 describe('is refused', () => {

@@ -22,6 +22,9 @@ import type { Step, StepEnd, StepOptions } from './step.ts';
 /** How often to look without having been told. */
 const lookMs = 1_000;
 
+/** Milliseconds that a task has to come to its end. */
+const graceMs = 20_000;
+
 /**
  * One stage of a run whose order a state machine keeps: claimed, run, helped and watched as by a fleet's worker, but this stage alone. The
  * record decides what is to be done, so that the same request may come twice, at once, too late, or again after a crash.
@@ -45,6 +48,7 @@ export async function runStep(step: Step, options: StepOptions): Promise<StepEnd
       worker ??= await working(step, options);
       await changes.next(lookMs, signal);
     }
+    if (worker) await at.ended(changes, options.graceMs ?? graceMs);
     await worker?.drain();
     return (await at.look(false, signal)) ?? { at: 'stopped', error: shutdown };
   } finally {
@@ -54,7 +58,7 @@ export async function runStep(step: Step, options: StepOptions): Promise<StepEnd
 }
 
 async function working(step: Step, options: StepOptions): Promise<Worker> {
-  const { store, pipeline, directory, environment = {}, redactor, id, trace, leaseMs = 60_000, graceMs = 20_000 } = options;
+  const { store, pipeline, directory, environment = {}, redactor, id, trace, leaseMs = 60_000 } = options;
   const worker = await Worker.start({
     store: onlyStage(store, step, { claims: !step.helps }),
     dispatch: inlineDispatch(),
@@ -64,7 +68,7 @@ async function working(step: Step, options: StepOptions): Promise<Worker> {
     alone: false,
     pools: environment.pools ?? {},
     leaseMs,
-    graceMs,
+    graceMs: options.graceMs ?? graceMs,
     // Whoever asks it to end is a machine that has gone on, or takes the host away.
     finishMs: 0,
     places: 1,
@@ -105,6 +109,16 @@ class Whereabouts {
       // What runs waits for the state database by itself, for as long as its lease lasts.
       if (busy && isMillraceError(error) && error.code === 'STATE_UNAVAILABLE') return null;
       throw error;
+    }
+  }
+
+  /** Waits until work at a service is ended, where its run was cancelled: whoever stops the task comes right after the cancel, and nobody else would see to it. */
+  async ended(changes: Changes, atMostMs: number): Promise<void> {
+    const over = AbortSignal.timeout(atMostMs);
+    while (!over.aborted) {
+      const { run, state } = await this.#read();
+      if (run.cancelRequestedAt === null || state.at !== 'elsewhere') return;
+      await changes.next(lookMs, over);
     }
   }
 
