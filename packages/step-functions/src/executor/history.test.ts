@@ -52,6 +52,23 @@ test('each attempt at native work is told, and its end once the state is left', 
   ]);
 });
 
+test('what has come of work is what its service has answered, not what the state holds of other work', () => {
+  const steps = planOf([{ id: 'glue' }, { id: 'sns', needs: ['glue'] }], { steps: remotes });
+  const events = (state: string, answer: object): Said[] => [
+    entered(state),
+    scheduled,
+    { type: 'TaskSucceeded', taskSucceededEventDetails: { resourceType: 'x', resource: 'y', output: JSON.stringify(answer) } },
+    exited(state, { run: 'r', job: { JobRunState: 'SUCCEEDED' } }),
+  ];
+  const told = new History(compileStateMachines(steps, settings).main).read(
+    numbered([...events('glue', { Id: 'jr_1', JobRunState: 'SUCCEEDED' }), ...events('sns', { MessageId: 'm-1' })]),
+  );
+  expect(told.flatMap((one) => (one.type === 'succeeded' ? [one.output] : []))).toEqual([
+    { Id: 'jr_1', JobRunState: 'SUCCEEDED' },
+    { MessageId: 'm-1' },
+  ]);
+});
+
 test('it may be read in pieces, cut anywhere', () => {
   const events = numbered([entered('glue'), scheduled, failed('States.Timeout'), scheduled, { type: 'TaskSucceeded' }, exited('glue')]);
   const whole = short(new History(main).read(events));

@@ -74,12 +74,14 @@ export class History {
         return [];
       case 'TaskSucceeded':
         work.failed = false;
+        work.answer = parsed(event.taskSucceededEventDetails?.output);
         if (work.part !== undefined) this.#done.add(work.part);
         return [];
       case 'TaskStateExited': {
         if (!of || work.failed) return [];
-        const output = parsed(event.stateExitedEventDetails?.output);
-        const unfinished = native.guard && holds(native.guard, output);
+        const unfinished = native.guard && holds(native.guard, parsed(event.stateExitedEventDetails?.output));
+        // The state is also what states before this one have left in it.
+        const output = work.answer ?? {};
         return [unfinished ? { type: 'failed', ...of, failure: stopped, passes: false } : { type: 'succeeded', ...of, output }];
       }
       default:
@@ -108,6 +110,8 @@ interface Work {
   failed: boolean;
   /** The execution that does it. */
   part?: string;
+  /** What the service has answered when it was done. */
+  answer?: Json;
 }
 
 const stopped: Failure = { name: 'States.TaskFailed', cause: 'It was stopped from outside before it was done.' };

@@ -125,7 +125,7 @@ function workIn(output: Json): string | null {
   if (typeof output !== 'object' || output === null) return null;
   for (const [name, value] of Object.entries(output)) {
     if (typeof value === 'string' && /^(JobRunId|TaskArn|ExecutionArn|MessageId|Id)$/.test(name)) return value;
-    const inside = name === 'job' || name === 'Tasks' ? workIn((Array.isArray(value) ? value[0] : value) as Json) : null;
+    const inside = name === 'Tasks' ? workIn((Array.isArray(value) ? value[0] : value) as Json) : null;
     if (inside !== null) return inside;
   }
   return null;

@@ -76,7 +76,7 @@ type Call =
       readonly endsInTime?: true;
       /** What came of a start whose answer is lost is not found again, as it is on other executors. */
       readonly losesStarts?: true;
-      /** What is kept of the result: what the guard and the run's record read. Nothing by default. */
+      /** What is kept of the result in the state: what the guard reads. Nothing by default; the run's record reads the history. */
       readonly result?: Required<Pick<Task, 'ResultSelector' | 'ResultPath'>>;
       readonly guard?: Test;
     }
@@ -97,7 +97,7 @@ const calls: Readonly<Record<string, (described: Described, site: Site, stage: s
       passing: glueErrors,
       endsInTime: true,
       losesStarts: true,
-      result: { ResultSelector: { 'JobRunState.$': '$.JobRunState', 'Id.$': '$.Id' }, ResultPath: '$.job' },
+      result: { ResultSelector: { 'JobRunState.$': '$.JobRunState' }, ResultPath: '$.job' },
       // A job that somebody stopped has not done its work.
       guard: {
         And: [
