@@ -9,8 +9,8 @@ export interface Definition {
 
 export type State = Task | Parallel | MapState | Choice | Wait | Pass | Succeed | Fail;
 
-/** Where a state goes. */
-export type Onward = { readonly Next: string } | { readonly End: true };
+/** Where a state goes, and what the end of a scope leaves behind: null for nothing. */
+export type Onward = { readonly Next: string } | { readonly End: true; readonly OutputPath?: string | null };
 
 export type Task = {
   readonly Type: 'Task';
@@ -76,6 +76,7 @@ export type Test =
   | { readonly Not: Test }
   | { readonly Variable: string; readonly BooleanEquals: boolean }
   | { readonly Variable: string; readonly IsPresent: boolean }
+  | { readonly Variable: string; readonly IsString: boolean }
   | { readonly Variable: string; readonly NumericEquals: number }
   | { readonly Variable: string; readonly NumericGreaterThanEquals: number }
   | { readonly Variable: string; readonly StringEquals: string }
@@ -87,10 +88,10 @@ export type Wait = { readonly Type: 'Wait' } & ({ readonly Seconds: number } | {
 export type Pass = {
   readonly Type: 'Pass';
   readonly Comment?: string;
+  readonly InputPath?: string;
   readonly Result?: unknown;
   readonly Parameters?: Template;
   readonly ResultPath?: string | null;
-  readonly OutputPath?: string;
 } & Onward;
 
 export interface Succeed {
@@ -106,3 +107,11 @@ export interface Fail {
 /** JSON in which the value of a property `x.$` is a path or an intrinsic function. */
 export type Template = { readonly [name: string]: TemplateValue };
 export type TemplateValue = string | number | boolean | null | readonly TemplateValue[] | Template;
+
+/** Whether iterations of a Map in it are executions of their own. */
+export const isDistributed = ({ States }: Definition): boolean =>
+  Object.values(States).some((state) =>
+    state.Type === 'Map'
+      ? state.ItemProcessor.ProcessorConfig.Mode === 'DISTRIBUTED' || isDistributed(state.ItemProcessor)
+      : state.Type === 'Parallel' && state.Branches.some(isDistributed),
+  );

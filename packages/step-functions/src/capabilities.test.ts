@@ -1,6 +1,6 @@
 import type { Schedule } from '@millrace/core/runtime';
 import { expect, test } from 'vitest';
-import { planOf, settings } from '../test/plans.ts';
+import { planOf, settings, stepOf } from '../test/plans.ts';
 import { capabilities } from './capabilities.ts';
 import { compileStateMachines } from './compile.ts';
 import { costOf } from './cost/cost.ts';
@@ -27,6 +27,19 @@ test.each([
     /Every error of "a" is tried again/,
   ],
   ['what runs beside a failure', planOf([{ id: 'a' }, { id: 'b' }]), /stops those that run beside it/],
+  [
+    'objects that are written several times',
+    planOf([{ id: 'a' }], { schedule: { kind: 'files', pattern: 's3://b/*' } }),
+    /quiet is not waited for/,
+  ],
+  [
+    'windows, which only a scheduler of ours knows',
+    planOf([{ id: 'a' }, { id: 'b' }], {
+      schedule: cron(),
+      steps: [stepOf('b', { description: { values: [{ kind: 'run-value', of: 'window.start' }] } })],
+    }),
+    /^"b" asks for the window/m,
+  ],
   ['limits', planOf([{ id: 'a', limits: [{ kind: 'pool', name: 'shop', most: null }] }]), /pool "shop" \("a"\)/],
   ['streams', planOf([{ id: 'a', kind: 'changes' }]), /does not compile/],
   ['priorities', { ...planOf([{ id: 'a' }]), priority: 'high' as const, concurrency: 3 }, /concurrency: 3.*\n.*priority/],
@@ -43,11 +56,20 @@ test('with tokens, errors are told apart', () => {
 test('a run is paid for by its states and by what its tasks use', () => {
   const plan = planOf([{ id: 'a' }, { id: 'b', needs: ['a'] }, { id: 'c', needs: ['a'] }]);
   const { lines, dollars, assumes } = costOf(plan, compileStateMachines(plan, settings), settings, 5);
-  // Four of the input, a, the Parallel with b and c, the end.
-  expect(lines[0]).toMatchObject({ what: 'Step Functions', quantity: 9 });
+  // Five of the input, a, the Parallel with b and c, the end.
+  expect(lines[0]).toMatchObject({ what: 'Step Functions', quantity: 10 });
   expect(lines[1]).toMatchObject({ what: 'Fargate, 3 task(s)', quantity: 0.3, unit: 'vCPU-hours' });
-  expect(dollars).toBeCloseTo(9 * 0.000025 + 0.3 * 0.04048 + 0.6 * 0.004445 + 3 * 0.000111, 6);
+  expect(dollars).toBeCloseTo(10 * 0.000025 + 0.3 * 0.04048 + 0.6 * 0.004445 + 3 * 0.000111, 6);
   expect(assumes[0]).toMatch(/every stage takes 5 min/);
+});
+
+test('what starts it is paid for as well', () => {
+  const transitions = (schedule: Schedule): number => {
+    const plan = planOf([{ id: 'a' }], { schedule });
+    return costOf(plan, compileStateMachines(plan, settings), settings, 5).lines[0]?.quantity ?? 0;
+  };
+  // The name, the start, its end.
+  expect(transitions(cron()) - transitions({ kind: 'manual' })).toBe(3);
 });
 
 test('looks come at pauses that double', () => {

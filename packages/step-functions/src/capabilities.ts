@@ -25,7 +25,14 @@ function scheduling(plan: Plan): Problem[] {
   const { schedule } = plan;
   const found = schedulesOf(plan);
   const problems: Problem[] = 'because' in found ? [{ step: null, message: found.because, remedy: found.remedy }] : [];
+  if (found.kind === 'objects')
+    problems.push({
+      step: null,
+      message: 'quiet is not waited for: S3 tells of an object once it is whole, and each version of it starts a run at once.',
+      remedy: 'Let the file be written under another name first and copied when it is done, if it is written several times.',
+    });
   if (schedule.kind !== 'cron') return problems;
+  if (found.kind === 'times') problems.push(...windows(plan));
   const { catchUp = 'latest', overlap = 'queue', within } = schedule;
   if (catchUp !== 'none')
     problems.push({
@@ -47,6 +54,16 @@ function scheduling(plan: Plan): Problem[] {
       remedy: 'Add an alarm on ExecutionTime of AWS/States to the stack.',
     });
   return problems;
+}
+
+/** Elsewhere it is the time since the one before. */
+function windows({ steps }: Plan): Problem[] {
+  const asking = steps.filter(({ description }) => /"(?:\$run|of)":"window\./.test(JSON.stringify(description)));
+  return asking.map(({ name }) => ({
+    step: name,
+    message: `"${name}" asks for the window of its run, and one that EventBridge starts has none: it fails.`,
+    remedy: 'Use run.date or run.logicalTime, or start the runs yourself: millrace run --window 2026-03-28..2026-03-29.',
+  }));
 }
 
 function atOnce({ concurrency, priority }: Plan): Problem[] {

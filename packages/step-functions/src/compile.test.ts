@@ -1,13 +1,14 @@
 import { compile, type Pipeline, type PlanStep } from '@millrace/core/runtime';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import shopMirror from '../../../examples/shop-mirror/shop-mirror.ts';
 import { complaints } from '../test/complaints.ts';
 import { everything, remotes, retry, statements } from '../test/everything.ts';
-import { type Answer, type Asked, allStates, failure, interpret, stageOf } from '../test/interpreter.ts';
+import { type Answer, type Asked, allStates, failure, interpret, type Loose, stageOf } from '../test/interpreter.ts';
 import { planOf, remoteStep, settings, stepOf } from '../test/plans.ts';
 import type { Definition, Task } from './asl.ts';
 import { compileStateMachines } from './compile.ts';
 import { faultsOf } from './machine/faults.ts';
+import { limits } from './machine/limits.ts';
 
 describe('what others say of the machines', () => {
   test.each(['task', 'token', 'activity', { lambda: 'arn:aws:lambda:eu-west-1:123456789012:function:etl' }] as const)(
@@ -54,6 +55,11 @@ describe('what only we check', () => {
     ['a name of 81 characters', machine({}, 'x'.repeat(81)), /no name/],
     ['a name that is not ASCII', machine({}, 'größe'), /no name/],
     ['256 KiB of parameters', machine({ Parameters: { text: 'x'.repeat(262_144) } }), /262144/],
+    [
+      'eleven functions in a field',
+      machine({ Parameters: { 'x.$': `${'States.Format('.repeat(11)}$.a${')'.repeat(11)}` } }),
+      /10 functions/,
+    ],
     ['8,192 characters of overrides', machine({ Parameters: { Overrides: { text: 'x'.repeat(8_192) } } }), /overrides/],
     ['a state that is not there', { StartAt: 'a', States: { a: { ...task, Next: 'b' } as unknown as Task } }, /not there/],
   ])('%s', (_, definition, wanted) => {
@@ -100,6 +106,12 @@ describe('limits', () => {
   });
 });
 
+/** What a task is told of its run. */
+const inputOf = (parameters: Loose): string => {
+  const variables = parameters['Overrides']?.['ContainerOverrides']?.[0]?.['Environment'] as unknown as { Name: string; Value: string }[];
+  return variables.find(({ Name }) => Name === 'MILLRACE_INPUT')?.Value ?? '';
+};
+
 /** Runs the plan; answers how it ended and what was asked, in order. */
 async function ran(plan: Parameters<typeof compileStateMachines>[0], answer: Answer = () => ({}), input: object = {}, more: object = {}) {
   const asked: Asked[] = [];
@@ -128,18 +140,33 @@ describe('the input of an execution', () => {
   });
 
   test('what is given counts', async () => {
-    const given = { run: 'again', time: '2026-01-02T03:04:05Z', params: { day: 'x' }, window: { start: 'a', end: 'b' } };
+    const given = { run: 'run-1', time: '2026-01-02T03:04:05Z', params: { day: 'x' }, window: { start: 'a', end: 'b' } };
     const { output, asked } = await ran(day(), undefined, given);
     expect(output).toMatchObject({ ...given, date: '2026-01-02', params: { country: 'FR', day: 'x' } });
     expect(date({ asked })).toBe('2026-01-02');
     expect(date(await ran(day(), undefined, { date: '2025-12-31' }))).toBe('2025-12-31');
+    expect(date(await ran(day(), undefined, { date: null, time: '2025-12-30T23:00:00Z' }))).toBe('2025-12-30');
+  });
+
+  test("another run's input is refused, before anything has written into its record; one that goes on with a run is not", async () => {
+    const copied = { run: 'run-0', time: '2026-01-02T03:04:05Z' };
+    for (const given of [copied, { ...copied, reopened: 0 }, { run: 7 }, { run: null }, { ...copied, reopened: 'twice' }]) {
+      const { error, cause, asked } = await ran(day(), undefined, given);
+      expect({ given, error, asked }).toEqual({ given, error: 'CONFIG_INVALID', asked: [] });
+      expect(cause).toMatch(/Leave "run" out/);
+    }
+    expect((await ran(day(), undefined, { ...copied, reopened: 1 })).output).toMatchObject(copied);
   });
 
   test('the day of another time zone is that of UTC where it always is; else a worker, which knows, starts the job', async () => {
     const paris = { kind: 'cron', expression: '0 6 * * *', timeZone: 'Europe/Paris' };
-    expect(date(await ran(day(paris), undefined, { time: '2026-03-29T04:00:00Z' }))).toBe('2026-03-29');
-    expect((await ran(day(paris))).error).toBe('CONFIG_INVALID');
-    expect(date(await ran(day(paris), undefined, { date: '2026-03-29' }))).toBe('2026-03-29');
+    // At 00:30 in Paris it is the day before in UTC.
+    for (const given of [{}, { time: '2026-03-28T23:30:00Z' }, { date: null }, { date: 'today' }]) {
+      const { error, cause, asked } = await ran(day(paris), undefined, given);
+      expect({ given, error, asked }).toEqual({ given, error: 'CONFIG_INVALID', asked: [] });
+      expect(cause).toMatch(/Europe\/Paris.*"millrace run nightly --date 2026-03-29"/);
+    }
+    expect(date(await ran(day(paris), undefined, { time: '2026-03-28T23:30:00Z', date: '2026-03-29' }))).toBe('2026-03-29');
     const tokyo = { kind: 'cron', expression: '0 6 * * *', timeZone: 'Asia/Tokyo' };
     const { asked } = await ran(day(tokyo));
     expect(asked.map(({ call }) => call)).toEqual(['ecs:runTask.sync']);
@@ -150,16 +177,98 @@ describe('the input of an execution', () => {
     ).toMatch(/time zone/);
   });
 
-  test('after another pipeline, the run is for the time of that one', async () => {
-    const plan = day({ kind: 'success', of: 'upstream' });
-    const of = JSON.stringify({ run: 'theirs', time: '2026-01-02T03:04:05Z', window: { start: 'a', end: 'b' } });
-    expect((await ran(plan, undefined, { of })).output).toMatchObject({
-      run: 'run-1',
-      time: '2026-01-02T03:04:05Z',
-      window: { start: 'a', end: 'b' },
+  test('the day of a time that is not in UTC is not guessed', async () => {
+    expect((await ran(day(), undefined, { time: '2026-03-29T23:30:00-02:00' })).error).toBe('CONFIG_INVALID');
+    expect(date(await ran(day(), undefined, { time: '2026-03-29T23:30:00-02:00', date: '2026-03-30' }))).toBe('2026-03-30');
+  });
+
+  test('the day is known to states in machines that this one starts', async () => {
+    const plan = planOf([{ id: 'a' }, { id: 'b', needs: ['a'] }, { id: 'glue', needs: ['b'] }], { steps: remotes });
+    const machines = compileStateMachines(plan, settings, { events: 14, bytes: 900_000 });
+    expect(allStates(machines.main.definition).map(([name]) => name)).not.toContain('glue');
+    const dates: unknown[] = [];
+    const answer: Answer = ({ call, parameters }) => {
+      if (call.startsWith('glue')) dates.push(parameters['Arguments']?.['--date']);
+      return {};
+    };
+    expect((await interpret(machines, answer, { time: '2026-03-29T04:00:00Z' })).error).toBe(null);
+    expect(dates).toEqual(['2026-03-29']);
+  });
+
+  test('a plan compiles to the same machine in every year', () => {
+    // The clocks of Almaty went from six hours to five in 2024: at half past five it was the day before in UTC until then.
+    const almaty = day({ kind: 'cron', expression: '30 5 * * *', timeZone: 'Asia/Almaty' });
+    const texts = ['2022-01-15', '2026-07-15'].map((now) => {
+      vi.setSystemTime(new Date(now));
+      return JSON.stringify(compileStateMachines(almaty, settings).main.definition);
     });
-    expect((await ran(plan, undefined, { of: '{}' })).output).toMatchObject({ run: 'run-1', time: expect.stringMatching(/Z$/) });
-    expect((await ran(plan)).output).toMatchObject({ run: 'run-1' });
+    expect(new Set(texts).size).toBe(1);
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+});
+
+describe('what has failed side by side', () => {
+  /** Stages that may fail, each with one behind it; one behind all of those; behind that, as many again that may. */
+  const wide = (width: number) => {
+    const each = Array.from({ length: width }, (_, at) => at);
+    return planOf([
+      ...each.map((at) => ({ id: `a${at}`, onFailure: 'continue' as const })),
+      ...each.map((at) => ({ id: `b${at}`, needs: [`a${at}`] })),
+      { id: 'middle', needs: each.map((at) => `b${at}`) },
+      ...each.map((at) => ({ id: `c${at}`, needs: ['middle'], onFailure: 'continue' as const })),
+    ]);
+  };
+
+  test.each([1, 2, 10, 11, 25, 101])('is known behind it, however many may fail: %i', async (width) => {
+    const fine = await ran(wide(width));
+    expect([fine.error, fine.asked.length]).toEqual([null, 3 * width + 1]);
+    const last = `a${width - 1}`;
+    const { error, asked } = await ran(wide(width), (one) => {
+      if (stageOf(one) === last) throw failure('States.TaskFailed');
+      return {};
+    });
+    const others = Array.from({ length: width - 1 }, (_, at) => [`a${at}`, `b${at}`]).flat();
+    expect([error, asked.map(stageOf).sort()]).toEqual(['PARTIAL', [...others, last].sort()]);
+  });
+
+  test('is told to tasks, and nothing else that may fail', async () => {
+    const plan = planOf([
+      { id: 'a', onFailure: 'continue' },
+      { id: 'b', onFailure: 'continue' },
+      { id: 'c', needs: ['a'] },
+      { id: 'd', needs: ['a', 'b'] },
+    ]);
+    expect(compileStateMachines(plan, settings).barriers).toEqual([{ stage: 'c', waitsFor: ['b'] }]);
+    const { asked } = await ran(plan, (one) => {
+      if (stageOf(one) === 'b') throw failure('States.TaskFailed');
+      return {};
+    });
+    const told = asked.map((one) => [stageOf(one), JSON.parse(inputOf(one.parameters)).failed]);
+    expect(told).toEqual([
+      ['a', {}],
+      ['b', {}],
+      ['c', { b: true }],
+    ]);
+  });
+
+  test('is all that a scope leaves behind, also one of tasks that share a stage', () => {
+    const plan = planOf([{ id: 'a', onFailure: 'continue' }, { id: 'b' }, { id: 'many', kind: 'rows', whole: false }]);
+    const { main } = compileStateMachines(plan, { ...settings, splits: { many: 3 } });
+    const ends = (scope: Definition) => Object.values(scope.States).flatMap((state) => ('End' in state ? [state.OutputPath] : []));
+    const states = allStates(main.definition).map(([, state]) => state);
+    const scopes = states.flatMap((state) =>
+      state.Type === 'Parallel' ? state.Branches : state.Type === 'Map' ? [state.ItemProcessor] : [],
+    );
+    expect(scopes.map(ends)).toEqual([['$.failed', '$.failed'], [null], [null], [null, null, null]]);
+  });
+
+  test('is refused where all of it would not fit', () => {
+    const compiled = (work: 'task' | 'activity') => () => compileStateMachines(wide(300), { ...settings, work }, limits);
+    expect(compiled('activity')).toThrow(/brings more than 262144 bytes together where all fails that may/);
+    expect(compiled('task')).toThrow(/hands \d+ characters of overrides to its task.*ECS takes 8192/);
+    expect(compileStateMachines(wide(100), settings, limits).others).toEqual([]);
   });
 });
 

@@ -1,19 +1,21 @@
 import { followsChanges, MillraceError, type Plan, type Problem, type StepFunctionsSettings } from '@millrace/core/runtime';
-import type { Definition } from './asl.ts';
+import { type Definition, isDistributed } from './asl.ts';
 import { capabilities } from './capabilities.ts';
 import { dayOf } from './machine/day.ts';
 import { faultsOf } from './machine/faults.ts';
 import { fit } from './machine/fit.ts';
 import { flagsOf, gatesOf } from './machine/flags.ts';
 import { comfortable, limits } from './machine/limits.ts';
-import { uniqueNames } from './machine/names.ts';
+import { machineName, uniqueNames } from './machine/names.ts';
+import { largestState } from './machine/prologue.ts';
 import { anotherMachine, type Helper, type Site, type StagePart } from './machine/site.ts';
 import { nativeStages } from './machine/stage.ts';
+import { starterOf } from './machine/starter.ts';
 import { type Weight, weigh } from './machine/weight.ts';
 import { partSuffix, writeMain, writePart } from './machine/write.ts';
 import { type Barrier, type Block, seriesParallel } from './order/series-parallel.ts';
 import type { Grant } from './policy/grant.ts';
-import { machineName } from './work/remote.ts';
+import { mapGrants } from './work/remote.ts';
 
 /** A pipeline as state machines: one, and those that it starts. */
 export interface StateMachines {
@@ -42,7 +44,8 @@ export interface Machine {
 }
 
 /**
- * Compiles a plan to state machines. Pure: no connection, no clock, the same for the same plan and settings.
+ * Compiles a plan to state machines. Pure: no connection, no clock, the same for the same plan and settings (and rules of time zones, of which Node
+ * has a table).
  *
  * @throws UNSUPPORTED for a pipeline that this executor cannot run at all, or that passes a limit of Step Functions
  */
@@ -51,15 +54,23 @@ export function compileStateMachines(plan: Plan, settings: StepFunctionsSettings
   const { block, barriers } = seriesParallel(plan.stages);
   const site = siteOf(plan, settings);
   const { laid, parts } = block === null ? { laid: null, parts: [] } : fit(block, (one) => weightOf(one, site), most);
+  // The main machine is written last: its first states depend on what others ask.
+  const partMachines = parts.map((part, at) => {
+    const own = anotherMachine(site);
+    return machineOf(`Part${at + 1}`, partSuffix(at + 1), writePart(part, own), own);
+  });
   const main: Machine = machineOf('StateMachine', '', writeMain(laid, site), site);
+  const starter = starterOf(site);
   const others = [
-    ...parts.map((part, at) => {
-      const own = anotherMachine(site);
-      return machineOf(`Part${at + 1}`, partSuffix(at + 1), writePart(part, own), own);
-    }),
-    ...[...site.helpers.values()].map(({ id, suffix, definition }) => machineOf(id, suffix, definition, anotherMachine(site))),
+    ...partMachines,
+    ...[...site.helpers.values(), ...(starter ? [starter] : [])].map(({ id, suffix, definition }) =>
+      machineOf(id, suffix, definition, anotherMachine(site)),
+    ),
   ];
-  for (const machine of [main, ...others]) check(machine, plan);
+  for (const machine of [main, ...others]) {
+    check(machine, site);
+    if (isDistributed(machine.definition)) site.grants.push(...mapGrants(machine.name));
+  }
   const remarks = unique([...capabilities(plan, settings), ...site.remarks, ...unrecorded(plan, site)]);
   return { main, others, barriers, remarks, watched: site.watched, native: site.native, grants: site.grants };
 }
@@ -107,11 +118,11 @@ const scratch = (site: Site): Site => ({
 });
 
 function machineOf(id: string, suffix: string, definition: Definition, { plan, states }: Site): Machine {
-  return { id, name: `${machineName(plan.pipeline)}${suffix}`, definition, weight: weigh(definition), states };
+  return { id, name: machineName(plan.pipeline, suffix), definition, weight: weigh(definition), states };
 }
 
-function check({ name, definition, weight }: Machine, plan: Plan): void {
-  const faults = faultsOf(definition);
+function check({ name, definition, weight }: Machine, { plan, flags, native }: Site): void {
+  const faults = faultsOf(definition, largestState({ plan, flags, native }));
   const [heavy] = plan.stages.filter(({ retry }) => retry.attempts > 1000);
   if (weight.events > limits.events)
     faults.push(
@@ -121,7 +132,7 @@ function check({ name, definition, weight }: Machine, plan: Plan): void {
   if (faults.length === 0) return;
   throw new MillraceError('UNSUPPORTED', {
     message: `State machine "${name}" would pass what Step Functions allows:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
-    remedy: 'Lower retry.attempts or shorten what is named; or run the pipeline on a fleet.',
+    remedy: "Lower retry.attempts, shorten what is named, let fewer stages fail (onFailure: 'continue'); or run the pipeline on a fleet.",
     facts: { faults },
   });
 }

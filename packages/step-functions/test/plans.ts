@@ -8,6 +8,7 @@ export const settings: StepFunctionsSettings = {
   subnets: ['subnet-0a1b2c3d', 'subnet-1a2b3c4d'],
   securityGroups: ['sg-0a1b2c3d'],
   image: '123456789012.dkr.ecr.eu-west-1.amazonaws.com/etl:4f2a91c',
+  roles: { passed: ['arn:aws:iam::123456789012:role/report'] },
 };
 
 export type StageLike = Partial<PlanStage> & { readonly id: string };

@@ -4,6 +4,7 @@ import { type Template, templateOf } from '../src/template/template.ts';
 import { everything } from './everything.ts';
 import { planOf, settings } from './plans.ts';
 
+const role = (name: string): string => `arn:aws:iam::123456789012:role/${name}`;
 const topic = 'arn:aws:sns:eu-west-1:123456789012:oncall';
 const cron: Schedule = { kind: 'cron', expression: '0 2 * * 1-5 | 30 12 * * *', timeZone: 'Europe/Paris' };
 const full: StepFunctionsSettings = {
@@ -43,9 +44,7 @@ export const templates: Readonly<Record<string, Template>> = {
   'with roles that are there': template(cron, {
     ...settings,
     log: 'off',
-    roles: Object.fromEntries(
-      ['machine', 'task', 'execution', 'scheduler'].map((role) => [role, `arn:aws:iam::123456789012:role/${role}`]),
-    ),
+    roles: { machine: role('machine'), task: role('task'), execution: role('execution'), scheduler: role('scheduler') },
   }),
   'two stages': templateOf(small, compileStateMachines(small, settings), settings),
 };

@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { templateProblem } from '@millrace/step-functions';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import type { Session } from '../session.ts';
 import { compiledFor, filesOf, tellRemarks } from '../step-functions/compiled.ts';
@@ -14,6 +15,8 @@ export async function compileTo(session: Session, wanted: string, options: { out
   for (const [name, text] of files) writeFileSync(join(directory, name), text);
   const { machines } = compiled;
   tellRemarks(terminal, machines);
+  const tooLarge = templateProblem(compiled.template);
+  if (tooLarge) terminal.say(`${terminal.err.yellow('note')} ${tooLarge.message} ${terminal.err.dim(tooLarge.remedy)}`);
   for (const name of files.keys()) terminal.print(join(directory, name));
   terminal.emit({
     pipeline: compiled.plan.pipeline,

@@ -1,4 +1,4 @@
-import { type Difference, differences } from '@millrace/step-functions';
+import { type Difference, differences, stackName, templateProblem } from '@millrace/step-functions';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import type { Session } from '../session.ts';
 import { compiledFor, tellRemarks } from '../step-functions/compiled.ts';
@@ -11,7 +11,9 @@ export async function deploy(session: Session, wanted: string, options: { apply?
   const { terminal } = session;
   const { plan, settings, machines, template } = await compiledFor(session, wanted);
   tellRemarks(terminal, machines);
-  const stack = await openStack(`millrace-${plan.pipeline}`, settings, session.signal);
+  const tooLarge = templateProblem(template);
+  if (tooLarge) throw tooLarge;
+  const stack = await openStack(stackName(plan.pipeline), settings, session.signal);
   const changes = differences(await stack.deployed(), template);
   show(terminal, stack.name, changes);
   const done = options.apply === true && changes.length > 0;

@@ -12,9 +12,17 @@ const settings = {
 test('settings that are there and of their kind are all right, and so are none', () => {
   expect(stepFunctionsProblem(undefined)).toBe(undefined);
   expect(stepFunctionsProblem(settings)).toBe(undefined);
-  expect(stepFunctionsProblem({ ...settings, cpu: 4096, work: { lambda: 'arn' }, splits: { copied: 8 }, spot: true, logDays: 90 })).toBe(
-    undefined,
-  );
+  expect(
+    stepFunctionsProblem({
+      ...settings,
+      cpu: 4096,
+      work: { lambda: 'arn' },
+      splits: { copied: 8 },
+      spot: true,
+      logDays: 90,
+      roles: { passed: ['arn'] },
+    }),
+  ).toBe(undefined);
 });
 
 test.each([
@@ -27,6 +35,8 @@ test.each([
   ['CPU that Fargate does not have', { ...settings, cpu: 3000 }, /cpu/],
   ['splits that are no numbers', { ...settings, splits: { copied: 'many' } }, /splits/],
   ['a way of working that is none', { ...settings, work: 'batch' }, /work/],
+  ['a role that is none', { ...settings, roles: { machines: 'arn' } }, /roles" has "machines".*passed/],
+  ['roles to be handed over that are no list', { ...settings, roles: { passed: 'arn' } }, /"passed", which is no list of texts/],
 ])('%s is named', (_, given, wanted) => {
   expect(stepFunctionsProblem(given)).toMatch(wanted);
 });

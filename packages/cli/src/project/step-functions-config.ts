@@ -35,9 +35,10 @@ const possible: Readonly<Record<string, Check>> = {
   spot: flag,
   secret: text,
   secrets: texts,
+  secretKey: text,
   environment: text,
   policies: texts,
-  roles: object,
+  roles: (value) => object(value) ?? rolesProblem(value as Record<string, unknown>),
   work: (value) =>
     ['task', 'token', 'activity'].includes(value as string) ||
     (object(value) === undefined && text((value as { lambda?: unknown }).lambda) === undefined)
@@ -53,6 +54,18 @@ const possible: Readonly<Record<string, Check>> = {
   alarms: object,
   bucket: text,
 };
+
+const roles: Readonly<Record<string, Check>> = { machine: text, task: text, execution: text, scheduler: text, passed: texts };
+
+function rolesProblem(given: Record<string, unknown>): string | undefined {
+  for (const [role, value] of Object.entries(given)) {
+    const check = roles[role];
+    if (!check) return `has "${role}", and there are ${Object.keys(roles).join(', ')}`;
+    const fault = value === undefined ? undefined : check(value);
+    if (fault !== undefined) return `has "${role}", which ${fault}`;
+  }
+  return undefined;
+}
 
 /** What is wrong with the `stepFunctions` of an environment. */
 export function stepFunctionsProblem(settings: unknown): string | undefined {

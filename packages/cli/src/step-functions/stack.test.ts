@@ -115,6 +115,28 @@ test('a change that was rolled back is an error, with where to look', async () =
   });
 });
 
+test.each([
+  ['ROLLBACK_COMPLETE', /could not be made, and nothing of it is there/, /delete-stack --stack-name millrace-x, and deploy again/],
+  ['CREATE_FAILED', /could not be made/, /delete-stack/],
+  ['ROLLBACK_FAILED', /could not be taken away/, /delete-stack/],
+  ['DELETE_FAILED', /somebody has deleted it/, /--retain-resources/],
+  ['UPDATE_ROLLBACK_FAILED', /could not be taken back/, /continue-update-rollback/],
+])('of a stack that is %s nothing is compared or changed; it is said what to do', async (stuck, means, remedy) => {
+  status = stuck;
+  const stack = await open();
+  const refusal = { code: 'REMOTE_REFUSED', message: expect.stringMatching(means), remedy: expect.stringMatching(remedy) };
+  await expect(stack.deployed()).rejects.toMatchObject(refusal);
+  await expect(stack.apply(made, () => {})).rejects.toMatchObject(refusal);
+  expect(asked).toEqual(['DescribeStacks', 'DescribeStacks']);
+});
+
+test('a stack that is being changed is left alone; a change that was taken back says that all is as it was', async () => {
+  status = 'UPDATE_IN_PROGRESS';
+  await expect((await open()).apply(made, () => {})).rejects.toMatchObject({ code: 'REMOTE_UNAVAILABLE' });
+  [status, ends] = ['CREATE_COMPLETE', 'UPDATE_ROLLBACK_COMPLETE'];
+  await expect((await open()).apply(made, () => {})).rejects.toMatchObject({ message: expect.stringContaining('is there again') });
+});
+
 test('a template that is too large goes by a bucket, or is not sent', async () => {
   const large = { ...made, Description: 'x'.repeat(60_000) };
   await expect((await open()).apply(large, () => {})).rejects.toMatchObject({

@@ -32,10 +32,14 @@ export async function openStack(
       throw failure(error, name);
     }
   };
-  /** A stack whose first change set has not been executed yet counts as none. */
+  /** A stack whose first change set has not been executed yet counts as none. @throws where it is in a state in which nothing can be changed */
   const isThere = async (): Promise<boolean> => {
-    const stack = await describe();
-    return stack !== null && stack.StackStatus !== 'REVIEW_IN_PROGRESS';
+    const status = (await describe())?.StackStatus ?? 'REVIEW_IN_PROGRESS';
+    if (status === 'REVIEW_IN_PROGRESS') return false;
+    if (status.endsWith('_IN_PROGRESS')) throw busy(name, status);
+    const refusal = stuckAs(name, status);
+    if (refusal) throw refusal;
+    return true;
   };
   const ended = async (): Promise<string> => {
     for (;;) {
@@ -139,12 +143,50 @@ const refused = (stack: string, reason: string): MillraceError =>
     facts: { stack },
   });
 
-const rolledBack = (stack: string, status: string): MillraceError =>
-  new MillraceError('REMOTE_FAILED', {
-    message: `Stack ${stack} ended as ${status}: what it was is there again.`,
-    remedy: `See its events: aws cloudformation describe-stack-events --stack-name ${stack}.`,
+const busy = (stack: string, status: string): MillraceError =>
+  new MillraceError('REMOTE_UNAVAILABLE', {
+    message: `Stack ${stack} is ${status}: somebody changes it at this moment.`,
+    remedy: 'Try again when that is done.',
     facts: { stack, status },
   });
+
+/** A deployment that came to a bad end. */
+const rolledBack = (stack: string, status: string): MillraceError =>
+  stuckAs(stack, status, 'REMOTE_FAILED') ??
+  new MillraceError('REMOTE_FAILED', {
+    message: `Stack ${stack} ended as ${status}${status === 'UPDATE_ROLLBACK_COMPLETE' ? ': what it was is there again' : ''}.`,
+    remedy: `See why: ${events(stack)}.`,
+    facts: { stack, status },
+  });
+
+/** A stack that takes no change before a person has done something; null for all others. */
+function stuckAs(stack: string, status: string, code: 'REMOTE_FAILED' | 'REMOTE_REFUSED' = 'REMOTE_REFUSED'): MillraceError | null {
+  const { [status]: end } = stuck;
+  if (!end) return null;
+  return new MillraceError(code, {
+    message: `Stack ${stack} is ${status}: ${end.means}.`,
+    remedy: `See why: ${events(stack)}. Then ${end.remedy(stack)}, and deploy again.`,
+    facts: { stack, status },
+  });
+}
+
+const events = (stack: string): string => `aws cloudformation describe-stack-events --stack-name ${stack}`;
+const remove = (stack: string): string => `delete it: aws cloudformation delete-stack --stack-name ${stack}`;
+
+/** https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html */
+const stuck: Readonly<Record<string, { readonly means: string; readonly remedy: (stack: string) => string }>> = {
+  ROLLBACK_COMPLETE: { means: 'it could not be made, and nothing of it is there', remedy: remove },
+  CREATE_FAILED: { means: 'it could not be made, and what was made of it is still there', remedy: remove },
+  ROLLBACK_FAILED: { means: 'it could not be made, and what was made of it could not be taken away', remedy: remove },
+  DELETE_FAILED: {
+    means: 'somebody has deleted it, and something of it could not be taken away',
+    remedy: (stack) => `${remove(stack)} --retain-resources <those that stay>`,
+  },
+  UPDATE_ROLLBACK_FAILED: {
+    means: 'a change of it has failed, and could not be taken back',
+    remedy: (stack) => `let it go on: aws cloudformation continue-update-rollback --stack-name ${stack}`,
+  },
+};
 
 const tooLarge = (stack: string): MillraceError =>
   new MillraceError('UNSUPPORTED', {

@@ -24,12 +24,21 @@ export interface StepFunctionsSettings {
   /** ARN of a secret in Secrets Manager, a JSON object; of its fields, those in `secrets` become environment variables of a stage. */
   readonly secret?: string;
   readonly secrets?: readonly string[];
+  /** ARN of the key of KMS with which `secret` is encrypted, where that is not the account's own for Secrets Manager. */
+  readonly secretKey?: string;
   /** The project's environment as a stage sees it; the name of this one by default. */
   readonly environment?: string;
   /** ARNs of managed policies with what the stages themselves need: buckets, keys, queues. */
   readonly policies?: readonly string[];
-  /** ARNs of roles that are there already; the template makes those that are left out. */
-  readonly roles?: { readonly machine?: string; readonly task?: string; readonly execution?: string; readonly scheduler?: string };
+  /** ARNs of roles that are there already; the template makes those of the first four that are left out. */
+  readonly roles?: {
+    readonly machine?: string;
+    readonly task?: string;
+    readonly execution?: string;
+    readonly scheduler?: string;
+    /** Roles that the task definitions of `ecs.task` steps name: the state machine hands them over to ECS. */
+    readonly passed?: readonly string[];
+  };
   /**
    * How stages run. `task`, the default: an ECS task for each, whose end is the stage's end. `token`: the same, but the task reports itself, with a
    * heartbeat and its error's code. `activity`: workers that are always there ask for stages. `{ lambda }`: a function of the same code, for

@@ -1,5 +1,6 @@
 import type { Definition, State } from '../asl.ts';
 import type { StateMachines } from '../compile.ts';
+import { starterId } from '../machine/starter.ts';
 
 /** States that an execution enters where all goes well at the first attempt, in all machines; what Step Functions is paid for. */
 export function transitionsOf({ main, others }: StateMachines): number {
@@ -21,7 +22,8 @@ export function transitionsOf({ main, others }: StateMachines): number {
     const part = state.Type === 'Task' ? parts.get(String(state.Parameters?.['StateMachineArn'])) : undefined;
     return part ? through(part) : 0;
   };
-  return through(main.definition);
+  const starter = others.find(({ id }) => id === starterId);
+  return through(main.definition) + (starter ? through(starter.definition) : 0);
 }
 
 /** Where it goes when nothing failed: a choice takes its default, unless that is the failure. */

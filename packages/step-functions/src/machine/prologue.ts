@@ -1,18 +1,40 @@
-import type { Pass, Template } from '../asl.ts';
+import { timeZoneOf } from '@millrace/core/runtime';
+import type { Choice, Pass, Template, Test } from '../asl.ts';
+import { longestName } from './names.ts';
 import type { Site, States } from './site.ts';
 
 /**
- * The first states: whatever an execution is given (`run`, `time`, `date`, `window`, `params`, each of which may be left out) becomes the state that
- * all others read, `{ run, time, date, window, params, failed, done, reopened }`. The run is named after the execution where nobody names it. `done` and
- * `reopened` are given to an execution that goes on with a run: which stages need no state any more, and how often the run had been reopened.
+ * The first states: whatever an execution is given (`time`, `date`, `window`, `params`, each of which may be left out) becomes the state that all
+ * others read, `{ run, time, date, window, params, failed, done, reopened }`. The run is named after the execution. One that goes on with the run of
+ * another is given `run`, `reopened` (how often the run had been reopened, at least once) and `done`: which stages need no state any more.
+ *
+ *     input 1 ──▶ input 2 ──▶ input check ──▶ day ──▶ input 3 ──▶ input 4 ──▶ next
+ *                                  └──▶ another run, no day
  */
 export function writePrologue(states: States, site: Site, next: string): string {
   const { plan, flags } = site;
-  const days = site.day.used ? site.day.kind : 'unused';
-  const failed = flags.size === 0 ? {} : { failed: Object.fromEntries([...flags.values()].map((flag) => [flag, false])) };
   const defaults = Object.fromEntries(Object.entries(plan.params).filter(([, value]) => value !== null));
-  const both: Template = { 'all.$': '$.all', 'given.$': '$.given', 'params.$': '$.params' };
-  const passes: Template[] = [
+  const pass = (wanted: string, Parameters: Template, onward: string): string => {
+    const name = site.name(wanted);
+    states[name] = { Type: 'Pass', Parameters, Next: onward } satisfies Pass;
+    return name;
+  };
+  const state: Template = {
+    'run.$': '$.all.run',
+    'time.$': '$.all.time',
+    'date.$': '$.all.date',
+    'window.$': '$.all.window',
+    'params.$': '$.params',
+    'done.$': '$.all.done',
+    'reopened.$': '$.all.reopened',
+    ...(flags.size > 0 ? { failed: {} } : {}),
+  };
+  const last = pass('input 4', state, next);
+  const params = { 'all.$': '$.all', 'params.$': 'States.JsonMerge($.params, $.all.params, false)' };
+  const checked = writeCheck(states, site, writeDay(states, site, pass('input 3', params, last)));
+  const all = { 'all.$': 'States.JsonMerge($, $.given, false)', 'name.$': '$.run', params: defaults };
+  return pass(
+    'input 1',
     {
       'run.$': '$$.Execution.Name',
       'time.$': '$$.Execution.StartTime',
@@ -23,64 +45,77 @@ export function writePrologue(states: States, site: Site, next: string): string 
       reopened: 0,
       'given.$': '$',
     },
-    { 'all.$': 'States.JsonMerge($, $.given, false)', 'given.$': '$.given', params: defaults },
-    ...(days === 'unused'
-      ? []
-      : [
-          { ...both, day: { 'date.$': "States.ArrayGetItem(States.StringSplit($.all.time, 'T'), 0)" } },
-          { ...both, 'all.$': 'States.JsonMerge($.all, $.day, false)' },
-          { ...both, 'all.$': 'States.JsonMerge($.all, $.given, false)' },
-        ]),
-    { 'all.$': '$.all', 'params.$': 'States.JsonMerge($.params, $.all.params, false)' },
-    {
-      'run.$': '$.all.run',
-      'time.$': '$.all.time',
-      'date.$': '$.all.date',
-      'window.$': '$.all.window',
-      'params.$': '$.params',
-      'done.$': '$.all.done',
-      'reopened.$': '$.all.reopened',
-      ...failed,
-    },
-  ];
-  let onward = next;
-  for (const [at, Parameters] of [...passes.entries()].reverse()) {
-    const name = site.name(`input ${at + 1}`);
-    states[name] = { Type: 'Pass', Parameters, Next: onward } satisfies Pass;
-    onward = name;
-  }
-  if (plan.schedule.kind === 'success') onward = writeUpstream(states, site, onward);
-  return days === 'local' ? writeDayCheck(states, site, onward) : onward;
+    pass('input 2', all, checked),
+  );
 }
 
-/** Days of another time zone do not follow from the moment at which somebody starts an execution. */
-function writeDayCheck(states: States, site: Site, next: string): string {
-  const [name, missing] = [site.name('day'), site.name('no day')];
-  const here = ['date', 'time', 'of'].map((field) => ({ Variable: `$.${field}`, IsPresent: true }));
-  states[name] = { Type: 'Choice', Choices: [{ Or: here, Next: next }], Default: missing };
-  states[missing] = {
+/** The state as JSON where all has failed that may, and all native work is done: the largest that it becomes with the parameters of the plan. */
+export function largestState({ plan, flags, native }: Pick<Site, 'plan' | 'flags' | 'native'>): string {
+  const all = (keys: Iterable<string>) => Object.fromEntries([...keys].map((key) => [key, true]));
+  const time = '2026-03-29T00:00:00.000Z';
+  const window = { start: time, end: time };
+  const run = 'x'.repeat(longestName);
+  return JSON.stringify({
+    run,
+    time,
+    date: '2026-03-29',
+    window,
+    params: plan.params,
+    done: all(native.values()),
+    reopened: 99,
+    failed: all(flags.values()),
+  });
+}
+
+/** Refuses an execution that would write into the record of another one's run, and one of which nobody knows the day that its states ask for. */
+function writeCheck(states: States, site: Site, next: string): string {
+  const { plan, day } = site;
+  const [name, another] = [site.name('input check'), site.name('another run')];
+  const goesOn: Test = { Variable: '$.all.reopened', NumericGreaterThanEquals: 1 };
+  const otherRun: Test = { And: [{ Not: { Variable: '$.all.run', StringEqualsPath: '$.name' } }, { Not: goesOn }] };
+  states[another] = {
     Type: 'Fail',
     Error: 'CONFIG_INVALID',
-    Cause: 'The days of this pipeline are not those of UTC: start it with the day that it is for, {"date": "2026-03-29"}.',
+    Cause:
+      'The input names the run of another execution ("run"), as an input does that was copied from one. Leave "run" out; "millrace runs retry" goes on with a run that has failed.',
   };
+  const choices: (Test & { readonly Next: string })[] = [{ ...otherRun, Next: another }];
+  if (day.used && day.kind !== 'worker') {
+    const missing = site.name('no day');
+    const zone = timeZoneOf(plan.schedule);
+    const because = day.kind === 'utc' ? 'The day of a time that does not end with Z' : `The day in ${zone}, by which this pipeline goes,`;
+    states[missing] = {
+      Type: 'Fail',
+      Error: 'CONFIG_INVALID',
+      Cause: `${because} cannot be found out by a state machine. Start it with "millrace run ${plan.pipeline} --date 2026-03-29", or give the day in the input: {"date": "2026-03-29"}.`,
+    };
+    const nobodyKnows: Test = day.kind === 'utc' ? { And: [{ Not: hasDay }, { Not: isText('time', '*Z') }] } : { Not: hasDay };
+    choices.push({ ...nobodyKnows, Next: missing });
+  }
+  states[name] = { Type: 'Choice', Choices: choices, Default: next } satisfies Choice;
   return name;
 }
 
-/** An execution that another one's success has started is for the same time: `{ of: "<the input of that one, as text>" }`. */
-function writeUpstream(states: States, site: Site, next: string): string {
-  const [asked, read, merged, taken] = ['after another', 'of another 1', 'of another 2', 'of another 3'].map(site.name) as [
-    string,
-    string,
-    string,
-    string,
-  ];
-  states[asked] = { Type: 'Choice', Choices: [{ Variable: '$.of', IsPresent: true, Next: read }], Default: next };
-  states[read] = {
+const isText = (field: string, pattern: string): Test => ({
+  And: [
+    { Variable: `$.all.${field}`, IsString: true },
+    { Variable: `$.all.${field}`, StringMatches: pattern },
+  ],
+});
+
+const hasDay = isText('date', '*-*-*');
+
+/** The day of a time in UTC, where it is not given. */
+function writeDay(states: States, site: Site, next: string): string {
+  if (!site.day.used || site.day.kind !== 'utc') return next;
+  const [name, found, taken] = [site.name('day'), site.name('day of the time'), site.name('day is known')];
+  states[name] = { Type: 'Choice', Choices: [{ ...hasDay, Next: next }], Default: found } satisfies Choice;
+  states[found] = {
     Type: 'Pass',
-    Parameters: { own: { 'time.$': '$$.Execution.StartTime', window: null }, 'of.$': 'States.StringToJson($.of)' },
-    Next: merged,
-  };
-  states[merged] = { Type: 'Pass', Parameters: { 'all.$': 'States.JsonMerge($.own, $.of, false)' }, Next: taken };
-  states[taken] = { Type: 'Pass', Parameters: { 'time.$': '$.all.time', 'window.$': '$.all.window' }, Next: next };
-  return asked;
+    Parameters: { 'date.$': "States.ArrayGetItem(States.StringSplit($.all.time, 'T'), 0)" },
+    ResultPath: '$.day',
+    Next: taken,
+  } satisfies Pass;
+  states[taken] = { Type: 'Pass', InputPath: '$.day.date', ResultPath: '$.all.date', Next: next } satisfies Pass;
+  return name;
 }

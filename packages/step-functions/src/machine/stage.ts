@@ -1,7 +1,7 @@
 import type { PlanStage, PlanStep } from '@millrace/core/runtime';
 import type { Catcher, Choice, MapState, Pass, Task, Test } from '../asl.ts';
 import { isRemote } from '../work/is-remote.ts';
-import { mapGrants, type Native, nativeTask, type Watched } from '../work/remote.ts';
+import { type Native, nativeTask, type Watched } from '../work/remote.ts';
 import { qualityErrors } from '../work/retry.ts';
 import { container, workerTask } from '../work/worker.ts';
 import { alreadyDone, anyFailed, flagOf } from './flags.ts';
@@ -174,6 +174,9 @@ function writeNative(stage: PlanStage, name: string, next: string | null, native
 /** So many iterations run at once in the history of the machine itself; with more, each is an execution of its own. */
 export const mostInline = 40;
 
+/** Outputs of all iterations together are one payload, of which nothing is needed. */
+const quietly = { End: true, OutputPath: null } as const;
+
 /**
  * Tasks that share the splits of a stage, which are known when it runs only. The first makes the attempt and commits it; the others stage what
  * nobody stages yet and end when there is nothing left, so that losing one of them loses nothing.
@@ -190,7 +193,6 @@ function writePlaces(stage: PlanStage, name: string, next: string | null, places
   const inside: States = {};
   // Where the run goes on, that is said outside; else the first task's own error ends it.
   const { Catch } = failureOf(stage, name, next, site.flags.has(stage.id) ? states : inside, site);
-  if (places > mostInline) site.grants.push(...mapGrants(site));
   states[name] = { Type: 'Pass', Result: Array.from({ length: places }, (_, at) => at), ResultPath: '$.places', Next: list };
   states[list] = {
     Type: 'Map',
@@ -216,16 +218,16 @@ function writePlaces(stage: PlanStage, name: string, next: string | null, places
           ...workerTask(stage, site, '$.place'),
           ResultPath: null,
           ...(Catch && !site.flags.has(stage.id) && { Catch }),
-          End: true,
+          ...quietly,
         },
         [help]: {
           Type: 'Task',
           ...helping,
           ResultPath: null,
           Catch: [{ ErrorEquals: ['States.ALL'], ResultPath: null, Next: gone }],
-          End: true,
+          ...quietly,
         },
-        [gone]: { Type: 'Pass', End: true },
+        [gone]: { Type: 'Pass', ...quietly },
         ...inside,
       },
     },

@@ -1,7 +1,7 @@
 import type { Definition, Parallel, Task } from '../asl.ts';
 import type { Block } from '../order/series-parallel.ts';
 import { startGrants } from '../work/remote.ts';
-import { anyFailed, gathered } from './flags.ts';
+import { anyFailed, gathered, leftBehind } from './flags.ts';
 import { writePrologue } from './prologue.ts';
 import { arnOf, endOr, integration, type Site, type States } from './site.ts';
 import { writeStage } from './stage.ts';
@@ -30,9 +30,19 @@ export function writeMain(block: Laid | null, site: Site): Definition {
 
 /** A part of it that has a history of its own; begins with the state that the main machine has made. `site` is that of another machine. */
 export function writePart(block: Laid, site: Site): Definition {
+  return { Comment: `Millrace: a part of ${site.plan.pipeline}`, ...writeScope(block, site) };
+}
+
+/**
+ * States by themselves, that all begin with the same state and leave behind what has failed there, or nothing: results of scopes that run side by side
+ * are one payload.
+ */
+function writeScope(block: Laid, site: Site): Definition {
   const states: States = {};
   const start = writeBlock(block, null, states, site);
-  return { Comment: `Millrace: a part of ${site.plan.pipeline}`, StartAt: start, States: inOrder(states, start) };
+  const OutputPath = leftBehind(stagesIn(block), site.flags);
+  const ending = Object.entries(states).map(([name, state]) => [name, 'End' in state ? { ...state, OutputPath } : state] as const);
+  return { StartAt: start, States: inOrder(Object.fromEntries(ending), start) };
 }
 
 /** Ends the execution as a whole: without success also where a stage has failed that was allowed to. */
@@ -68,36 +78,23 @@ export function writeBlock(block: Laid, next: string | null, states: States, sit
 }
 
 function writeParallel(parts: readonly Laid[], next: string | null, states: States, site: Site): string {
-  const stages = parts.map((part) => new Set(stagesIn(part)));
   const name = site.name(`parallel ${parts.map((part) => stagesIn(part)[0]).join(' ')}`);
-  const branches = parts.map((part): Definition => {
-    const own: States = {};
-    const start = writeBlock(part, null, own, site);
-    return { StartAt: start, States: inOrder(own, start) };
-  });
-  const branchOf = (stage: string): number =>
-    Math.max(
-      0,
-      stages.findIndex((some) => some.has(stage)),
-    );
-  const fails = [...site.flags.keys()].some((stage) => stages.some((some) => some.has(stage)));
-  states[name] = {
-    Type: 'Parallel',
-    Branches: branches,
-    ...(fails
-      ? { ResultSelector: gathered(site.flags, (stage) => `$[${branchOf(stage)}]`), ResultPath: '$.failed' }
-      : { ResultPath: null }),
-    ...endOr(next),
-  } satisfies Parallel;
+  const Branches = parts.map((part) => writeScope(part, site));
+  const failing = parts.flatMap((part, at) => (leftBehind(stagesIn(part), site.flags) === null ? [] : [`$[${at}]`]));
+  states[name] = { Type: 'Parallel', Branches, ...resultOf(failing, name, next, states, site) } satisfies Parallel;
   return name;
 }
+
+/** What becomes of the result of scopes: `paths` are where those that may have failed say so. */
+const resultOf = (paths: readonly string[], name: string, next: string | null, states: States, site: Site) =>
+  paths.length === 0 ? { ResultPath: null, ...endOr(next) } : gathered(paths, name, next, states, site);
 
 /** The name of a part among the pipeline's machines. */
 export const partSuffix = (part: number): string => `-part-${part}`;
 
 function writeStart({ part, of }: Extract<Laid, { kind: 'machine' }>, next: string | null, states: States, site: Site): string {
   const name = site.name(`part ${part}`);
-  const fails = stagesIn(of).some((stage) => site.flags.has(stage));
+  const failing = leftBehind(stagesIn(of), site.flags) === null ? [] : ['$.Output'];
   site.grants.push(...startGrants(partSuffix(part), site));
   states[name] = {
     Type: 'Task',
@@ -117,8 +114,7 @@ function writeStart({ part, of }: Extract<Laid, { kind: 'machine' }>, next: stri
         'AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$': '$$.Execution.Id',
       },
     },
-    ...(fails ? { ResultSelector: gathered(site.flags, () => '$.Output'), ResultPath: '$.failed' } : { ResultPath: null }),
-    ...endOr(next),
+    ...resultOf(failing, name, next, states, site),
   } satisfies Task;
   return name;
 }

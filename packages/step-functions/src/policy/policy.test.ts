@@ -48,6 +48,8 @@ const needed: readonly Call[] = [
   { action: 'ecs:RunTask', resource: `arn:aws:ecs:${at}:task-definition/report:3`, context: inReports },
   { action: 'ecs:StopTask', resource: `arn:aws:ecs:${at}:task/reports/1`, context: inReports },
   { action: 'ecs:DescribeTasks', resource: `arn:aws:ecs:${at}:task/reports/1`, context: inReports },
+  // The revision with which an execution began that goes on after a deployment.
+  { action: 'ecs:RunTask', resource: `arn:aws:ecs:${at}:task-definition/millrace-nightly:6`, context: inCluster },
   { action: 'iam:PassRole', resource: `arn:aws:iam::${account}:role/report`, context: toEcs },
   ...calls(`arn:aws:events:${at}:rule/StepFunctionsGetEventsForECSTaskRule`, 'events:PutTargets', 'events:PutRule', 'events:DescribeRule'),
   ...calls(`arn:aws:glue:${at}:job/sales`, 'glue:StartJobRun', 'glue:GetJobRun', 'glue:GetJobRuns', 'glue:BatchStopJobRun'),
@@ -112,7 +114,16 @@ const all: readonly (readonly [string, Policy])[] = [
   ['of the machines', whole],
   ['of tasks with tokens', deployed(taskPolicy({ work: 'token' }) as Policy)],
   ['of workers of an activity', deployed(taskPolicy({ work: 'activity' }) as Policy)],
-  ['that starts tasks', deployed(executionPolicy({ ...settings, secret: `arn:aws:secretsmanager:${at}:secret:etl-AbCdEf` }))],
+  [
+    'that starts tasks',
+    deployed(
+      executionPolicy({
+        ...settings,
+        secret: `arn:aws:secretsmanager:${at}:secret:etl-AbCdEf`,
+        secretKey: `arn:aws:kms:${at}:key/1234abcd-12ab-34cd-56ef-1234567890ab`,
+      }),
+    ),
+  ],
   [
     'that starts executions',
     deployed(startPolicy({ ...everything, schedule: { kind: 'cron', expression: '0 2 * * *', timeZone: 'UTC' } })),
@@ -179,6 +190,11 @@ test('has no statement without which it would be enough', async () => {
 });
 
 test.each([
+  [
+    'the task definition of a pipeline whose name begins in the same way',
+    { action: 'ecs:RunTask', resource: `arn:aws:ecs:${at}:task-definition/millrace-nightly-orders:1`, context: inCluster },
+  ],
+  ['another role of ECS', { action: 'iam:PassRole', resource: `arn:aws:iam::${account}:role/admin`, context: toEcs }],
   ['another task definition', { action: 'ecs:RunTask', resource: `arn:aws:ecs:${at}:task-definition/admin:1`, context: inCluster }],
   [
     'the task definition, in another cluster',
@@ -221,4 +237,26 @@ test('a machine of stages alone may nothing of other services', () => {
   expect(
     machinePolicy(compileStateMachines(planOf([{ id: 'a' }]), { ...settings, work: 'activity' }).grants, { log: 'off' }).Statement,
   ).toEqual([]);
+});
+
+test('a machine hands over the roles that are named; where there are none, nobody is surprised later', () => {
+  const plan = planOf([{ id: 'ecs' }], { steps: everything.steps.filter(({ name }) => name === 'ecs') });
+  const compiled = (roles: object) => {
+    const { grants, remarks } = compileStateMachines(plan, { ...settings, roles });
+    const passed = machinePolicy(grants, { log: 'off' }).Statement.flatMap(({ Action, Resource }) =>
+      Action.includes('iam:PassRole') ? Resource : [],
+    );
+    return { passed, remarks: remarks.filter(({ remedy }) => remedy.includes('passed:')).length };
+  };
+  const report = 'arn:aws:iam::123456789012:role/report';
+  expect(compiled({ passed: [report] })).toEqual({ passed: [report], remarks: 0 });
+  expect(compiled({})).toEqual({ passed: [], remarks: 1 });
+});
+
+test('the iterations of a distributed Map are executions of the machine that it stands in', () => {
+  const plan = planOf([{ id: 'a' }, { id: 'b', needs: ['a'] }, { id: 'many', kind: 'rows', whole: false, needs: ['b'] }]);
+  const { grants, others } = compileStateMachines(plan, { ...settings, splits: { many: 100 } }, { events: 14, bytes: 900_000 });
+  expect(others.length).toBeGreaterThan(0);
+  const redriven = machinePolicy(grants, { log: 'off' }).Statement.find(({ Action }) => Action.includes('states:RedriveExecution'));
+  expect(redriven?.Resource).toEqual([expect.stringMatching(/execution:millrace-nightly-part-\d\/\*:\*$/)]);
 });

@@ -1,4 +1,6 @@
 import type { Plan, StepFunctionsSettings } from '@millrace/core/runtime';
+import { machineName } from '../machine/names.ts';
+import { starterSuffix } from '../machine/starter.ts';
 import type { Grant } from './grant.ts';
 
 /** A document of IAM. */
@@ -55,7 +57,7 @@ export function taskPolicy({ work = 'task' }: Pick<StepFunctionsSettings, 'work'
 }
 
 /** What ECS may to start a task: fetch the image, write its log, read the secret that becomes its environment. */
-export function executionPolicy({ image, secret }: Pick<StepFunctionsSettings, 'image' | 'secret'>): Policy {
+export function executionPolicy({ image, secret, secretKey }: Pick<StepFunctionsSettings, 'image' | 'secret' | 'secretKey'>): Policy {
   const { account, region, repository } =
     /^(?<account>\d{12})\.dkr\.ecr\.(?<region>[a-z0-9-]+)\.[a-z.]+\/(?<repository>[^:@]+)/.exec(image)?.groups ?? {};
   return policyOf([
@@ -70,15 +72,16 @@ export function executionPolicy({ image, secret }: Pick<StepFunctionsSettings, '
         ]),
     { actions: ['logs:CreateLogStream', 'logs:PutLogEvents'], resources: ['${TaskLogsArn}'] },
     ...(secret === undefined ? [] : [{ actions: ['secretsmanager:GetSecretValue'], resources: [secret] }]),
+    ...(secret === undefined || secretKey === undefined ? [] : [{ actions: ['kms:Decrypt'], resources: [secretKey] }]),
   ]);
 }
 
-/** What starts executions by itself may: start them; and, for a schedule, keep what could not be started (a rule does that in its own name). */
+/** What EventBridge may: start the machine that starts the pipeline's; and, for a schedule, keep what could not be started (a rule does that in its own name). */
 export const startPolicy = ({ pipeline, schedule }: Pick<Plan, 'pipeline' | 'schedule'>): Policy =>
   policyOf([
     {
       actions: ['states:StartExecution'],
-      resources: [`arn:\${Partition}:states:\${Region}:\${Account}:stateMachine:millrace-${pipeline}`],
+      resources: [`arn:\${Partition}:states:\${Region}:\${Account}:stateMachine:${machineName(pipeline, starterSuffix)}`],
     },
     ...(schedule.kind === 'cron' ? [{ actions: ['sqs:SendMessage'], resources: ['${UndeliveredArn}'] }] : []),
   ]);

@@ -1,4 +1,5 @@
 import type { Plan, StepFunctionsSettings } from '@millrace/core/runtime';
+import { starterId } from '../machine/starter.ts';
 import type { Value } from './fill.ts';
 import type { Resource } from './resource.ts';
 
@@ -44,6 +45,14 @@ export function alarmsOf({ pipeline }: Plan, { alarms = {} }: StepFunctionsSetti
             metric: 'ApproximateNumberOfMessagesVisible',
             dimensions: { QueueName: { 'Fn::GetAtt': ['Undelivered', 'QueueName'] } },
             statistic: 'Maximum',
+            above: 0,
+          },
+          StarterFailed: {
+            what: `a run of ${pipeline} that EventBridge has told of could not be started`,
+            namespace: 'AWS/States',
+            metric: 'ExecutionsFailed',
+            dimensions: { StateMachineArn: { Ref: starterId } },
+            statistic: 'Sum',
             above: 0,
           },
         }

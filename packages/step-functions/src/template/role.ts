@@ -1,8 +1,9 @@
 import type { Value } from './fill.ts';
 import type { Resource } from './resource.ts';
 
-/** A role that a service takes for this account's own things only. */
-export function role(service: string, source: string, policy: Value | null, managed: readonly string[] = []): Resource {
+/** A role that a service takes for these things of this account only. */
+export function role(service: string, sources: readonly string[], policy: Value | null, managed: readonly string[] = []): Resource {
+  const filled = sources.map((source) => ({ 'Fn::Sub': source }));
   return {
     Type: 'AWS::IAM::Role',
     Properties: {
@@ -15,7 +16,7 @@ export function role(service: string, source: string, policy: Value | null, mana
             Action: 'sts:AssumeRole',
             Condition: {
               StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } },
-              ArnLike: { 'aws:SourceArn': { 'Fn::Sub': source } },
+              ArnLike: { 'aws:SourceArn': filled.length === 1 ? filled[0] : filled },
             },
           },
         ],

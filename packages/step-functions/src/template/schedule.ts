@@ -4,10 +4,19 @@ import { type CronFields, type Plan, parseCron } from '@millrace/core/runtime';
 export type Schedules =
   | { readonly kind: 'none' }
   | { readonly kind: 'times'; readonly expressions: readonly string[]; readonly timeZone: string }
-  | { readonly kind: 'objects'; readonly bucket: string; readonly key: string }
+  | ObjectsTrigger
   | { readonly kind: 'success'; readonly of: string }
   /** AWS has nothing that does it. */
   | { readonly kind: 'none'; readonly because: string; readonly remedy: string };
+
+export interface ObjectsTrigger {
+  readonly kind: 'objects';
+  readonly bucket: string;
+  /** Keys, of which a `*` of EventBridge stands for anything, slashes too. */
+  readonly keys: readonly string[];
+  /** Of keys that these take in and the pattern does not, since they are in deeper folders; null where there are none. */
+  readonly deeper: string | null;
+}
 
 /** A plan's schedule in the words of EventBridge. */
 export function schedulesOf({ schedule }: Pick<Plan, 'schedule'>): Schedules {
@@ -21,9 +30,14 @@ export function schedulesOf({ schedule }: Pick<Plan, 'schedule'>): Schedules {
       const { bucket, key } = /^s3:\/\/(?<bucket>[^/]+)\/(?<key>.+)$/.exec(schedule.pattern)?.groups ?? {};
       if (bucket === undefined || key === undefined)
         return none(`Nothing in AWS sees files of ${schedule.pattern}`, 'Let them come to S3, or start executions by yourself.');
-      if (/[{}[\]?]/.test(key))
+      if (/[{}[\]?\\]/.test(key))
         return none(`EventBridge knows no other wildcard than * (${schedule.pattern})`, 'Write the pattern with * only.');
-      return { kind: 'objects', bucket, key: key.replaceAll(/\*+/g, '*') };
+      const keys = keysOf(key);
+      if (keys !== null) return { kind: 'objects', bucket, ...keys };
+      return none(
+        `EventBridge cannot tell which files ${schedule.pattern} means, since its * stands for slashes as well`,
+        'Write ** once, and behind it no more than one * at the beginning of a name: landing/**/*.csv.',
+      );
     }
     case 'notify':
       return none(
@@ -35,6 +49,23 @@ export function schedulesOf({ schedule }: Pick<Plan, 'schedule'>): Schedules {
     default:
       return schedule satisfies never;
   }
+}
+
+/**
+ * A pattern in which `*` stands for what is no slash and `**` for folders of any depth, in a language whose `*` stands for anything; null where that
+ * cannot be said.
+ */
+function keysOf(pattern: string): Pick<ObjectsTrigger, 'keys' | 'deeper'> | null {
+  if (!pattern.includes('**')) {
+    // What has no more slashes than the pattern has none in place of a *.
+    const slashes = pattern.split('/').length - 1;
+    return { keys: [pattern], deeper: pattern.includes('*') ? `*${'/*'.repeat(slashes + 1)}` : null };
+  }
+  const found = /^(?<place>[^*]*)\*\*(?:\/(?<name>.+))?$/.exec(pattern)?.groups;
+  if (!found) return null;
+  const { place = '', name = '*' } = found;
+  if (!name.includes('*')) return { keys: [`${place}${name}`, `${place}*/${name}`], deeper: null };
+  return /^\*[^*/]*$/.test(name) ? { keys: [`${place}${name}`], deeper: null } : null;
 }
 
 const none = (because: string, remedy: string): Schedules => ({ kind: 'none', because: `${because}: the machine has no trigger.`, remedy });

@@ -1,4 +1,5 @@
 import type { Plan, StepFunctionsSettings } from '@millrace/core/runtime';
+import { machineName } from '../machine/names.ts';
 import { container } from '../work/worker.ts';
 import type { Places } from './fill.ts';
 import type { Resource } from './resource.ts';
@@ -8,8 +9,11 @@ export function taskDefinition({ pipeline }: Plan, settings: StepFunctionsSettin
   const { cpu = 1024, memory = 2048, storage = 30, architecture = 'X86_64', image, secret, secrets = [], environment } = settings;
   return {
     Type: 'AWS::ECS::TaskDefinition',
+    DeletionPolicy: 'Delete',
+    // Executions that began before a deployment start their tasks from the revision that they began with.
+    UpdateReplacePolicy: 'Retain',
     Properties: {
-      Family: `millrace-${pipeline}`,
+      Family: machineName(pipeline),
       RequiresCompatibilities: ['FARGATE'],
       NetworkMode: 'awsvpc',
       Cpu: String(cpu),

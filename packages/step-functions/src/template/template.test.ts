@@ -1,11 +1,15 @@
 import { loadAwsServiceSpecSync } from '@aws-cdk/aws-service-spec';
 import type { Schedule } from '@millrace/core/runtime';
 import { describe, expect, test } from 'vitest';
-import { planOf } from '../../test/plans.ts';
+import { retry } from '../../test/everything.ts';
+import type { Loose } from '../../test/interpreter.ts';
+import { planOf, settings } from '../../test/plans.ts';
 import { templates } from '../../test/templates.ts';
+import { compileStateMachines } from '../compile.ts';
 import { differences } from './difference.ts';
 import { filledIn } from './fill.ts';
 import { schedulesOf } from './schedule.ts';
+import { type Template, templateOf, templateProblem } from './template.ts';
 
 const specification = loadAwsServiceSpecSync();
 
@@ -58,6 +62,9 @@ describe('schedules in the words of EventBridge', () => {
     ['days of both kinds', { kind: 'cron', expression: '0 6 1 * 1', timeZone: 'UTC' }],
     ['steps of both kinds of days', { kind: 'cron', expression: '0 6 */2 * */2', timeZone: 'UTC' }],
     ['the last day beside others', { kind: 'cron', expression: '0 6 1,L * *', timeZone: 'UTC' }],
+    ['folders of any depth behind a part of a name', { kind: 'files', pattern: 's3://landing/a*/**/*.csv' }],
+    ['a part of a name behind folders of any depth', { kind: 'files', pattern: 's3://landing/**/a*.csv' }],
+    ['one of several characters', { kind: 'files', pattern: 's3://landing/[ab].csv' }],
     ['files of this machine', { kind: 'files', pattern: 'file:./landing/*.csv' }],
     ['a channel of Postgres', { kind: 'notify', channel: 'orders' }],
   ] as [string, Schedule][])('%s are not guessed at', (_, schedule) => {
@@ -65,10 +72,67 @@ describe('schedules in the words of EventBridge', () => {
   });
 
   test('objects and other pipelines are events', () => {
-    expect(of({ kind: 'files', pattern: 's3://landing/**/*.csv' })).toEqual({ kind: 'objects', bucket: 'landing', key: '*/*.csv' });
+    const objects = (pattern: string) => of({ kind: 'files', pattern: `s3://landing/${pattern}` });
+    expect(objects('in/orders.csv')).toEqual({ kind: 'objects', bucket: 'landing', keys: ['in/orders.csv'], deeper: null });
+    expect(objects('in/*/*.csv')).toEqual({ kind: 'objects', bucket: 'landing', keys: ['in/*/*.csv'], deeper: '*/*/*/*' });
+    expect(objects('in/**/*.csv')).toEqual({ kind: 'objects', bucket: 'landing', keys: ['in/*.csv'], deeper: null });
+    expect(objects('in/**/orders.csv')).toEqual({
+      kind: 'objects',
+      bucket: 'landing',
+      keys: ['in/orders.csv', 'in/*/orders.csv'],
+      deeper: null,
+    });
+    expect(objects('in/**')).toEqual({ kind: 'objects', bucket: 'landing', keys: ['in/*'], deeper: null });
     expect(of({ kind: 'success', of: 'upstream' })).toEqual({ kind: 'success', of: 'upstream' });
     expect(of({ kind: 'manual' })).toEqual({ kind: 'none' });
   });
+});
+
+describe('what a deployment leaves to executions that go on', () => {
+  test('is the revision of the task definition with which they began', () => {
+    for (const { Resources } of Object.values(templates).filter(({ Resources }) => Resources['TaskDefinition']))
+      expect(Resources['TaskDefinition']).toMatchObject({ DeletionPolicy: 'Delete', UpdateReplacePolicy: 'Retain' });
+  });
+});
+
+describe('the role of the machines is taken by', () => {
+  const takers = ({ Resources }: Pick<Template, 'Resources'>): string[] => {
+    const trust = Resources['MachineRole']?.Properties['AssumeRolePolicyDocument'] as Loose | undefined;
+    const arns: unknown = trust?.['Statement']?.[0]?.['Condition']?.['ArnLike']?.['aws:SourceArn'];
+    return ([arns].flat() as { 'Fn::Sub': string }[]).map(({ 'Fn::Sub': arn }) => arn.replace(/^.*:stateMachine:/, ''));
+  };
+
+  test('the machines of the pipeline, by their names, and their iterations', () => {
+    expect(takers(templates['tasks, on a schedule'] as Template).sort()).toEqual([
+      'millrace-nightly',
+      'millrace-nightly-dms-replication',
+      'millrace-nightly-dms-task',
+      'millrace-nightly-starter',
+      'millrace-nightly/*',
+    ]);
+    expect(takers(templates['two stages'] as Template)).toEqual(['millrace-small']);
+  });
+
+  test('very many parts, in the 2,048 characters that IAM takes', () => {
+    const plan = planOf(Array.from({ length: 400 }, (_, at) => ({ id: `s${at}`, needs: at === 0 ? [] : [`s${at - 1}`] })));
+    const machines = compileStateMachines(plan, settings, { events: 60, bytes: 900_000 });
+    expect(machines.others.length).toBeGreaterThan(30);
+    const template = templateOf(plan, machines, settings);
+    expect(takers(template)).toEqual(expect.arrayContaining(['millrace-nightly', 'millrace-nightly-part-?', 'millrace-nightly-part-??']));
+    const text = JSON.stringify(template.Resources['MachineRole']?.Properties['AssumeRolePolicyDocument']);
+    expect(text.length).toBeLessThan(2_048);
+  });
+});
+
+test('a template that CloudFormation would not take is told, with what to do', () => {
+  const plan = planOf(Array.from({ length: 1000 }, (_, at) => ({ id: `s${at}`, needs: at < 10 ? [] : [`s${at - 10}`], retry })));
+  const problem = templateProblem(templateOf(plan, compileStateMachines(plan, settings), settings));
+  expect(problem).toMatchObject({
+    code: 'UNSUPPORTED',
+    message: expect.stringMatching(/has 1,\d{3},\d{3} bytes.*takes 1,048,576/),
+    remedy: expect.stringContaining('onSuccess'),
+  });
+  for (const template of Object.values(templates)) expect(templateProblem(template)).toBe(null);
 });
 
 test('places are filled in, and variables of IAM stay', () => {

@@ -1,7 +1,8 @@
 import { MillraceError, type Plan, type StepFunctionsSettings } from '@millrace/core/runtime';
+import { isDistributed } from '../asl.ts';
 import type { Machine, StateMachines } from '../compile.ts';
+import { machineName } from '../machine/names.ts';
 import { executionPolicy, machinePolicy, type Policy, startPolicy, taskPolicy } from '../policy/policy.ts';
-import { machineName } from '../work/remote.ts';
 import { alarmsOf } from './alarms.ts';
 import { filledIn, type Places, type Value } from './fill.ts';
 import type { Resource } from './resource.ts';
@@ -32,7 +33,7 @@ export function templateOf(plan: Plan, machines: StateMachines, settings: StepFu
     ...(settings.log === 'off' ? {} : { StateLogs: logGroup(settings, `/aws/vendedlogs/states/${machineName(plan.pipeline)}`) }),
     ...Object.fromEntries(all.map((machine) => [machine.id, stateMachine(machine, settings, places)])),
     ...(roles.machine === undefined
-      ? { MachineRole: role('states.amazonaws.com', machineSource(plan), fill(machinePolicy(machines.grants, settings))) }
+      ? { MachineRole: role('states.amazonaws.com', machineSources(machines), fill(machinePolicy(machines.grants, settings))) }
       : {}),
     ...(work === 'activity'
       ? { Activity: { Type: 'AWS::StepFunctions::Activity', Properties: { Name: machineName(plan.pipeline) } } }
@@ -42,10 +43,10 @@ export function templateOf(plan: Plan, machines: StateMachines, settings: StepFu
           TaskLogs: logGroup(settings),
           TaskDefinition: taskDefinition(plan, settings, places),
           ...(roles.execution === undefined
-            ? { ExecutionRole: role('ecs-tasks.amazonaws.com', ecsSource, fill(executionPolicy(settings))) }
+            ? { ExecutionRole: role('ecs-tasks.amazonaws.com', [ecsSource], fill(executionPolicy(settings))) }
             : {}),
           ...(roles.task === undefined
-            ? { TaskRole: role('ecs-tasks.amazonaws.com', ecsSource, fill(taskGrants), settings.policies) }
+            ? { TaskRole: role('ecs-tasks.amazonaws.com', [ecsSource], fill(taskGrants), settings.policies) }
             : {}),
         }
       : {}),
@@ -81,9 +82,25 @@ function checkPolicy(policy: Policy, { pipeline }: Plan, { roles = {} }: StepFun
 /** The largest template that CloudFormation takes as text; a larger one must lie in S3. */
 export const largestText = 51_200;
 
+/** The largest one that it takes at all, in bytes. */
+const largestTemplate = 1_048_576;
+
+/** Why CloudFormation would not take a template; null where it would. The machines may be deployed by something else. */
+export function templateProblem(template: Template): MillraceError | null {
+  const bytes = Buffer.byteLength(JSON.stringify(template));
+  if (bytes <= largestTemplate) return null;
+  return new MillraceError('UNSUPPORTED', {
+    message: `The template has ${bytes.toLocaleString('en')} bytes with the definitions of its machines, and CloudFormation takes ${largestTemplate.toLocaleString('en')}.`,
+    remedy:
+      'Split the pipeline in two, of which one runs onSuccess of the other; or deploy the *.asl.json files that "millrace compile" writes.',
+    facts: { bytes },
+  });
+}
+
 function placesOf(machines: StateMachines, { roles = {} }: StepFunctionsSettings): Places {
   const arn = (id: string): Value => ({ 'Fn::GetAtt': [id, 'Arn'] });
   return {
+    StateMachineArn: { Ref: 'StateMachine' },
     TaskDefinitionArn: { Ref: 'TaskDefinition' },
     TaskRoleArn: roles.task ?? arn('TaskRole'),
     ExecutionRoleArn: roles.execution ?? arn('ExecutionRole'),
@@ -130,6 +147,20 @@ const logGroup = ({ logDays = 30 }: StepFunctionsSettings, LogGroupName?: string
   Properties: { ...(LogGroupName === undefined ? {} : { LogGroupName }), RetentionInDays: logDays },
 });
 
-const machineSource = ({ pipeline }: Plan): string =>
-  `arn:\${AWS::Partition}:states:\${AWS::Region}:\${AWS::AccountId}:stateMachine:${machineName(pipeline)}*`;
+/**
+ * The machines of a pipeline, by their names: a pattern would take in those of a pipeline whose name begins in the same way. A trust policy has 2,048
+ * characters, so that of very many parts only the digits are left open.
+ */
+function machineSources({ main, others }: StateMachines): string[] {
+  const names = [main, ...others].flatMap(({ name, definition }) => {
+    const source = others.length < mostNamed ? name : name.replace(/-part-\d+$/, openDigits);
+    // Iterations of a distributed Map have the name of the machine and of the Map.
+    return isDistributed(definition) ? [source, `${source}/*`] : [source];
+  });
+  return [...new Set(names)].map((name) => `arn:\${AWS::Partition}:states:\${AWS::Region}:\${AWS::AccountId}:stateMachine:${name}`);
+}
+
+const mostNamed = 12;
+const openDigits = (suffix: string): string => suffix.replaceAll(/\d/g, '?');
+
 const ecsSource = 'arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:*';

@@ -1,11 +1,15 @@
 import type { Plan, StepFunctionsSettings } from '@millrace/core/runtime';
-import { machineName } from '../work/remote.ts';
+import { machineName } from '../machine/names.ts';
+import { starterId } from '../machine/starter.ts';
 import type { Value } from './fill.ts';
 import type { Resource } from './resource.ts';
 import { role } from './role.ts';
 import { schedulesOf } from './schedule.ts';
 
-/** What starts executions by itself, the role by which it may, and a queue that keeps what it could not start. */
+/**
+ * What starts the machine that starts the pipeline's, the role by which it may, and a queue that keeps what it could not start. Events come as they
+ * are: a template of EventBridge's would break where a key has a quotation mark.
+ */
 export function triggersOf(plan: Plan, { roles = {} }: StepFunctionsSettings, policy: Value): Record<string, Resource> {
   const schedules = schedulesOf(plan);
   const arn: Value = roles.scheduler ?? { 'Fn::GetAtt': ['SchedulerRole', 'Arn'] };
@@ -25,7 +29,7 @@ export function triggersOf(plan: Plan, { roles = {} }: StepFunctionsSettings, po
           ? {
               SchedulerRole: role(
                 'scheduler.amazonaws.com',
-                'arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule-group/default',
+                ['arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule-group/default'],
                 policy,
               ),
             }
@@ -41,13 +45,8 @@ export function triggersOf(plan: Plan, { roles = {} }: StepFunctionsSettings, po
           'detail-type': ['Object Created'],
           detail: {
             bucket: { name: [schedules.bucket] },
-            object: { key: [schedules.key.includes('*') ? { wildcard: schedules.key } : schedules.key] },
+            object: { key: schedules.keys.map((key) => (key.includes('*') ? { wildcard: key } : key)) },
           },
-        },
-        // S3 tells of an object once it is whole, so nothing is to be waited for.
-        {
-          InputPathsMap: { bucket: '$.detail.bucket.name', etag: '$.detail.object.etag', key: '$.detail.object.key', time: '$.time' },
-          InputTemplate: '{"time": <time>, "params": {"file": "s3://<bucket>/<key>", "etag": <etag>}}',
         },
         { undelivered, policy, arn, own: roles.scheduler === undefined },
       );
@@ -63,7 +62,6 @@ export function triggersOf(plan: Plan, { roles = {} }: StepFunctionsSettings, po
             ],
           },
         },
-        { InputPathsMap: { input: '$.detail.input' }, InputTemplate: '{"of": <input>}' },
         { undelivered, policy, arn, own: roles.scheduler === undefined },
       );
     default:
@@ -80,7 +78,7 @@ function schedule({ pipeline }: Plan, expression: string, timeZone: string, Role
       ScheduleExpressionTimezone: timeZone,
       FlexibleTimeWindow: { Mode: 'OFF' },
       Target: {
-        Arn: { Ref: 'StateMachine' },
+        Arn: { Ref: starterId },
         RoleArn,
         // The time that it was meant for, not the moment at which it happened to be started.
         Input: '{"time": "<aws.scheduler.scheduled-time>"}',
@@ -99,11 +97,11 @@ interface RuleParts {
   readonly own: boolean;
 }
 
-function rule(EventPattern: Value, InputTransformer: Value, { undelivered, policy, arn, own }: RuleParts): Record<string, Resource> {
+function rule(EventPattern: Value, { undelivered, policy, arn, own }: RuleParts): Record<string, Resource> {
   const source = 'arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/*';
   return {
     ...undelivered,
-    ...(own ? { SchedulerRole: role('events.amazonaws.com', source, policy) } : {}),
+    ...(own ? { SchedulerRole: role('events.amazonaws.com', [source], policy) } : {}),
     Trigger: {
       Type: 'AWS::Events::Rule',
       Properties: {
@@ -111,9 +109,8 @@ function rule(EventPattern: Value, InputTransformer: Value, { undelivered, polic
         Targets: [
           {
             Id: 'pipeline',
-            Arn: { Ref: 'StateMachine' },
+            Arn: { Ref: starterId },
             RoleArn: arn,
-            InputTransformer,
             DeadLetterConfig: { Arn: { 'Fn::GetAtt': ['Undelivered', 'Arn'] } },
           },
         ],

@@ -1,5 +1,6 @@
 import type { Json, PlanStage, PlanStep, RemoteDescription } from '@millrace/core/runtime';
 import type { Task, Template, Test } from '../asl.ts';
+import { machineName } from '../machine/names.ts';
 import { arnOf, integration, type Site } from '../machine/site.ts';
 import type { Grant } from '../policy/grant.ts';
 import { ecsErrors, eventsErrors, glueErrors, lambdaErrors, rdsDataErrors, snsErrors, startErrors } from './call-errors.ts';
@@ -118,7 +119,7 @@ const calls: Readonly<Record<string, (described: Described, site: Site, stage: s
       passing: lambdaErrors,
     };
   },
-  ecs: ({ action, parameters }, site) => {
+  ecs: ({ action, parameters }, site, stage) => {
     if (action !== 'RunTask') return undefined;
     const definition = text(parameters['TaskDefinition']);
     const whole = definition.startsWith('arn:')
@@ -127,8 +128,7 @@ const calls: Readonly<Record<string, (described: Described, site: Site, stage: s
     return {
       resource: integration(site, 'ecs:runTask.sync'),
       parameters,
-      // Which roles the other project's task definition names is not known here.
-      grants: ecsGrants(whole, [own('iam', 'role/*', '')], clusterArn(text(parameters['Cluster']) || 'default'), true),
+      grants: ecsGrants(whole, handedOver(site, stage), clusterArn(text(parameters['Cluster']) || 'default'), true),
       passing: ecsErrors,
       endsInTime: true,
       losesStarts: true,
@@ -205,11 +205,29 @@ function helped(
   };
 }
 
+/** Roles that a task definition of somebody else names, which is nowhere in a plan. */
+function handedOver({ settings: { roles = {} }, remarks }: Site, stage: string): readonly string[] {
+  const { passed = [] } = roles;
+  if (passed.length === 0)
+    remarks.push({
+      step: stage,
+      message: `"${stage}" starts a task whose definition may name roles, and the state machine may hand over none that is not named: ECS refuses the task then.`,
+      remedy: "Name its roles: stepFunctions: { roles: { passed: ['arn:aws:iam::123456789012:role/report'] } }.",
+    });
+  return passed;
+}
+
+/** What starting a machine of this name needs. */
+export const startGrant = (machine: string): Grant => ({
+  actions: ['states:StartExecution'],
+  resources: [own('states', `stateMachine:${machine}`)],
+});
+
 /** What starting another machine and waiting for it needs. */
 export function startGrants(suffix: string, { plan }: Pick<Site, 'plan'>): Grant[] {
-  const name = `${machineName(plan.pipeline)}${suffix}`;
+  const name = machineName(plan.pipeline, suffix);
   return [
-    { actions: ['states:StartExecution'], resources: [own('states', `stateMachine:${name}`)] },
+    startGrant(name),
     { actions: ['states:DescribeExecution', 'states:StopExecution'], resources: [own('states', `execution:${name}:*`)] },
     {
       actions: ['events:PutTargets', 'events:PutRule', 'events:DescribeRule'],
@@ -218,18 +236,15 @@ export function startGrants(suffix: string, { plan }: Pick<Site, 'plan'>): Grant
   ];
 }
 
-/** What starting the iterations of a distributed Map needs: each is an execution of the machine itself. */
-export function mapGrants({ plan }: Pick<Site, 'plan'>): Grant[] {
-  const name = machineName(plan.pipeline);
+/** What starting the iterations of a distributed Map needs: each is an execution of the machine itself, whose name this is. */
+export function mapGrants(name: string): Grant[] {
   return [
-    { actions: ['states:StartExecution'], resources: [own('states', `stateMachine:${name}`)] },
+    startGrant(name),
     { actions: ['states:DescribeExecution', 'states:StopExecution'], resources: [own('states', `execution:${name}:*`)] },
     // Redriven with the machine, each by itself.
     { actions: ['states:RedriveExecution'], resources: [own('states', `execution:${name}/*:*`)] },
   ];
 }
-
-export const machineName = (pipeline: string): string => `millrace-${pipeline}`;
 
 /** An ARN of the own account and region, as a template fills it in. */
 export const own = (service: string, resource: string, region = '${Region}'): string =>

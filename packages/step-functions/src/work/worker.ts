@@ -1,5 +1,6 @@
 import type { Plan, PlanStage } from '@millrace/core/runtime';
 import type { Task, Template } from '../asl.ts';
+import { machineName } from '../machine/names.ts';
 import { arnOf, integration, type Site } from '../machine/site.ts';
 import { ecsErrors, lambdaErrors } from './call-errors.ts';
 import { retriers, retriersOfReports, startRetriers } from './retry.ts';
@@ -105,13 +106,17 @@ function request(stage: PlanStage, plan: Plan, place: string | null): Template {
   };
 }
 
-function grants({ settings }: Site): Site['grants'] {
+function grants({ plan, settings }: Site): Site['grants'] {
   const { work = 'task' } = settings;
   // Workers ask an activity; the machine needs nothing for that.
   if (work === 'activity') return [];
   if (work !== 'task' && work !== 'token') return [{ actions: ['lambda:InvokeFunction'], resources: [work.lambda, `${work.lambda}:*`] }];
-  return ecsGrants('${TaskDefinitionArn}', ['${TaskRoleArn}', '${ExecutionRoleArn}'], clusterArn(settings.cluster), work === 'task');
+  return ecsGrants(everyRevision(plan), ['${TaskRoleArn}', '${ExecutionRoleArn}'], clusterArn(settings.cluster), work === 'task');
 }
+
+/** Executions that began before a deployment go on with the revision that they began with. */
+const everyRevision = ({ pipeline }: Plan): string =>
+  `arn:\${Partition}:ecs:\${Region}:\${Account}:task-definition/${machineName(pipeline)}:*`;
 
 export const clusterArn = (cluster: string): string =>
   cluster.startsWith('arn:') ? cluster : `arn:\${Partition}:ecs:\${Region}:\${Account}:cluster/${cluster}`;
@@ -121,7 +126,9 @@ export function ecsGrants(definition: string, roles: readonly string[], cluster:
   const inCluster = { ArnEquals: { 'ecs:cluster': cluster } };
   return [
     { actions: ['ecs:RunTask'], resources: [definition], when: inCluster },
-    { actions: ['iam:PassRole'], resources: roles, when: { StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } } },
+    ...(roles.length > 0
+      ? [{ actions: ['iam:PassRole'], resources: roles, when: { StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } } }]
+      : []),
     ...(sync
       ? [
           { actions: ['ecs:StopTask', 'ecs:DescribeTasks'], resources: ['*'], when: inCluster },
