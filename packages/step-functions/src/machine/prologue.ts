@@ -32,7 +32,7 @@ export function writePrologue(states: States, site: Site, next: string): string 
   const last = pass('input 4', state, next);
   const params = { 'all.$': '$.all', 'params.$': 'States.JsonMerge($.params, $.all.params, false)' };
   const checked = writeCheck(states, site, writeDay(states, site, pass('input 3', params, last)));
-  const all = { 'all.$': 'States.JsonMerge($, $.given, false)', 'name.$': '$.run', params: defaults };
+  const all = { 'all.$': 'States.JsonMerge($, $.given, false)', 'name.$': '$$.Execution.Name', params: defaults };
   return pass(
     'input 1',
     {

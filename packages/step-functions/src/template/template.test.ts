@@ -115,7 +115,7 @@ describe('the role of the machines is taken by', () => {
 
   test('very many parts, in the 2,048 characters that IAM takes', () => {
     const plan = planOf(Array.from({ length: 400 }, (_, at) => ({ id: `s${at}`, needs: at === 0 ? [] : [`s${at - 1}`] })));
-    const machines = compileStateMachines(plan, settings, { events: 60, bytes: 900_000 });
+    const machines = compileStateMachines(plan, settings, { events: 300, bytes: 900_000 });
     expect(machines.others.length).toBeGreaterThan(30);
     const template = templateOf(plan, machines, settings);
     expect(takers(template)).toEqual(expect.arrayContaining(['millrace-nightly', 'millrace-nightly-part-?', 'millrace-nightly-part-??']));

@@ -4,7 +4,8 @@ import { interpret, type Loose } from '../../test/interpreter.ts';
 import { planOf, settings } from '../../test/plans.ts';
 import { compileStateMachines } from '../compile.ts';
 import { failedStages } from '../machine/flags.ts';
-import { requestFromEnvironment, requestFromJson, requestVariables } from './request.ts';
+import { requestFromEnvironment, requestFromJson } from './request.ts';
+import { taskVariables } from './variables.ts';
 
 const plan = planOf(
   [
@@ -58,7 +59,7 @@ describe('what a state hands over is what is read', () => {
       expect(command).toBe('run-step');
       const env = environmentOf(parameters);
       expect(env['MILLRACE_TASK_TOKEN']).toBe(work === 'token' ? 'token' : undefined);
-      expect(Object.keys(env).filter((name) => !(requestVariables as readonly string[]).includes(name))).toEqual([]);
+      expect(Object.keys(env).filter((name) => !(Object.values(taskVariables) as string[]).includes(name))).toEqual([]);
       return requestFromEnvironment(pipeline as string, stage as string, env);
     });
     expect(byStage(requests)).toEqual(['loaded 0', 'loaded 1', 'may-fail 0']);
