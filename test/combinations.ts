@@ -28,3 +28,12 @@ export function pairwise<Of extends Factors>(factors: Of, settle: (one: Combinat
   }
   return chosen;
 }
+
+/** All that can be, each once; `settle` as above. */
+export function everyCombination<Of extends Factors>(factors: Of, settle: (one: Combination<Of>) => Combination<Of>): Combination<Of>[] {
+  const all = Object.entries(factors).reduce<Readonly<Record<string, unknown>>[]>(
+    (some, [name, values]) => some.flatMap((one) => values.map((value) => ({ ...one, [name]: value }))),
+    [{}],
+  );
+  return [...new Map(all.map((one) => settle(one as Combination<Of>)).map((one) => [JSON.stringify(one), one])).values()];
+}
