@@ -127,6 +127,7 @@ test('a run is an execution of its name, and its record has what the machine did
   await vi.waitFor(() => expect(server.status(run.id)).toBe('SUCCEEDED'), patient);
   expect(JSON.parse(server.fake.called('StartExecution')[0].input)).toEqual({
     run: run.id,
+    execution: run.id,
     time: '2026-03-29T00:00:00.000Z',
     date: '2026-03-29',
     window: null,
@@ -282,7 +283,7 @@ test('where a redrive would lead nowhere, a second execution does what is left',
   expect(server.fake.called('RedriveExecution')).toHaveLength(0);
   const second = server.fake.called('StartExecution')[1];
   expect(second.name).toBe(`${run.id}-2`);
-  expect(JSON.parse(second.input)).toMatchObject({ run: run.id, done: { glue: true }, reopened: 1 });
+  expect(JSON.parse(second.input)).toMatchObject({ run: run.id, execution: `${run.id}-2`, done: { glue: true }, reopened: 1 });
   expect(askedOf()).toEqual(['glue', 'a', 'a', 'b']);
 });
 
@@ -354,6 +355,37 @@ test('from a stage on, all of it is done again, whoever does it', async () => {
   expect((await executor.show(run.id)).stages.map(({ attempts }) => attempts.length)).toEqual([1, 2, 2]);
 });
 
+test('native work that nobody saw succeed is not done again by a second execution, but from its stage on', async () => {
+  const of = deploy(plan({ id: 'a' }, { id: 'glue' }, { id: 'b', needs: ['a'] }, { id: 'c', needs: ['b', 'glue'] }));
+  let tries = 0;
+  services['glue'] = () => ({ Id: 'jr_1', JobRunState: 'SUCCEEDED' });
+  tasks['b'] = () => (tries++ === 0 ? 'STATEMENT_FAILED' : 'succeeds');
+  const { id: name } = (await start(of)).run;
+  await vi.waitFor(() => expect(server.status(name)).toBe('FAILED'), patient);
+  expect(states({ stages: [...(await store.read(name)).stages].map(([id, { state }]) => ({ id, state })) })).toMatchObject({
+    glue: 'skipped',
+  });
+  await executor.retry(name, { from: 'a' });
+  expect((await executor.finished(name, { signal: AbortSignal.timeout(20_000) })).state.at).toBe('succeeded');
+  expect(JSON.parse(server.fake.called('StartExecution')[1].input)).toMatchObject({ run: name, done: { glue: true }, reopened: 1 });
+  expect(askedOf().filter((stage) => stage === 'glue')).toHaveLength(1);
+  expect((await executor.show(name)).stages[1]?.state).toMatchObject({ at: 'succeeded', output: { handle: { id: 'jr_1' } } });
+  await executor.retry(name, { from: 'glue' });
+  expect((await executor.finished(name, { signal: AbortSignal.timeout(20_000) })).state.at).toBe('succeeded');
+  expect(askedOf().filter((stage) => stage === 'glue')).toHaveLength(2);
+});
+
+test('an execution that is made of the input of a second one does nothing, and is nobody of its run', async () => {
+  const of = deploy(nightly());
+  const { run } = await ended(of);
+  await executor.retry(run.id, { from: 'glue' });
+  await executor.finished(run.id, { signal: AbortSignal.timeout(20_000) });
+  const copy = JSON.parse(server.fake.called('StartExecution')[1].input);
+  const name = server.startAs('millrace-nightly', copy);
+  await vi.waitFor(() => expect([server.status(name), server.error(name)]).toEqual(['FAILED', 'CONFIG_INVALID']), patient);
+  expect(askedOf()).toEqual(['a', 'glue', 'b', 'a', 'glue', 'b']);
+});
+
 test('stages that are not selected are not asked for where they are native, and find it in the record elsewhere', async () => {
   const { run, stages } = await ended(deploy(nightly()), { only: ['b'] });
   expect(run.state.at).toBe('succeeded');
@@ -368,7 +400,7 @@ test('native work in parts of a machine is recorded as well', async () => {
   server.deploy(templateOf(of, machines, settings));
   using service = await stepFunctionsService(settings.region);
   const { run } = await store.create({ id: 'in-parts', request: requestFor(of.pipeline), plan: of, queue: stepFunctionsQueue });
-  await service.start((await service.machine(machines.main.name)) as string, run.id, { run: run.id, date: '2026-03-29' });
+  await service.start((await service.machine(machines.main.name)) as string, run.id, { time: '2026-03-29T00:00:00Z' });
   const settler = new Settler({ store, service, settings, machinesOf: () => machines });
   await vi.waitFor(async () => {
     await settler.settle(run.id);

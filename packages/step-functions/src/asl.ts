@@ -76,6 +76,7 @@ export type Test =
   | { readonly Not: Test }
   | { readonly Variable: string; readonly BooleanEquals: boolean }
   | { readonly Variable: string; readonly IsPresent: boolean }
+  | { readonly Variable: string; readonly IsNull: boolean }
   | { readonly Variable: string; readonly IsString: boolean }
   | { readonly Variable: string; readonly NumericEquals: number }
   | { readonly Variable: string; readonly NumericGreaterThanEquals: number }

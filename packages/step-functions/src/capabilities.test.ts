@@ -47,6 +47,13 @@ test.each([
   expect(messages(plan)).toMatch(wanted);
 });
 
+test('a function is to be named by a version', () => {
+  const named = (lambda: string) => messages(planOf([{ id: 'a' }]), { work: { lambda } });
+  const arn = 'arn:aws:lambda:eu-west-1:123456789012:function:etl';
+  for (const plain of ['etl', arn, 'etl:$LATEST', `${arn}:$LATEST`]) expect(named(plain)).toMatch(/without a version.*PLAN_CHANGED/);
+  for (const version of ['etl:12', `${arn}:12`, `${arn}:live`]) expect(named(version)).toBe('');
+});
+
 test('with tokens, errors are told apart', () => {
   const plan = planOf([{ id: 'a', retry: { attempts: 3, delayMs: 1, maxDelayMs: 1 } }]);
   expect(messages(plan, { work: 'token' })).toBe('');

@@ -7,7 +7,7 @@ import { isRemote } from './work/is-remote.ts';
  * step-functions`. Empty where there is nothing to say.
  */
 export function capabilities(plan: Plan, settings: Pick<StepFunctionsSettings, 'work'> = {}): Problem[] {
-  return [...streams(plan), ...scheduling(plan), ...atOnce(plan), ...failures(plan, settings), ...limits(plan)];
+  return [...streams(plan), ...scheduling(plan), ...atOnce(plan), ...failures(plan, settings), ...limits(plan), ...versions(settings)];
 }
 
 function streams(plan: Plan): Problem[] {
@@ -113,6 +113,18 @@ function limits({ stages }: Plan): Problem[] {
       step: null,
       message: `Limits are kept by tasks that wait, and work that AWS does by itself is not counted: ${[...kept].join(', ')} (${names(limited)}).`,
       remedy: 'Order such stages with "after" so that none waits, or run the pipeline on a fleet.',
+    },
+  ];
+}
+
+/** A function is what it is now, also for executions that began with its code of before. */
+function versions({ work }: Pick<StepFunctionsSettings, 'work'>): Problem[] {
+  if (typeof work !== 'object' || /^(?:arn:[^:]+:lambda:[^:]+:\d+:function:)?[^:]+:(?!\$LATEST)[^:]+$/.test(work.lambda)) return [];
+  return [
+    {
+      step: null,
+      message: 'The function is named without a version: executions that go on while its code is replaced fail with PLAN_CHANGED.',
+      remedy: 'Publish a version for each deployment and name that: work: { lambda: "…:function:etl:12" }.',
     },
   ];
 }

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import shopMirror from '../../../examples/shop-mirror/shop-mirror.ts';
 import { complaints } from '../test/complaints.ts';
 import { everything, remotes, retry, statements } from '../test/everything.ts';
-import { type Answer, type Asked, allStates, failure, interpret, type Loose, stageOf } from '../test/interpreter.ts';
+import { type Answer, type Asked, allStates, failure, interpret, type Loose, stageOf, startMachine } from '../test/interpreter.ts';
 import { planOf, remoteStep, settings, stepOf } from '../test/plans.ts';
 import type { Definition, Task } from './asl.ts';
 import { compileStateMachines } from './compile.ts';
@@ -144,24 +144,44 @@ describe('the input of an execution', () => {
     const { output, asked } = await ran(day(), undefined, given);
     expect(output).toMatchObject({ ...given, date: '2026-01-02', params: { country: 'FR', day: 'x' } });
     expect(date({ asked })).toBe('2026-01-02');
-    expect(date(await ran(day(), undefined, { date: '2025-12-31' }))).toBe('2025-12-31');
+    expect(date(await ran(day(), undefined, { time: '2026-01-01T00:00:00Z', date: '2025-12-31' }))).toBe('2025-12-31');
     expect(date(await ran(day(), undefined, { date: null, time: '2025-12-30T23:00:00Z' }))).toBe('2025-12-30');
   });
 
   test("another run's input is refused, before anything has written into its record; one that goes on with a run is not", async () => {
     const copied = { run: 'run-0', time: '2026-01-02T03:04:05Z' };
-    for (const given of [copied, { ...copied, reopened: 0 }, { run: 7 }, { run: null }, { ...copied, reopened: 'twice' }]) {
+    const second = { ...copied, execution: 'run-0-2', done: { glue: true }, reopened: 1 };
+    const { run: _, ...withoutRun } = second;
+    for (const given of [
+      copied,
+      second,
+      withoutRun,
+      { ...copied, reopened: 0 },
+      { run: 7 },
+      { run: null },
+      { done: {} },
+      { reopened: 1 },
+    ]) {
       const { error, cause, asked } = await ran(day(), undefined, given);
       expect({ given, error, asked }).toEqual({ given, error: 'CONFIG_INVALID', asked: [] });
-      expect(cause).toMatch(/Leave "run" out/);
+      expect(cause).toMatch(/Leave these and "execution" out/);
     }
-    expect((await ran(day(), undefined, { ...copied, reopened: 1 })).output).toMatchObject(copied);
+    const { output, asked } = await ran(day(), undefined, { ...second, execution: 'run-1' });
+    expect({ output, asked }).toMatchObject({ output: copied, asked: [] });
+  });
+
+  test('a day without its time is refused: what runs after it would go by another day', async () => {
+    for (const schedule of [undefined, { kind: 'cron', expression: '0 6 * * *', timeZone: 'Europe/Paris' }]) {
+      const { error, cause, asked } = await ran(day(schedule), undefined, { date: '2025-12-31' });
+      expect({ error, asked }).toEqual({ error: 'CONFIG_INVALID', asked: [] });
+      expect(cause).toMatch(/has a day \("date"\) and no time.*"time": "2026-03-29T04:00:00Z"/);
+    }
   });
 
   test('the day of another time zone is that of UTC where it always is; else a worker, which knows, starts the job', async () => {
     const paris = { kind: 'cron', expression: '0 6 * * *', timeZone: 'Europe/Paris' };
     // At 00:30 in Paris it is the day before in UTC.
-    for (const given of [{}, { time: '2026-03-28T23:30:00Z' }, { date: null }, { date: 'today' }]) {
+    for (const given of [{}, { time: '2026-03-28T23:30:00Z' }, { date: null }, { time: '2026-03-28T23:30:00Z', date: 'today' }]) {
       const { error, cause, asked } = await ran(day(paris), undefined, given);
       expect({ given, error, asked }).toEqual({ given, error: 'CONFIG_INVALID', asked: [] });
       expect(cause).toMatch(/Europe\/Paris.*"millrace run nightly --date 2026-03-29"/);
@@ -193,6 +213,31 @@ describe('the input of an execution', () => {
     };
     expect((await interpret(machines, answer, { time: '2026-03-29T04:00:00Z' })).error).toBe(null);
     expect(dates).toEqual(['2026-03-29']);
+  });
+
+  test('a part that a redrive begins anew does nothing, for nobody told it what the one before has done', async () => {
+    const plan = planOf([{ id: 'a' }, { id: 'sns', needs: ['a'] }, { id: 'glue', needs: ['sns'] }], { steps: remotes });
+    const { others, remarks } = compileStateMachines(plan, settings, { events: 16, bytes: 900_000 });
+    expect(remarks.map(({ remedy }) => remedy).join()).toMatch(/millrace runs retry/);
+    for (const { definition, name } of others) {
+      const asked: Asked[] = [];
+      const part = (redrives: number) =>
+        startMachine(
+          definition,
+          { run: 'r', time: '2026-03-29T00:00:00Z', date: '2026-03-29', window: null, params: {}, done: {}, reopened: 0, redrives },
+          {
+            answer(one) {
+              asked.push(one);
+              return {};
+            },
+            execution: { Id: `arn:aws:states:eu-west-1:123456789012:execution:${name}:x`, Name: 'x' },
+          },
+        ).ended;
+      expect(await part(1)).toMatchObject({ error: 'RUN_HELD', cause: expect.stringContaining('millrace runs retry') });
+      expect(asked).toEqual([]);
+      expect((await part(0)).error).toBe(null);
+      expect(asked.length).toBeGreaterThan(0);
+    }
   });
 
   test('a plan compiles to the same machine in every year', () => {
@@ -440,7 +485,7 @@ describe('work elsewhere', () => {
     for (const compiled of [machines, parts]) {
       const asked: string[] = [];
       const answer: Answer = (one) => void asked.push(one.call.startsWith('ecs') ? stageOf(one) : one.state);
-      expect((await interpret(compiled, answer, { done: { glue: true }, reopened: 1 })).error).toBe(null);
+      expect((await interpret(compiled, answer, { execution: 'run-1', done: { glue: true }, reopened: 1 })).error).toBe(null);
       expect(asked).toEqual(['a', 'sns']);
     }
   });

@@ -71,7 +71,7 @@ export function compileStateMachines(plan: Plan, settings: StepFunctionsSettings
     check(machine, site);
     if (isDistributed(machine.definition)) site.grants.push(...mapGrants(machine.name));
   }
-  const remarks = unique([...capabilities(plan, settings), ...site.remarks, ...unrecorded(plan, site)]);
+  const remarks = unique([...capabilities(plan, settings), ...site.remarks, ...unrecorded(plan, site), ...inParts(partMachines)]);
   return { main, others, barriers, remarks, watched: site.watched, native: site.native, grants: site.grants };
 }
 
@@ -147,6 +147,17 @@ function unrecorded({ stages }: Plan, { native }: Site): Problem[] {
         'AWS does all of its work: of executions that a schedule, a trigger or a person starts there is no record, and "millrace runs" does not know them.',
       remedy:
         'Look at them in the console of Step Functions. "millrace run" records what it starts; a step of ours (a check, a call) records the others too.',
+    },
+  ];
+}
+
+function inParts(parts: readonly Machine[]): Problem[] {
+  if (parts.length === 0) return [];
+  return [
+    {
+      step: null,
+      message: `It is large: ${parts.length} ${parts.length === 1 ? 'part' : 'parts'} of it are machines of their own, and a redrive in the console of Step Functions fails where one begins.`,
+      remedy: 'Go on with "millrace runs retry", which starts another execution.',
     },
   ];
 }

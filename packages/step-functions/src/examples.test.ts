@@ -21,7 +21,11 @@ describe.each(files)('%s', (file) => {
     if (followsChanges(plan)) return expect(() => compileStateMachines(plan, settings)).toThrow(/follows changes without end/);
     const machines = compileStateMachines(plan, settings);
     expect(await complaints(machines)).toEqual([]);
-    const given = { date: '2026-03-29', params: Object.fromEntries(Object.keys(plan.params).map((name) => [name, 'x'])) };
+    const given = {
+      time: '2026-03-29T02:00:00Z',
+      date: '2026-03-29',
+      params: Object.fromEntries(Object.keys(plan.params).map((name) => [name, 'x'])),
+    };
     expect((await interpret(machines, () => ({}), given)).error).toBe(null);
   });
 });

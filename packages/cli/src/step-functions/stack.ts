@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { awsFailure, isAwsError, MillraceError, type StepFunctionsSettings } from '@millrace/core/runtime';
 import { largestText, type Template } from '@millrace/step-functions';
@@ -97,7 +98,8 @@ export async function openStack(
 async function upload(body: string, stack: string, region: string, bucket: string, signal: AbortSignal): Promise<string> {
   const aws = await import('@aws-sdk/client-s3').catch((cause) => Promise.reject(missing('S3', '@aws-sdk/client-s3', cause)));
   const client = new aws.S3Client({ region, forcePathStyle: true });
-  const Key = `millrace/${stack}.template.json`;
+  // What somebody else deploys at the same time is another one.
+  const Key = `millrace/${stack}-${createHash('sha256').update(body).digest('hex').slice(0, 16)}.template.json`;
   try {
     await client.send(new aws.PutObjectCommand({ Bucket: bucket, Key, Body: body, ContentType: 'application/json' }), {
       abortSignal: signal,

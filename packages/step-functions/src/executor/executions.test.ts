@@ -48,8 +48,9 @@ test('whose an execution is says what it was given: those of other runs are pass
   const first = there('nightly');
   there('nightly-2', { status: 'RUNNING', input: { time: '2026-03-29T00:00:00Z' } });
   expect(await newestExecution(service, machine, 'nightly')).toEqual({ execution: first, number: 1, next: 3 });
-  const third = there('nightly-3', { input: { run: 'nightly', reopened: 1 } });
-  there('nightly-4', { input: { run: 'nightly-4' } });
+  const third = there('nightly-3', { input: { execution: 'nightly-3', run: 'nightly', reopened: 1 } });
+  // What it was made of says nothing of it.
+  there('nightly-4', { input: { execution: 'nightly-3', run: 'nightly', reopened: 1 } });
   expect(await newestExecution(service, machine, 'nightly')).toEqual({ execution: third, number: 3, next: 5 });
   expect(await newestExecution(service, machine, 'nightly', 3)).toEqual({ execution: third, number: 3, next: 5 });
   expect(await newestExecution(service, machine, 'nightly-2')).toMatchObject({ execution: { status: 'RUNNING' }, number: 1, next: 2 });
@@ -59,14 +60,14 @@ test('long names that end alike are those of several runs', async () => {
   const [one, two] = ['1', '2'].map((end) => `${'x'.repeat(79)}${end}`) as [string, string];
   expect(executionName(one, 2)).toBe(executionName(two, 2));
   const first = there(one);
-  there(executionName(two, 2), { input: { run: two } });
+  there(executionName(two, 2), { input: { execution: executionName(two, 2), run: two } });
   expect(await newestExecution(service, machine, one)).toEqual({ execution: first, number: 1, next: 3 });
 });
 
 test('the next execution has the first name that nobody has', async () => {
   there('nightly');
-  there('nightly-2', { input: { run: 'other' } });
-  there('nightly-3', { input: { run: 'nightly' } });
+  there('nightly-2', { input: { execution: 'nightly-2', run: 'other' } });
+  there('nightly-3', { input: { execution: 'nightly-3', run: 'nightly' } });
   await launch(options(), run, { machine, number: 2, reopened: 1 });
   expect(names()).toEqual(['nightly', 'nightly-2', 'nightly-3', 'nightly-4']);
   expect(executions.get(executionArn(machine, 'nightly-4'))?.input).toMatchObject({ run: 'nightly', reopened: 1 });
@@ -74,7 +75,7 @@ test('the next execution has the first name that nobody has', async () => {
 
 test('one that somebody else has started for the same reopening is none to start again, seen or not', async () => {
   there('nightly');
-  there('nightly-2', { status: 'RUNNING', input: { run: 'nightly', reopened: 1 } });
+  there('nightly-2', { status: 'RUNNING', input: { execution: 'nightly-2', run: 'nightly', reopened: 1 } });
   await launch(options(), run, { machine, number: 2, reopened: 1 });
   unseen.add(executionArn(machine, 'nightly-2'));
   await expect(launch(options(), run, { machine, number: 2, reopened: 1 })).rejects.toMatchObject({ code: 'RUN_HELD' });

@@ -7,7 +7,8 @@ import { type Execution, goesOn, type StepFunctionsService } from './service.ts'
 /**
  * A run's executions: the first has the run's name. One that cannot be redriven is followed by another, which is given what a record of the run
  * cannot tell a machine: stages without tasks of ours that are done (`done`), and how often the run had been reopened (`reopened`). Whose an
- * execution is says what it was given, never its name alone: `nightly-2` may be the second one of run `nightly`, or the first of a run of its own.
+ * execution is says what it was given (`execution` is its own name, so that an input which somebody copies belongs to nobody), never its name
+ * alone: `nightly-2` may be the second one of run `nightly`, or the first of a run of its own.
  */
 export interface Newest {
   /** Null where the run has none. */
@@ -40,16 +41,24 @@ export function executionName(run: RunId, number: number): string {
 export const executionArn = (machine: string, name: string): string => `${machine.replace(':stateMachine:', ':execution:')}:${name}`;
 
 /** The run that an execution is of: the one that it was given, else it is named after it. */
-export const runOf = ({ arn, input }: Execution): RunId => String(input['run'] ?? arn.slice(arn.lastIndexOf(':') + 1));
+export function runOf({ arn, input }: Execution): RunId {
+  const name = arn.slice(arn.lastIndexOf(':') + 1);
+  return input['execution'] === name ? String(input['run']) : name;
+}
 
 /** How often the run had been reopened when this execution was last started or redriven. */
 export const reopeningsAt = ({ input, redriveCount }: Execution): number => Number(input['reopened'] ?? 0) + redriveCount;
 
-export function executionInput({ id, request, stages }: RunRecord, { native }: Pick<StateMachines, 'native'>, reopened: number): Json {
+export function executionInput(
+  { id, request, stages }: RunRecord,
+  { native }: Pick<StateMachines, 'native'>,
+  { execution, reopened }: { readonly execution: string; readonly reopened: number },
+): Json {
   const { logicalTime: time, date, window, params } = request;
   const done = Object.fromEntries([...native].flatMap(([stage, flag]) => (isDone(stages.get(stage) as StageRecord) ? [[flag, true]] : [])));
   return {
     run: id,
+    execution,
     time,
     date,
     window: window && { ...window },

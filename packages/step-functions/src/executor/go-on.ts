@@ -1,7 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { decide, type GoesOnBy, isEnded, type RunId, type RunRecord, stagesWith, stepFunctionsQueue } from '@millrace/core/runtime';
+import {
+  type GoesOnBy,
+  isEnded,
+  type Reopenings,
+  type RunId,
+  type RunRecord,
+  stagesWith,
+  stepFunctionsQueue,
+} from '@millrace/core/runtime';
 import { type Newest, reopeningsAt } from './executions.ts';
 import { admit, held, type LaunchOptions, launch, stopIfCancelled } from './launch.ts';
+import { reopened as reopenedBy } from './record.ts';
 import { type Execution, goesOn } from './service.ts';
 import type { Settler } from './settle.ts';
 
@@ -43,16 +52,19 @@ export async function goOn(options: GoOnOptions, id: RunId, from?: string): Prom
       if (goesOn(newest.execution)) return run;
       throw held(id, 'Its execution has ended, and a task of it is still being stopped.');
     }
-    return onward(options, { run: await admit(options, id), machine, newest, reopened: reopened.count, by: reopened.by ?? 'execution' });
+    const by = reopened.ways.at(-1) ?? 'execution';
+    return onward(options, { run: await admit(options, id), machine, newest, reopened: reopened.count, by });
   }
   const ended = newest.execution && (await endOf(options, newest.execution, id));
-  const by = ended && again.length === 0 && (await leadsOn(options, ended, run, reopened.count)) ? 'redrive' : 'execution';
+  const by = ended && again.length === 0 && (await leadsOn(options, ended, run, reopened)) ? 'redrive' : 'execution';
   // A redrive is of the version that the execution began with, whatever is deployed by now.
   if (by === 'execution') await deployments.deployed(plan);
-  const { events } = await store.transition(id, (record, now) =>
-    record.seq === run.seq ? decide(record, { type: 'reopen', from: again, by }, now) : [],
+  const done = ended ? await settler.done(ended, deployments.compiled(plan)) : new Map();
+  const { run: opened, events } = await store.transition(id, (record, now) =>
+    record.seq === run.seq ? reopenedBy(record, { from: again, by, done }, now) : [],
   );
   if (events.length === 0) return store.read(id); // nothing is left to do, or somebody else has been quicker
+  if (isEnded(opened.state)) return opened; // nothing was left to do but to say so
   return onward(options, { run: await admit(options, id), machine, newest, reopened: reopened.count + 1, by });
 }
 
@@ -92,10 +104,11 @@ async function leadsOn(
   { service, deployments }: GoOnOptions,
   execution: Execution,
   { plan, stages }: RunRecord,
-  reopened: number,
+  { count, ways }: Reopenings,
 ): Promise<boolean> {
-  // Else its redrives would not count the reopenings any more.
-  if (!execution.redrivable || reopeningsAt(execution) !== reopened) return false;
+  // Else its redrives would not count the reopenings any more; tasks of one that another was to follow are refused.
+  const { redrivable, redriveCount } = execution;
+  if (!redrivable || reopeningsAt(execution) !== count || ways.slice(count - redriveCount).includes('execution')) return false;
   if (plan.stages.some(({ id, onFailure }) => onFailure === 'continue' && stages.get(id)?.state.at === 'failed')) return false;
   if (deployments.compiled(plan).others.some(({ states }) => states.size > 0)) return false;
   const events = await service.history(execution.arn, 0);

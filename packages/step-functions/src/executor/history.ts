@@ -14,8 +14,12 @@ export type Happening =
 export class History {
   /** Of the last event. */
   last = 0;
-  /** Executions of the machine's parts, by their ARNs. */
+  /** Executions of the machine's parts that belong to it, by their ARNs. */
   readonly parts = new Set<string>();
+  /** All that there ever were, also those in whose place a redrive has started others. */
+  readonly everStarted = new Set<string>();
+  /** Stages whose work was done natively, before a redrive too, with what their services have answered. */
+  readonly done = new Map<string, Json>();
   /** Where the execution has come to grief last. The stage is null where a state failed that belongs to none, the failure where only the execution says it. */
   trouble: { readonly stage: string | null; readonly failure: Failure | null } | null = null;
   readonly #machine: Machine;
@@ -61,6 +65,7 @@ export class History {
     const failure = failureOf(event);
     if (failure) {
       work.failed = true;
+      if (of) this.done.delete(of.stage);
       this.#troubled(work.state, failure);
       return of ? [{ type: 'failed', ...of, failure, passes: native.passing.includes(failure.name) }] : [];
     }
@@ -82,6 +87,7 @@ export class History {
         const unfinished = native.guard && holds(native.guard, parsed(event.stateExitedEventDetails?.output));
         // The state is also what states before this one have left in it.
         const output = work.answer ?? {};
+        if (!unfinished) this.done.set(of.stage, output);
         return [unfinished ? { type: 'failed', ...of, failure: stopped, passes: false } : { type: 'succeeded', ...of, output }];
       }
       default:
@@ -99,6 +105,7 @@ export class History {
     const { ExecutionArn } = parsed(output) as { readonly ExecutionArn?: string };
     if (ExecutionArn === undefined) return;
     this.parts.add(ExecutionArn);
+    this.everStarted.add(ExecutionArn);
     work.part = ExecutionArn;
   }
 }

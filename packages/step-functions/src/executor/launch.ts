@@ -26,9 +26,10 @@ export async function launch(
   run: RunRecord,
   { machine, number, reopened = 0 }: { readonly machine: string; readonly number: number; readonly reopened?: number },
 ): Promise<void> {
-  const input = executionInput(run, deployments.compiled(run.plan), reopened);
+  const machines = deployments.compiled(run.plan);
   for (let at = number; ; at++) {
     const name = executionName(run.id, at);
+    const input = executionInput(run, machines, { execution: name, reopened });
     const taken = await asked(store, run.id, async () =>
       (await service.start(machine, name, input)) ? null : { by: await service.execution(executionArn(machine, name)) },
     );

@@ -1,7 +1,9 @@
 import {
   decide,
+  downstream,
   evolve,
   type Found,
+  type GoesOnBy,
   isEnded,
   type Json,
   type LeaseState,
@@ -61,6 +63,32 @@ export function concluded(run: RunRecord, end: End, now: Date): RunEvent[] {
 /** The execution was redriven by somebody who has not told the record. Nothing comes of it while attempts of before are being stopped. */
 export function redriven(run: RunRecord, leases: readonly LeaseState[], now: Date): RunEvent[] {
   return inTurn(run, now, [...lost(leases, now), (record) => machineRedriven(record, now)]);
+}
+
+/** Work that a service has done natively. */
+export interface Done {
+  /** What it has answered. */
+  readonly output: Json;
+  readonly link: string;
+}
+
+/**
+ * The run is to go on. What services have done is so in the record from here on, whoever has looked before, unless it is to be done again: it stands
+ * behind `from`.
+ */
+export function reopened(
+  run: RunRecord,
+  { from, by, done }: { readonly from: readonly string[]; readonly by: GoesOnBy; readonly done: ReadonlyMap<string, Done> },
+  now: Date,
+): RunEvent[] {
+  const events = decide(run, { type: 'reopen', from, by }, now);
+  if (events.length === 0) return [];
+  const again = downstream(run.plan, from);
+  const known = run.plan.stages.flatMap(({ id }): Step[] => {
+    const one = again.has(id) ? undefined : done.get(id);
+    return one ? [(record) => machineEnded(record, id, succeeded(record, id, one.output, one.link), now)] : [];
+  });
+  return inTurn(run, now, [() => events, ...known]);
 }
 
 type Step = (run: RunRecord) => RunEvent[];

@@ -53,7 +53,7 @@ test('what one execution has failed with is not said of the next one', async () 
   expect((await record()).state).toMatchObject({ at: 'failed', error: { message: expect.stringContaining('no capacity') } });
 
   await reopen();
-  there('r-2', { status: 'TIMED_OUT', input: { run: 'r', reopened: 1 } });
+  there('r-2', { status: 'TIMED_OUT', input: { run: 'r', execution: 'r-2', reopened: 1 } });
   await settler.settle('r');
   expect((await record()).state).toMatchObject({ at: 'failed', error: { message: expect.stringContaining('TIMED_OUT') } });
   expect((await record()).state).not.toMatchObject({ error: { message: expect.stringContaining('no capacity') } });

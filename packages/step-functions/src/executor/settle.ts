@@ -12,7 +12,7 @@ import {
 import type { Machine, StateMachines } from '../compile.ts';
 import { consoleLink, type Newest, newestExecution, reopeningsAt } from './executions.ts';
 import { type Happening, History } from './history.ts';
-import { concluded, recorded, redriven } from './record.ts';
+import { concluded, type Done, recorded, redriven } from './record.ts';
 import { type Execution, goesOn, type StepFunctionsService } from './service.ts';
 
 export interface SettlerOptions {
@@ -78,6 +78,21 @@ export class Settler {
 
   reopened(id: RunId): Promise<Reopenings> {
     return this.#of(id).reopened();
+  }
+
+  /** What services have done in an execution and its parts, by stage, whether the record has it or not: nobody need have looked before the run ended. */
+  async done(execution: Execution, machines: StateMachines): Promise<Map<string, Done>> {
+    const found = new Map<string, Done>();
+    const waiting = machines.native.size === 0 ? [] : [execution.arn];
+    for (let arn = waiting.shift(); arn !== undefined; arn = waiting.shift()) {
+      const machine = machineOf(arn, machines);
+      if (!machine) continue;
+      const history = new History(machine);
+      history.read(await this.#options.service.history(arn, 0));
+      for (const [stage, output] of history.done) found.set(stage, { output, link: consoleLink(arn, this.#options.settings) });
+      waiting.push(...history.everStarted);
+    }
+    return found;
   }
 
   #of(id: RunId): Followed {

@@ -1,4 +1,4 @@
-import { timeZoneOf } from '@millrace/core/runtime';
+import { type Plan, timeZoneOf } from '@millrace/core/runtime';
 import type { Choice, Pass, Template, Test } from '../asl.ts';
 import { longestName } from './names.ts';
 import type { Site, States } from './site.ts';
@@ -6,10 +6,11 @@ import type { Site, States } from './site.ts';
 /**
  * The first states: whatever an execution is given (`time`, `date`, `window`, `params`, each of which may be left out) becomes the state that all
  * others read, `{ run, time, date, window, params, failed, done, reopened }`. The run is named after the execution. One that goes on with the run of
- * another is given `run`, `reopened` (how often the run had been reopened, at least once) and `done`: which stages need no state any more.
+ * another is given `run`, `reopened` (how often the run had been reopened) and `done` (which stages need no state any more), and its own name,
+ * `execution`, by which an input that was copied from it is told.
  *
  *     input 1 ──▶ input 2 ──▶ input check ──▶ day ──▶ input 3 ──▶ input 4 ──▶ next
- *                                  └──▶ another run, no day
+ *                                  └──▶ another run, day alone, no day
  */
 export function writePrologue(states: States, site: Site, next: string): string {
   const { plan, flags } = site;
@@ -32,11 +33,12 @@ export function writePrologue(states: States, site: Site, next: string): string 
   const last = pass('input 4', state, next);
   const params = { 'all.$': '$.all', 'params.$': 'States.JsonMerge($.params, $.all.params, false)' };
   const checked = writeCheck(states, site, writeDay(states, site, pass('input 3', params, last)));
-  const all = { 'all.$': 'States.JsonMerge($, $.given, false)', 'name.$': '$$.Execution.Name', params: defaults };
+  const all = { 'all.$': 'States.JsonMerge($, $.given, false)', 'name.$': '$$.Execution.Name', 'given.$': '$.given', params: defaults };
   return pass(
     'input 1',
     {
       'run.$': '$$.Execution.Name',
+      execution: '',
       'time.$': '$$.Execution.StartTime',
       date: null,
       window: null,
@@ -67,19 +69,32 @@ export function largestState({ plan, flags, native }: Pick<Site, 'plan' | 'flags
   });
 }
 
-/** Refuses an execution that would write into the record of another one's run, and one of which nobody knows the day that its states ask for. */
+/**
+ * Refuses an execution that would write into the record of another one's run or takes its work for done, one whose day says something else than its
+ * time, and one of which nobody knows the day that its states ask for.
+ */
 function writeCheck(states: States, site: Site, next: string): string {
   const { plan, day } = site;
-  const [name, another] = [site.name('input check'), site.name('another run')];
-  const goesOn: Test = { Variable: '$.all.reopened', NumericGreaterThanEquals: 1 };
-  const otherRun: Test = { And: [{ Not: { Variable: '$.all.run', StringEqualsPath: '$.name' } }, { Not: goesOn }] };
+  const [name, another, alone] = [site.name('input check'), site.name('another run'), site.name('day alone')];
+  const copied: Test = { Not: { Variable: '$.all.execution', StringEqualsPath: '$.name' } };
+  const otherRun: Test = { Not: { Variable: '$.all.run', StringEqualsPath: '$.name' } };
   states[another] = {
     Type: 'Fail',
     Error: 'CONFIG_INVALID',
     Cause:
-      'The input names the run of another execution ("run"), as an input does that was copied from one. Leave "run" out; "millrace runs retry" goes on with a run that has failed.',
+      'The input is of another execution\'s run ("run", "done" or "reopened"), as one is that was copied. Leave these and "execution" out; "millrace runs retry" goes on with a run that has failed.',
   };
-  const choices: (Test & { readonly Next: string })[] = [{ ...otherRun, Next: another }];
+  states[alone] = {
+    Type: 'Fail',
+    Error: 'CONFIG_INVALID',
+    Cause: `The input has a day ("date") and no time, and what runs after this pipeline goes by the time. ${bothWays(plan)}`,
+  };
+  const choices: (Test & { readonly Next: string })[] = [
+    { And: [copied, otherRun], Next: another },
+    { And: [copied, isGiven('done')], Next: another },
+    { And: [copied, isGiven('reopened')], Next: another },
+    { And: [isGiven('date'), { Not: { Variable: '$.given.date', IsNull: true } }, { Not: isGiven('time') }], Next: alone },
+  ];
   if (day.used && day.kind !== 'worker') {
     const missing = site.name('no day');
     const zone = timeZoneOf(plan.schedule);
@@ -87,7 +102,7 @@ function writeCheck(states: States, site: Site, next: string): string {
     states[missing] = {
       Type: 'Fail',
       Error: 'CONFIG_INVALID',
-      Cause: `${because} cannot be found out by a state machine. Start it with "millrace run ${plan.pipeline} --date 2026-03-29", or give the day in the input: {"date": "2026-03-29"}.`,
+      Cause: `${because} cannot be found out by a state machine. ${bothWays(plan)}`,
     };
     const nobodyKnows: Test = day.kind === 'utc' ? { And: [{ Not: hasDay }, { Not: isText('time', '*Z') }] } : { Not: hasDay };
     choices.push({ ...nobodyKnows, Next: missing });
@@ -95,6 +110,11 @@ function writeCheck(states: States, site: Site, next: string): string {
   states[name] = { Type: 'Choice', Choices: choices, Default: next } satisfies Choice;
   return name;
 }
+
+const bothWays = ({ pipeline }: Plan): string =>
+  `Start it with "millrace run ${pipeline} --date 2026-03-29", or give both in the input: {"time": "2026-03-29T04:00:00Z", "date": "2026-03-29"}.`;
+
+const isGiven = (field: string): Test => ({ Variable: `$.given.${field}`, IsPresent: true });
 
 const isText = (field: string, pattern: string): Test => ({
   And: [

@@ -30,7 +30,22 @@ export function writeMain(block: Laid | null, site: Site): Definition {
 
 /** A part of it that has a history of its own; begins with the state that the main machine has made. `site` is that of another machine. */
 export function writePart(block: Laid, site: Site): Definition {
-  return { Comment: `Millrace: a part of ${site.plan.pipeline}`, ...writeScope(block, site) };
+  const [check, redriven] = [site.name('part check'), site.name('redriven')];
+  const { StartAt, States } = writeScope(block, site);
+  return {
+    Comment: `Millrace: a part of ${site.plan.pipeline}`,
+    StartAt: check,
+    States: {
+      [check]: { Type: 'Choice', Choices: [{ Variable: '$.redrives', NumericGreaterThanEquals: 1, Next: redriven }], Default: StartAt },
+      ...States,
+      // Another one stands in its place, which knows nothing of what that one has done.
+      [redriven]: {
+        Type: 'Fail',
+        Error: 'RUN_HELD',
+        Cause: `This pipeline has parts, and a redrive would do all of a part again. Go on with its run: millrace runs retry.`,
+      },
+    },
+  };
 }
 
 /**
@@ -108,8 +123,8 @@ function writeStart({ part, of }: Extract<Laid, { kind: 'machine' }>, next: stri
         'window.$': '$.window',
         'params.$': '$.params',
         'done.$': '$.done',
-        // A part has redrives of its own.
-        'reopened.$': 'States.MathAdd($.reopened, $$.Execution.RedriveCount)',
+        'reopened.$': '$.reopened',
+        'redrives.$': '$$.Execution.RedriveCount',
         ...(site.flags.size > 0 ? { 'failed.$': '$.failed' } : {}),
         'AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$': '$$.Execution.Id',
       },

@@ -95,6 +95,20 @@ describe('what a deployment leaves to executions that go on', () => {
   });
 });
 
+test('workers of an activity get stages of their own version, and those of before can end theirs', () => {
+  const activity = (fingerprint: string) => {
+    const plan = { ...planOf([{ id: 'a' }]), fingerprint };
+    const { Resources, Outputs } = templateOf(plan, compileStateMachines(plan, { ...settings, work: 'activity' }), {
+      ...settings,
+      work: 'activity',
+    });
+    expect(Outputs['ActivityArn']).toEqual({ Value: { Ref: 'Activity' } });
+    expect(Resources['Activity']).toMatchObject({ UpdateReplacePolicy: 'Retain' });
+    return Resources['Activity']?.Properties['Name'];
+  };
+  expect([activity('a'.repeat(64)), activity('b'.repeat(64))]).toEqual(['millrace-nightly-aaaaaaaa', 'millrace-nightly-bbbbbbbb']);
+});
+
 describe('the role of the machines is taken by', () => {
   const takers = ({ Resources }: Pick<Template, 'Resources'>): string[] => {
     const trust = Resources['MachineRole']?.Properties['AssumeRolePolicyDocument'] as Loose | undefined;

@@ -35,9 +35,7 @@ export function templateOf(plan: Plan, machines: StateMachines, settings: StepFu
     ...(roles.machine === undefined
       ? { MachineRole: role('states.amazonaws.com', machineSources(machines), fill(machinePolicy(machines.grants, settings))) }
       : {}),
-    ...(work === 'activity'
-      ? { Activity: { Type: 'AWS::StepFunctions::Activity', Properties: { Name: machineName(plan.pipeline) } } }
-      : {}),
+    ...(work === 'activity' ? { Activity: activity(plan) } : {}),
     ...(tasks
       ? {
           TaskLogs: logGroup(settings),
@@ -61,6 +59,7 @@ export function templateOf(plan: Plan, machines: StateMachines, settings: StepFu
       StateMachineArn: { Value: { Ref: 'StateMachine' } },
       Plan: { Value: plan.fingerprint },
       ...(tasks && roles.task === undefined ? { TaskRoleArn: { Value: { 'Fn::GetAtt': ['TaskRole', 'Arn'] } } } : {}),
+      ...(work === 'activity' ? { ActivityArn: { Value: { Ref: 'Activity' } } } : {}),
     },
   };
 }
@@ -139,6 +138,14 @@ function stateMachine(
     },
   };
 }
+
+/** One for each plan: workers take tasks of the version that they are, and of no other. */
+const activity = ({ pipeline, fingerprint }: Plan): Resource => ({
+  Type: 'AWS::StepFunctions::Activity',
+  DeletionPolicy: 'Delete',
+  UpdateReplacePolicy: 'Retain',
+  Properties: { Name: machineName(pipeline, `-${fingerprint.slice(0, 8)}`) },
+});
 
 const logGroup = ({ logDays = 30 }: StepFunctionsSettings, LogGroupName?: string): Resource => ({
   Type: 'AWS::Logs::LogGroup',

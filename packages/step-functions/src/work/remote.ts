@@ -122,9 +122,9 @@ const calls: Readonly<Record<string, (described: Described, site: Site, stage: s
   ecs: ({ action, parameters }, site, stage) => {
     if (action !== 'RunTask') return undefined;
     const definition = text(parameters['TaskDefinition']);
-    const whole = definition.startsWith('arn:')
-      ? definition
-      : own('ecs', `task-definition/${definition.includes(':') ? definition : `${definition}:*`}`);
+    // Without a revision it is the newest, and is looked up before what may be started is.
+    const revised = /:\d+$/.test(definition) ? definition : `${definition}:*`;
+    const whole = definition.startsWith('arn:') ? revised : own('ecs', `task-definition/${revised}`);
     return {
       resource: integration(site, 'ecs:runTask.sync'),
       parameters,
@@ -156,7 +156,7 @@ const calls: Readonly<Record<string, (described: Described, site: Site, stage: s
       resource: integration(site, 'sns:publish'),
       parameters,
       ...(facts['fifo'] === true && {
-        token: { 'MessageDeduplicationId.$': `States.Hash(States.Format('{}/{}', $.run, ${argument(stage)}), 'SHA-256')` },
+        token: { 'MessageDeduplicationId.$': `States.Hash(States.Format('{}/{}/{}', $.run, ${argument(stage)}, $.reopened), 'SHA-256')` },
       }),
       grants: [{ actions: ['sns:Publish'], resources: [text(parameters['TopicArn']) || '*'] }],
       passing: snsErrors,

@@ -44,7 +44,7 @@ export function retriersOfReports(stage: Pick<PlanStage, 'retry'>, starts: reado
   };
 }
 
-/** For a call that has begun nothing, by these errors: it is no attempt of a stage, and is made again for some five minutes. */
+/** For a call that has begun nothing, by these errors: it is no attempt of a stage, and is made again for up to five minutes. */
 export const startRetriers = (errors: readonly string[]): readonly Retrier[] =>
   errors.length === 0
     ? []

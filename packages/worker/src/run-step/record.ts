@@ -10,7 +10,7 @@ import {
   stepFunctionsQueue,
 } from '@millrace/core/runtime';
 import { held, planChanged } from '../executor/refusals.ts';
-import { anotherPlan, anotherRun, noStage, recordBehind } from './refusals.ts';
+import { anotherPlan, anotherRun, noStage, recordBehind, wentOnElsewhere } from './refusals.ts';
 import type { Step, StepOptions } from './step.ts';
 
 /**
@@ -54,12 +54,17 @@ export async function arrive({ run: id, stage, failed }: Step, store: RunStore):
 /**
  * Opens the run again where its execution was redriven, or begun anew, and nobody has done that: before the stage is looked at, so that what
  * becomes of it now is not taken for what became of it then. Once, however many come. False while attempts of before are being stopped.
+ *
+ * @throws RUN_HELD where the run has gone on in another execution since
  */
-export async function countRedrives({ run: id, reopenings }: Step, store: RunStore, counted: () => Promise<Reopenings>): Promise<boolean> {
+export async function countRedrives(step: Step, store: RunStore, counted: () => Promise<Reopenings>): Promise<boolean> {
+  const { run: id, reopenings, redrives } = step;
   if (reopenings === 0) return true;
   for (;;) {
     const { seq } = await store.read(id);
-    if ((await counted()).count >= reopenings) return true;
+    const { count, ways } = await counted();
+    if (ways.slice(reopenings - redrives, reopenings).includes('execution')) throw wentOnElsewhere(step);
+    if (count >= reopenings) return true;
     const { run } = await store.transition(id, (record, now) => (record.seq === seq ? machineRedriven(record, now) : []));
     // Of one that has succeeded there is nothing to open.
     if (run.seq === seq) return isEnded(run.state);

@@ -32,6 +32,14 @@ export function recordBehind({ id, plan, stages }: RunRecord, stage: string): Mi
   });
 }
 
+export function wentOnElsewhere({ run, stage }: StageRef): MillraceError {
+  return new MillraceError('RUN_HELD', {
+    message: `Run ${run} has gone on in another execution since the one failed that was redriven now. What that one did would be done twice.`,
+    remedy: `Let the redriven execution be; see "millrace runs show ${run}".`,
+    facts: { run, stage },
+  });
+}
+
 export function noStage({ run, stage }: StageRef, { pipeline, stages }: Plan): MillraceError {
   return new MillraceError('CONFIG_INVALID', {
     message: `Pipeline "${pipeline}" has no stage "${stage}".`,

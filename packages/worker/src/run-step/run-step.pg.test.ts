@@ -44,7 +44,7 @@ async function machine(name: string, steps: string): Promise<Machine> {
     run,
     task: (stage, more = {}, options = {}) =>
       runStep(
-        { run, stage, plan: plan.fingerprint, failed: [], reopenings: 0, helps: false, request: asked, ...more },
+        { run, stage, plan: plan.fingerprint, failed: [], reopenings: 0, redrives: 0, helps: false, request: asked, ...more },
         {
           store: stores[0],
           pipeline: { file, plan },
@@ -166,6 +166,23 @@ it('counts a redrive that nobody has told the record of when its first task come
   expect(await attemptsOf(run)).toEqual(['a failed', 'a failed']);
   expect(await stagesOf(run)).toMatchObject([{ attempts: 1 }, { state: { at: 'skipped' } }]);
   expect((await eventsOf(run)).filter(({ type }) => type === 'run.reopened')).toHaveLength(1);
+});
+
+it('is refused to an execution that somebody redrives when its run has gone on in another one, however that one ended', async () => {
+  const { run, task } = await machine(
+    'overtaken-run',
+    `const rows = extract(numbersOf(1)); const checked = each(rows, () => { if (!existsSync('overtaken-run.open')) throw new Error('no'); });
+     const a = load(checked, ledgerTarget('overtaken-run')); export default pipeline({ name: 'overtaken-run', steps: { rows, checked, a } });`,
+  );
+  expect(await task('a')).toMatchObject({ at: 'failed' });
+  await stores[0].transition(run, (record, now) => decide(record, { type: 'reopen', from: [], by: 'execution' }, now));
+  const refused = { code: 'RUN_HELD', message: expect.stringContaining('gone on in another execution') };
+  await expect(task('a', { reopenings: 1, redrives: 1 })).rejects.toMatchObject(refused);
+  project.open('overtaken-run');
+  expect(await task('a', { reopenings: 1 })).toEqual(done);
+  await expect(task('a', { reopenings: 2, redrives: 2 })).rejects.toMatchObject(refused);
+  // The other one may be redriven.
+  expect(await task('a', { reopenings: 2, redrives: 1 })).toEqual(done);
 });
 
 it('of a redrive waits for an attempt of before, which is asked to stop', async () => {

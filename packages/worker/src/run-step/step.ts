@@ -9,6 +9,8 @@ export interface Step extends StageRef {
   readonly failed: readonly string[];
   /** How often the run is to have been reopened: by redrives of its execution, and for executions that went on with it. */
   readonly reopenings: number;
+  /** How many of these were redrives of its execution. */
+  readonly redrives: number;
   /** True for one who shares in the splits of the attempt that another makes. */
   readonly helps: boolean;
   /** What the run is asked to do, where nobody has recorded it yet. */
