@@ -40,6 +40,18 @@ test('a notice to a FIFO topic that is published again is the same one, and anot
   for (const id of ids) expect(id).toMatch(/^[0-9a-f]{64}$/);
 });
 
+test('a task definition that is named without its revision may be started in the newest', () => {
+  const arn = 'arn:aws:ecs:eu-west-1:123456789012:task-definition/report';
+  const granted = (TaskDefinition: string) => {
+    const steps = [remoteStep('report', { service: 'ecs', action: 'RunTask', parameters: { TaskDefinition } })];
+    const { grants } = compileStateMachines(planOf([{ id: 'report' }], { steps }), settings);
+    return grants.find(({ actions }) => actions.includes('ecs:RunTask'))?.resources;
+  };
+  expect([arn, `${arn}:3`].map(granted)).toEqual([[`${arn}:*`], [`${arn}:3`]]);
+  const own = 'arn:${Partition}:ecs:${Region}:${Account}:task-definition';
+  expect(['report', 'report:3'].map(granted)).toEqual([[`${own}/report:*`], [`${own}/report:3`]]);
+});
+
 test('one to another topic has no such id', async () => {
   const facts = { native: true, fifo: false };
   const steps = [remoteStep('told', { service: 'sns', action: 'Publish', facts, parameters: { TopicArn: topic, Message: 'done' } })];
