@@ -355,6 +355,16 @@ test('from a stage on, all of it is done again, whoever does it', async () => {
   expect((await executor.show(run.id)).stages.map(({ attempts }) => attempts.length)).toEqual([1, 2, 2]);
 });
 
+test('what was to be done again is so also where the execution for it was refused', async () => {
+  const of = deploy(nightly());
+  const { run } = await ended(of);
+  server.fake.fail('StartExecution', new AwsFault('AccessDeniedException', 'no'));
+  await expect(executor.retry(run.id, { from: 'glue' })).rejects.toMatchObject({ code: 'ACCESS_DENIED' });
+  await executor.retry(run.id);
+  expect((await executor.finished(run.id, { signal: AbortSignal.timeout(20_000) })).state.at).toBe('succeeded');
+  expect(askedOf()).toEqual(['a', 'glue', 'b', 'a', 'glue', 'b']);
+});
+
 test('native work that nobody saw succeed is not done again by a second execution, but from its stage on', async () => {
   const of = deploy(plan({ id: 'a' }, { id: 'glue' }, { id: 'b', needs: ['a'] }, { id: 'c', needs: ['b', 'glue'] }));
   let tries = 0;

@@ -3,7 +3,7 @@ import { requestFor } from '@millrace/core/testing';
 import { beforeEach, expect, test } from 'vitest';
 import { planOf, settings } from '../../test/plans.ts';
 import { deployments } from './deployments.ts';
-import { executionArn, executionName, newestExecution } from './executions.ts';
+import { executionArn, executionName, isCurrent, newestExecution } from './executions.ts';
 import { launch } from './launch.ts';
 import type { Execution, StepFunctionsService } from './service.ts';
 
@@ -54,6 +54,27 @@ test('whose an execution is says what it was given: those of other runs are pass
   expect(await newestExecution(service, machine, 'nightly')).toEqual({ execution: third, number: 3, next: 5 });
   expect(await newestExecution(service, machine, 'nightly', 3)).toEqual({ execution: third, number: 3, next: 5 });
   expect(await newestExecution(service, machine, 'nightly-2')).toMatchObject({ execution: { status: 'RUNNING' }, number: 1, next: 2 });
+});
+
+test('one that was redriven when another had followed it is not the newest, and one without a run says its own name', async () => {
+  there('nightly', { status: 'RUNNING', redriveCount: 1 });
+  const second = there('nightly-2', { input: { execution: 'nightly-2', run: 'nightly', reopened: 1 } });
+  expect(await newestExecution(service, machine, 'nightly')).toEqual({ execution: second, number: 2, next: 3 });
+  const own = there('by-hand', { input: { execution: 'by-hand' } });
+  expect(await newestExecution(service, machine, 'by-hand')).toMatchObject({ execution: own, number: 1 });
+});
+
+test.each([
+  ['the first one', { redriveCount: 0 }, [], true],
+  ['one that was redriven', { redriveCount: 2 }, ['redrive', null], true],
+  ['one that was redriven, and the record does not know it yet', { redriveCount: 1 }, [], true],
+  ['one that another is to follow', { redriveCount: 0 }, ['execution'], false],
+  ['the same, redriven by hand', { redriveCount: 1 }, ['execution'], false],
+  ['the same, redriven by hand twice', { redriveCount: 2 }, ['execution', 'redrive'], false],
+  ['the one that followed', { input: { reopened: 1 }, redriveCount: 0 }, ['execution'], true],
+  ['the one that followed, redriven', { input: { reopened: 1 }, redriveCount: 1 }, ['execution', 'redrive'], true],
+] as const)('%s is current or not', (_, more, ways, wanted) => {
+  expect(isCurrent(there('nightly', more), { count: ways.length, ways })).toBe(wanted);
 });
 
 test('long names that end alike are those of several runs', async () => {

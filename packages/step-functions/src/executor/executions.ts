@@ -1,4 +1,12 @@
-import { isDone, type Json, type RunId, type RunRecord, type StageRecord, type StepFunctionsSettings } from '@millrace/core/runtime';
+import {
+  isDone,
+  type Json,
+  type Reopenings,
+  type RunId,
+  type RunRecord,
+  type StageRecord,
+  type StepFunctionsSettings,
+} from '@millrace/core/runtime';
 import type { StateMachines } from '../compile.ts';
 import { longestName } from '../machine/names.ts';
 import { partition } from '../machine/site.ts';
@@ -27,8 +35,8 @@ export async function newestExecution(service: StepFunctionsService, machine: st
     if (!execution) return { ...newest, next: number };
     if (runOf(execution) !== run) continue;
     newest = { execution, number };
-    // The next one is started when it has ended.
-    if (goesOn(execution)) return { ...newest, next: number + 1 };
+    // The next one is started when it has ended; then somebody may redrive it all the same.
+    if (goesOn(execution) && execution.redriveCount === 0) return { ...newest, next: number + 1 };
   }
 }
 
@@ -43,11 +51,17 @@ export const executionArn = (machine: string, name: string): string => `${machin
 /** The run that an execution is of: the one that it was given, else it is named after it. */
 export function runOf({ arn, input }: Execution): RunId {
   const name = arn.slice(arn.lastIndexOf(':') + 1);
-  return input['execution'] === name ? String(input['run']) : name;
+  return input['execution'] === name ? String(input['run'] ?? name) : name;
 }
 
 /** How often the run had been reopened when this execution was last started or redriven. */
 export const reopeningsAt = ({ input, redriveCount }: Execution): number => Number(input['reopened'] ?? 0) + redriveCount;
+
+/** Whether it is the execution that the run goes on with: it knows of all reopenings, and none of those that it was redriven for was to have another. */
+export function isCurrent(execution: Execution, { count, ways }: Reopenings): boolean {
+  const reopenings = reopeningsAt(execution);
+  return reopenings >= count && !ways.slice(reopenings - execution.redriveCount, reopenings).includes('execution');
+}
 
 export function executionInput(
   { id, request, stages }: RunRecord,

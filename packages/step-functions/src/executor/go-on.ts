@@ -8,7 +8,7 @@ import {
   stagesWith,
   stepFunctionsQueue,
 } from '@millrace/core/runtime';
-import { type Newest, reopeningsAt } from './executions.ts';
+import { isCurrent, type Newest, reopeningsAt } from './executions.ts';
 import { admit, held, type LaunchOptions, launch, stopIfCancelled } from './launch.ts';
 import { reopened as reopenedBy } from './record.ts';
 import { type Execution, goesOn } from './service.ts';
@@ -48,10 +48,12 @@ export async function goOn(options: GoOnOptions, id: RunId, from?: string): Prom
   const newest = await settler.newest(machine, id);
   const reopened = await settler.reopened(id);
   if (!isEnded(run.state)) {
-    if (newest.execution && reopeningsAt(newest.execution) >= reopened.count) {
-      if (goesOn(newest.execution)) return run;
-      throw held(id, 'Its execution has ended, and a task of it is still being stopped.');
-    }
+    const { execution } = newest;
+    const current = execution !== null && isCurrent(execution, reopened);
+    if (current && goesOn(execution)) return run;
+    if (current) throw held(id, 'Its execution has ended, and a task of it is still being stopped.');
+    if (execution && goesOn(execution))
+      throw held(id, 'One of its executions still runs that another is to follow: let it end, or stop it.');
     const by = reopened.ways.at(-1) ?? 'execution';
     return onward(options, { run: await admit(options, id), machine, newest, reopened: reopened.count, by });
   }
@@ -59,7 +61,8 @@ export async function goOn(options: GoOnOptions, id: RunId, from?: string): Prom
   const by = ended && again.length === 0 && (await leadsOn(options, ended, run, reopened)) ? 'redrive' : 'execution';
   // A redrive is of the version that the execution began with, whatever is deployed by now.
   if (by === 'execution') await deployments.deployed(plan);
-  const done = ended ? await settler.done(ended, deployments.compiled(plan)) : new Map();
+  // Of one that the record has left behind it knows what was done, and what was to be done again.
+  const done = ended && isCurrent(ended, reopened) ? await settler.done(ended, deployments.compiled(plan)) : new Map();
   const { run: opened, events } = await store.transition(id, (record, now) =>
     record.seq === run.seq ? reopenedBy(record, { from: again, by, done }, now) : [],
   );
@@ -104,11 +107,10 @@ async function leadsOn(
   { service, deployments }: GoOnOptions,
   execution: Execution,
   { plan, stages }: RunRecord,
-  { count, ways }: Reopenings,
+  reopened: Reopenings,
 ): Promise<boolean> {
-  // Else its redrives would not count the reopenings any more; tasks of one that another was to follow are refused.
-  const { redrivable, redriveCount } = execution;
-  if (!redrivable || reopeningsAt(execution) !== count || ways.slice(count - redriveCount).includes('execution')) return false;
+  // Else its redrives would not count the reopenings any more.
+  if (!execution.redrivable || !isCurrent(execution, reopened) || reopeningsAt(execution) !== reopened.count) return false;
   if (plan.stages.some(({ id, onFailure }) => onFailure === 'continue' && stages.get(id)?.state.at === 'failed')) return false;
   if (deployments.compiled(plan).others.some(({ states }) => states.size > 0)) return false;
   const events = await service.history(execution.arn, 0);

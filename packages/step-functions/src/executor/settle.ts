@@ -10,7 +10,7 @@ import {
   stepFunctionsQueue,
 } from '@millrace/core/runtime';
 import type { Machine, StateMachines } from '../compile.ts';
-import { consoleLink, type Newest, newestExecution, reopeningsAt } from './executions.ts';
+import { consoleLink, isCurrent, type Newest, newestExecution, reopeningsAt } from './executions.ts';
 import { type Happening, History } from './history.ts';
 import { concluded, type Done, recorded, redriven } from './record.ts';
 import { type Execution, goesOn, type StepFunctionsService } from './service.ts';
@@ -52,12 +52,12 @@ export class Settler {
     const { execution } = await this.newest(deployed, id);
     const retry = `"millrace runs retry ${id}" goes on with it`;
     if (!execution) return { changed: false, because: `no execution was started for it; ${retry}` };
-    const { count } = await this.reopened(id);
-    if (reopeningsAt(execution) < count)
+    const reopenings = await this.reopened(id);
+    if (!isCurrent(execution, reopenings))
       return { changed: false, because: goesOn(execution) ? null : `Step Functions was not asked to go on with it; ${retry}` };
     // Wake-ups of these runs are for nobody.
     await store.drainOutbox(stepFunctionsQueue, mostWakeUps);
-    const run = reopeningsAt(execution) > count ? await this.#redriven(found) : found;
+    const run = reopeningsAt(execution) > reopenings.count ? await this.#redriven(found) : found;
     if (!isEnded(run.state)) {
       // Before the run is open again nothing is read: it would be lost.
       const isOpen = reopeningsAt(execution) === (await this.reopened(id)).count;

@@ -203,7 +203,9 @@ function writePlaces(stage: PlanStage, name: string, next: string | null, places
       'date.$': '$.date',
       'window.$': '$.window',
       'params.$': '$.params',
-      'reopened.$': places > mostInline ? 'States.MathAdd($.reopened, $$.Execution.RedriveCount)' : '$.reopened',
+      'reopened.$': '$.reopened',
+      // Executions of their own have redrives of their own.
+      ...(places > mostInline ? { 'redrives.$': '$$.Execution.RedriveCount' } : {}),
       'place.$': '$$.Map.Item.Value',
     },
     MaxConcurrency: places,

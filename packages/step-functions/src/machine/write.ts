@@ -1,4 +1,4 @@
-import type { Definition, Parallel, Task } from '../asl.ts';
+import type { Definition, Parallel, Task, Test } from '../asl.ts';
 import type { Block } from '../order/series-parallel.ts';
 import { startGrants } from '../work/remote.ts';
 import { anyFailed, gathered, leftBehind } from './flags.ts';
@@ -32,11 +32,17 @@ export function writeMain(block: Laid | null, site: Site): Definition {
 export function writePart(block: Laid, site: Site): Definition {
   const [check, redriven] = [site.name('part check'), site.name('redriven')];
   const { StartAt, States } = writeScope(block, site);
+  const anew: Test = {
+    And: [
+      { Variable: '$.redrives', IsPresent: true },
+      { Variable: '$.redrives', NumericGreaterThanEquals: 1 },
+    ],
+  };
   return {
     Comment: `Millrace: a part of ${site.plan.pipeline}`,
     StartAt: check,
     States: {
-      [check]: { Type: 'Choice', Choices: [{ Variable: '$.redrives', NumericGreaterThanEquals: 1, Next: redriven }], Default: StartAt },
+      [check]: { Type: 'Choice', Choices: [{ ...anew, Next: redriven }], Default: StartAt },
       ...States,
       // Another one stands in its place, which knows nothing of what that one has done.
       [redriven]: {
@@ -125,6 +131,7 @@ function writeStart({ part, of }: Extract<Laid, { kind: 'machine' }>, next: stri
         'done.$': '$.done',
         'reopened.$': '$.reopened',
         'redrives.$': '$$.Execution.RedriveCount',
+        part: true,
         ...(site.flags.size > 0 ? { 'failed.$': '$.failed' } : {}),
         'AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$': '$$.Execution.Id',
       },

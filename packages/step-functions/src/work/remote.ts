@@ -7,7 +7,7 @@ import { ecsErrors, eventsErrors, glueErrors, lambdaErrors, rdsDataErrors, snsEr
 import { dmsHelper, dmsInput } from './dms.ts';
 import { retriers } from './retry.ts';
 import { argument, filled, uses } from './run-value.ts';
-import { clusterArn, ecsGrants } from './worker.ts';
+import { clusterArn, ecsGrants, invokeGrant } from './worker.ts';
 
 /** A plan's description of work elsewhere, as JSON. */
 export type Described = RemoteDescription & { readonly parameters: Readonly<Record<string, Json>> };
@@ -110,12 +110,10 @@ const calls: Readonly<Record<string, (described: Described, site: Site, stage: s
   },
   lambda: ({ action, parameters }, site) => {
     if (action !== 'Invoke') return undefined;
-    const name = text(parameters['FunctionName']);
-    const plain = name.startsWith('arn:') ? name.split(':').slice(0, 7).join(':') : own('lambda', `function:${name}`);
     return {
       resource: integration(site, 'lambda:invoke'),
       parameters,
-      grants: [{ actions: ['lambda:InvokeFunction'], resources: [plain, `${plain}:*`] }],
+      grants: [invokeGrant(text(parameters['FunctionName']))],
       passing: lambdaErrors,
     };
   },

@@ -99,6 +99,7 @@ describe('what is refused', () => {
     [{ MILLRACE_INPUT: '{"time": "2026-03-29", "window": {"start": 1}}' }, /window has no start and end/],
     [{ MILLRACE_INPUT: '{"time": "2026-03-29", "params": {"a": {}}}' }, /params\.a is not a text/],
     [{ MILLRACE_INPUT: '{"time": "2026-03-29", "reopened": -1}' }, /reopened is not a number/],
+    [{ MILLRACE_INPUT: '{"time": "2026-03-29", "redrives": "1"}' }, /redrives is not a number/],
     [{ MILLRACE_ATTEMPT: 'two' }, /MILLRACE_ATTEMPT is not a number/],
     [{ MILLRACE_REDRIVE: '-1' }, /MILLRACE_REDRIVE is not a number/],
     [{ MILLRACE_PLACE: '1.5' }, /MILLRACE_PLACE is not a number/],

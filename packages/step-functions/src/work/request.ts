@@ -28,6 +28,10 @@ export interface StateInput {
   readonly failed: Readonly<Record<string, unknown>>;
   /** How often the run had been reopened when this execution was started. */
   readonly reopened: number;
+  /** How often the execution that has started this one had been redriven then. */
+  readonly redrives: number;
+  /** True in a part of a machine, which stands in for states of it. */
+  readonly part: boolean;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -88,14 +92,15 @@ function inputOf(value: unknown, name: string, faults: string[]): StateInput {
   const input = objectOf(value);
   if (!input) {
     if (!faults.some((fault) => fault.startsWith(name))) faults.push(`${name} is not an object`);
-    return { time: '', date: null, window: null, params: {}, failed: {}, reopened: 0 };
+    return { time: '', date: null, window: null, params: {}, failed: {}, reopened: 0, redrives: 0, part: false };
   }
-  const { time, date = null, window = null, params = {}, failed = {}, reopened = 0 } = input;
+  const { time, date = null, window = null, params = {}, failed = {}, reopened = 0, redrives = 0, part = false } = input;
   const { start, end } = objectOf(window) ?? {};
   if (!isTime(time)) faults.push(`${name}.time is no time`);
   if (date !== null && !(typeof date === 'string' && /^\d{4}-\d\d-\d\d$/.test(date))) faults.push(`${name}.date is no day like 2026-03-29`);
   if (window !== null && !(isTime(start) && isTime(end))) faults.push(`${name}.window has no start and end`);
-  if (!Number.isSafeInteger(reopened) || (reopened as number) < 0) faults.push(`${name}.reopened is not a number from 0 on`);
+  for (const [field, count] of Object.entries({ reopened, redrives }))
+    if (!Number.isSafeInteger(count) || (count as number) < 0) faults.push(`${name}.${field} is not a number from 0 on`);
   return {
     time: String(time),
     date: date as string | null,
@@ -103,6 +108,8 @@ function inputOf(value: unknown, name: string, faults: string[]): StateInput {
     params: paramsOf(params, name, faults),
     failed: objectOf(failed) ?? {},
     reopened: reopened as number,
+    redrives: redrives as number,
+    part: part === true,
   };
 }
 

@@ -110,7 +110,7 @@ function grants({ plan, settings }: Site): Site['grants'] {
   const { work = 'task' } = settings;
   // Workers ask an activity; the machine needs nothing for that.
   if (work === 'activity') return [];
-  if (work !== 'task' && work !== 'token') return [{ actions: ['lambda:InvokeFunction'], resources: [work.lambda, `${work.lambda}:*`] }];
+  if (work !== 'task' && work !== 'token') return [invokeGrant(work.lambda)];
   return ecsGrants(everyRevision(plan), ['${TaskRoleArn}', '${ExecutionRoleArn}'], clusterArn(settings.cluster), work === 'task');
 }
 
@@ -120,6 +120,14 @@ const everyRevision = ({ pipeline }: Plan): string =>
 
 export const clusterArn = (cluster: string): string =>
   cluster.startsWith('arn:') ? cluster : `arn:\${Partition}:ecs:\${Region}:\${Account}:cluster/${cluster}`;
+
+/** What calling a function needs, whatever version of it is named: executions go on with the one that they began with. */
+export function invokeGrant(named: string): Site['grants'][number] {
+  const plain = named.startsWith('arn:')
+    ? named.split(':').slice(0, 7).join(':')
+    : `arn:\${Partition}:lambda:\${Region}:\${Account}:function:${named.split(':')[0]}`;
+  return { actions: ['lambda:InvokeFunction'], resources: [plain, `${plain}:*`] };
+}
 
 /** What running a task, watching it to its end (`sync`) and handing over its roles need. */
 export function ecsGrants(definition: string, roles: readonly string[], cluster: string, sync: boolean): Site['grants'] {

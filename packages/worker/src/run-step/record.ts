@@ -10,7 +10,7 @@ import {
   stepFunctionsQueue,
 } from '@millrace/core/runtime';
 import { held, planChanged } from '../executor/refusals.ts';
-import { anotherPlan, anotherRun, noStage, recordBehind, wentOnElsewhere } from './refusals.ts';
+import { anotherPlan, anotherRun, noStage, recordBehind, redrivenAlone, wentOnElsewhere } from './refusals.ts';
 import type { Step, StepOptions } from './step.ts';
 
 /**
@@ -55,10 +55,11 @@ export async function arrive({ run: id, stage, failed }: Step, store: RunStore):
  * Opens the run again where its execution was redriven, or begun anew, and nobody has done that: before the stage is looked at, so that what
  * becomes of it now is not taken for what became of it then. Once, however many come. False while attempts of before are being stopped.
  *
- * @throws RUN_HELD where the run has gone on in another execution since
+ * @throws RUN_HELD where the run has gone on in another execution since, or nothing would go on behind this one
  */
 export async function countRedrives(step: Step, store: RunStore, counted: () => Promise<Reopenings>): Promise<boolean> {
-  const { run: id, reopenings, redrives } = step;
+  const { run: id, reopenings, redrives, alone } = step;
+  if (alone) throw redrivenAlone(step);
   if (reopenings === 0) return true;
   for (;;) {
     const { seq } = await store.read(id);

@@ -40,6 +40,14 @@ export function wentOnElsewhere({ run, stage }: StageRef): MillraceError {
   });
 }
 
+export function redrivenAlone({ run, stage }: StageRef): MillraceError {
+  return new MillraceError('RUN_HELD', {
+    message: `A part of run ${run} was redriven by itself, and nothing would go on behind it.`,
+    remedy: `Go on with the run: millrace runs retry ${run}`,
+    facts: { run, stage },
+  });
+}
+
 export function noStage({ run, stage }: StageRef, { pipeline, stages }: Plan): MillraceError {
   return new MillraceError('CONFIG_INVALID', {
     message: `Pipeline "${pipeline}" has no stage "${stage}".`,

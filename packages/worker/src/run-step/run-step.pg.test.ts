@@ -44,7 +44,7 @@ async function machine(name: string, steps: string): Promise<Machine> {
     run,
     task: (stage, more = {}, options = {}) =>
       runStep(
-        { run, stage, plan: plan.fingerprint, failed: [], reopenings: 0, redrives: 0, helps: false, request: asked, ...more },
+        { run, stage, plan: plan.fingerprint, failed: [], reopenings: 0, redrives: 0, alone: false, helps: false, request: asked, ...more },
         {
           store: stores[0],
           pipeline: { file, plan },
@@ -181,6 +181,10 @@ it('is refused to an execution that somebody redrives when its run has gone on i
   project.open('overtaken-run');
   expect(await task('a', { reopenings: 1 })).toEqual(done);
   await expect(task('a', { reopenings: 2, redrives: 2 })).rejects.toMatchObject(refused);
+  await expect(task('a', { reopenings: 2, redrives: 1, alone: true })).rejects.toMatchObject({
+    code: 'RUN_HELD',
+    remedy: expect.stringContaining('runs retry'),
+  });
   // The other one may be redriven.
   expect(await task('a', { reopenings: 2, redrives: 1 })).toEqual(done);
 });

@@ -11,6 +11,8 @@ export interface Step extends StageRef {
   readonly reopenings: number;
   /** How many of these were redrives of its execution. */
   readonly redrives: number;
+  /** True where a part of the execution was redriven by itself, of which the rest knows nothing. */
+  readonly alone: boolean;
   /** True for one who shares in the splits of the attempt that another makes. */
   readonly helps: boolean;
   /** What the run is asked to do, where nobody has recorded it yet. */
