@@ -36,7 +36,7 @@ test('both validators take the machine, and nobody but Step Functions waits for 
 });
 
 test('the loads run side by side, then the job of the day, then the notice', async () => {
-  const { error, asked } = await run(undefined, { date: '2026-03-29' });
+  const { error, asked } = await run(undefined, { time: '2026-03-29T02:00:00Z', date: '2026-03-29' });
   expect(error).toBe(null);
   expect(asked.map(whatOf).slice(0, 2).sort()).toEqual(['customerFiles', 'orderFiles']);
   expect(asked.map(whatOf).slice(2)).toEqual(['glue:startJobRun.sync', 'sns:publish']);

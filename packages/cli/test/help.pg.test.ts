@@ -1,3 +1,5 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type TestDatabase, testDatabase } from '../../../test/postgres.ts';
 import { millrace, type RunningCommand, startMillrace } from './command.ts';
@@ -14,7 +16,8 @@ export default defineConfig({
 const splits = 64;
 /** The last split has fewer. */
 const rowCount = splits * 64 - 40;
-const pipelineOf = (ms: number) => `import { postgres } from '@millrace/connectors/postgres';
+const pipelineOf = (ms: number) => `import { existsSync } from 'node:fs';
+import { postgres } from '@millrace/connectors/postgres';
 import { extract, int8, load, pipeline, secret, table, text } from '@millrace/core';
 import { map } from '@millrace/transforms';
 
@@ -25,7 +28,7 @@ const rows = extract(shop, wide, { splitBytes: 64 * 1024 });
 const measured = map(rows, {
   to: numbers,
   row: ({ id, filler }) => {
-    if (id % 64n === 0n) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${ms});
+    if (id % 64n === 0n) do Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${ms}); while (existsSync('closed'));
     return { id, size: BigInt(filler.length) };
   },
 });
@@ -97,8 +100,15 @@ const shown = async (): Promise<Shown['stages'][number]> => {
 
 test('the splits of a stage run on three workers, and are committed once', async () => {
   await Promise.all([startWorker(), startWorker(), startWorker()]);
-  const result = await run('run', 'wide');
-  expect(result).toMatchObject({ code: 0, stderr: expect.stringContaining('Succeeded.') });
+  // None is done before each of them has one, however long a process takes to begin here.
+  const closed = join(project.root, 'closed');
+  writeFileSync(closed, '');
+  const running = run('run', 'wide');
+  await expect
+    .poll(() => state.sql('select distinct share from millrace.split where share is not null'), { timeout: 60_000 })
+    .toHaveLength(3);
+  rmSync(closed);
+  expect(await running).toMatchObject({ code: 0, stderr: expect.stringContaining('Succeeded.') });
   expect(await inWarehouse()).toEqual(whole);
   const by = await stagedBy();
   expect(by.reduce((sum, one) => sum + one.splits, 0)).toBe(splits);

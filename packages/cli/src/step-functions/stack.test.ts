@@ -145,7 +145,13 @@ test('a template that is too large goes by a bucket, or is not sent', async () =
   });
   expect(asked).not.toContain('CreateChangeSet CREATE');
   await (await open({ bucket: 'templates' })).apply(large, () => {});
-  expect(put?.path).toMatch(/^\/templates\/millrace\/millrace-x\.template\.json/);
+  const name = /^\/templates\/millrace\/millrace-x-[0-9a-f]{16}\.template\.json/;
+  const first = put?.path;
+  expect(first).toMatch(name);
   expect(put?.body).toContain('xxxxx');
   expect(asked).toContain('CreateChangeSet CREATE');
+  // What somebody else deploys at the same time is not put in its place.
+  await (await open({ bucket: 'templates' })).apply({ ...large, Description: 'y'.repeat(60_000) }, () => {});
+  expect(put?.path).toMatch(name);
+  expect(put?.path).not.toBe(first);
 });
