@@ -157,3 +157,30 @@ test('parts of an earlier attempt are committed by the next one where the plan g
   expect(await db.sql('select id from items order by id')).toEqual([{ id: '1' }, { id: '2' }]);
   expect(await db.sql(`select relname from pg_class where relname like 'part%'`)).toEqual([]);
 });
+
+test('a part that another run of the same window has left is not taken for one of this run, nor taken away', async () => {
+  await using db = await testDatabase();
+  await db.sql('create table items (id int8 primary key, name text not null)');
+  const [one, other] = ['run-1/load', 'run-2/load'].map((key) => specOf(target(db.url), { key, parallel: true, splits: [] })) as [
+    ReturnType<typeof specOf>,
+    ReturnType<typeof specOf>,
+  ];
+  await using sink = await target(db.url).open(testContext());
+  await using left = await sink.begin(one.spec, one.fence);
+  const before = await left.stage(split(0), batches(items, [{ id: 1n, name: 'a' }]));
+  await using session = await sink.begin(other.spec, other.fence);
+  // The same split, cut where this run cuts it.
+  const rows = [
+    { id: 1n, name: 'a' },
+    { id: 2n, name: 'b' },
+  ];
+  const part = await session.stage(split(0), batches(items, rows));
+  expect(part).toMatchObject({ rows: 2 });
+  expect(await session.stage(split(0), batches(items, []))).toEqual(part); // its own it does find again
+  expect(await left.recover?.([before])).toEqual([before]);
+  await left.abort(new Error('given up'));
+  await session.commit([part], other.checkpoint);
+  expect(await db.sql('select id from items order by id')).toEqual([{ id: '1' }, { id: '2' }]);
+  expect(await db.sql(`select relname from pg_class where relname like 'part%'`)).toEqual([]);
+  expect(await db.sql('select * from _millrace.staged')).toEqual([]);
+});

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Channel, type LoadSession, MillraceError, type Split, type StagedPart } from '@millrace/core/runtime';
+import { type Channel, type Fence, type LoadSession, MillraceError, type Split, type StagedPart } from '@millrace/core/runtime';
 import type { Session } from '../client.ts';
 import { quoteName } from '../identifier.ts';
 import { commitLoad } from './commit-load.ts';
@@ -57,7 +57,9 @@ export async function stagedLoad(work: LoadWork, session: Session): Promise<Load
     },
     async abort() {
       for (const one of busy) await one.kill();
-      await dropParts(session, await partsOf(session, 'load_id = $1 AND epoch = $2', [load.id, work.fence.epoch])).catch(() => {});
+      const { key, epoch } = work.fence;
+      const own = await partsOf(session, 'load_id = $1 AND epoch = $2 AND fence_key = $3', [load.id, epoch, key]).catch(() => []);
+      await dropParts(session, own).catch(() => {});
     },
     async [Symbol.asyncDispose]() {
       for (const one of busy) await one.kill();
@@ -66,11 +68,17 @@ export async function stagedLoad(work: LoadWork, session: Session): Promise<Load
   };
 }
 
+/**
+ * The split's name in the ledger. Two runs may load under one id (of one window), each counts its attempts from one, and each cuts its
+ * splits for itself: what one of them has left is no part of the other.
+ */
+const entryOf = (split: Split, fence: Fence): string => `${split.id} of ${fence.key}`;
+
 /** A part that this attempt has staged before: the same split holds the same rows, so nothing is read. */
 async function earlierPart({ load, fence }: LoadWork, session: Session, split: Split, channel: Channel): Promise<StagedPart | null> {
   const [row] = await session.query('SELECT name, rows, bytes FROM _millrace.staged WHERE load_id = $1 AND split = $2 AND epoch = $3', [
     load.id,
-    split.id,
+    entryOf(split, fence),
     fence.epoch,
   ]);
   if (!row) return null;
@@ -87,7 +95,8 @@ const partOf = (split: Split, { name, rows, bytes }: { name: string; rows: numbe
 
 function stagePart(work: LoadWork, session: Session, split: Split, channel: Channel): Promise<StagedPart> {
   const { load, fence, table, context } = work;
-  const name = `part_${createHash('sha256').update(`${load.id}\n${split.id}`).digest('hex').slice(0, 24)}_${fence.epoch}`;
+  const entry = entryOf(split, fence);
+  const name = `part_${createHash('sha256').update(`${load.id}\n${entry}`).digest('hex').slice(0, 24)}_${fence.epoch}`;
   const quoted = quoteName({ schema: '_millrace', name });
   return transaction(session, async () => {
     await notFenced(work, session);
@@ -101,7 +110,7 @@ function stagePart(work: LoadWork, session: Session, split: Split, channel: Chan
     );
     await session.execute(
       'INSERT INTO _millrace.staged (load_id, split, epoch, fence_key, name, rows, bytes) VALUES ($1, $2, $3, $4, $5, $6, $7)',
-      [load.id, split.id, fence.epoch, fence.key, name, rows, bytes],
+      [load.id, entry, fence.epoch, fence.key, name, rows, bytes],
     );
     passing('postgres.staged.copied');
     return partOf(split, { name, rows, bytes });
