@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { findMariaDb } from './scripts/mariadb.mjs';
 import { findMoto } from './scripts/moto.mjs';
 import { findRedis } from './scripts/redis.mjs';
 import { LongestFirst } from './test/longest-first.ts';
@@ -8,9 +9,11 @@ const never = ['**/node_modules/**', '**/dist/**', '**/.millrace/**'];
 
 const moto = findMoto();
 const redis = findRedis();
+const mariadb = findMariaDb();
 if (!process.env['MILLRACE_TOLD']) {
   if ('missing' in moto) console.error(`The S3 tests are left out: ${moto.missing}.`);
   if ('missing' in redis) console.error(`The Redis tests are left out: ${redis.missing}.`);
+  if ('missing' in mariadb) console.error(`The MariaDB tests are left out: ${mariadb.missing}.`);
   process.env['MILLRACE_TOLD'] = 'yes'; // every project reads this file again
 }
 
@@ -38,7 +41,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: beside('test'),
-          exclude: [...beside('pg.test'), ...beside('s3.test'), ...beside('redis.test'), ...beside('lint.test'), ...never],
+          exclude: [...['pg', 's3', 'redis', 'maria', 'lint'].flatMap((needs) => beside(`${needs}.test`)), ...never],
           globalSetup: ['test/run-folder.ts', 'test/bundled-packages.ts'],
         },
       },
@@ -63,6 +66,14 @@ export default defineConfig({
         test: {
           name: 'redis',
           include: 'missing' in redis ? [] : beside('redis.test'),
+          globalSetup: ['test/run-folder.ts', 'test/bundled-packages.ts', 'test/postgres-server.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'maria',
+          include: 'missing' in mariadb ? [] : beside('maria.test'),
           globalSetup: ['test/run-folder.ts', 'test/bundled-packages.ts', 'test/postgres-server.ts'],
         },
       },

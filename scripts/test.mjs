@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { checks, runAll } from './checks.mjs';
 import { provideDeployLint } from './deploy-lint.mjs';
+import { provideMariaDb } from './mariadb.mjs';
 import { provideMoto } from './moto.mjs';
 import { newestLts } from './node-lts.mjs';
 import { provideRedis } from './redis.mjs';
@@ -22,6 +23,7 @@ section('setup', () => {
 const fetched = [
   { name: 'fetching the S3 server', command: ['scripts/moto.mjs'] },
   { name: 'fetching Redis', command: ['scripts/redis.mjs'] },
+  { name: 'fetching MariaDB', command: ['scripts/mariadb.mjs'] },
   { name: 'fetching the newest LTS of Node', command: ['scripts/node-lts.mjs'] },
 ];
 total.failed += await runAll([...fetched, ...checks], (name, passed, seconds, output) => {
@@ -29,6 +31,7 @@ total.failed += await runAll([...fetched, ...checks], (name, passed, seconds, ou
 });
 const moto = section('S3 server', provideMoto);
 const redis = section('Redis', provideRedis);
+const mariadb = section('MariaDB', provideMariaDb);
 /** They take long to come, and are wanted last. */
 const linters = spawn(process.execPath, ['scripts/deploy-lint.mjs'], { cwd: root, stdio: 'ignore' });
 const lintersFetched = new Promise((resolve) => linters.once('close', resolve).once('error', resolve));
@@ -44,6 +47,7 @@ section('files of a deployment', () => vitest(process.execPath, ['--project', 'l
 
 if ('missing' in moto) leftOut('S3', '*.s3.test.ts', moto.missing);
 if ('missing' in redis) leftOut('Redis', '*.redis.test.ts', redis.missing);
+if ('missing' in mariadb) leftOut('MariaDB', '*.maria.test.ts', mariadb.missing);
 for (const failure of failures) console.log(`\nFAILED ${failure}`);
 console.log(`\nAll of it took ${((performance.now() - started) / 1000).toFixed(0)} s.`);
 console.log(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
