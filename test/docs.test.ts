@@ -28,7 +28,12 @@ const toFact = (order: RowOf<typeof shopOrders>) => ({ order_id: order.id, total
 `,
 };
 
-const pages = ['README.md', ...readdirSync(join(root, 'docs')).flatMap((name) => (name.endsWith('.md') ? [join('docs', name)] : []))];
+const pages = [
+  'README.md',
+  ...['docs', 'docs/connectors'].flatMap((folder) =>
+    readdirSync(join(root, folder)).flatMap((name) => (name.endsWith('.md') ? [join(folder, name)] : [])),
+  ),
+];
 
 test('every TypeScript block of the documentation compiles', () => {
   const files = pages.flatMap((page) => {

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { mysql } from '@millrace/connectors/mysql';
 import { postgres } from '@millrace/connectors/postgres';
 import { type Connection, type IntrospectableConnection, MillraceError, secret } from '@millrace/core/runtime';
 import type { Session } from '../session.ts';
@@ -20,12 +21,18 @@ export async function namedConnection(session: Session, wanted: string): Promise
   }
   const scheme = /^([a-z][a-z0-9+]*):\/\//i.exec(wanted)?.[1]?.toLowerCase();
   if (scheme === 'postgres' || scheme === 'postgresql') return postgres({ url: wanted });
+  if (isMysql(wanted)) return mysql({ url: wanted });
   if (scheme !== undefined) throw unknown(`Tables cannot be listed at a ${scheme}: URL.`);
   const exported = /^(.+\.[cm]?[jt]s):([\p{ID_Start}$_][\p{ID_Continue}$]*)$/u.exec(wanted);
   if (exported) return exportedConnection(resolve(session.calledFrom, exported[1] as string), exported[2] as string);
-  if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(wanted)) return postgres({ url: secret(wanted) });
+  if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(wanted)) {
+    const url = secret(wanted);
+    return isMysql(await (await session.context()).secret(url)) ? mysql({ url }) : postgres({ url });
+  }
   throw unknown(`"${wanted}" is not a connection.`);
 }
+
+const isMysql = (url: string): boolean => /^\s*(mysql|mariadb):\/\//i.test(url);
 
 async function exportedConnection(file: string, name: string): Promise<IntrospectableConnection> {
   if (!existsSync(file)) throw unknown(`There is no file ${file}.`);
@@ -42,6 +49,7 @@ export function isConnection(value: unknown): value is Connection {
 function unknown(message: string): MillraceError {
   return new MillraceError('CONFIG_INVALID', {
     message,
-    remedy: 'Give a Postgres URL, the name of a secret (SHOP_URL), or an exported connection of a file (pipelines/nightly.ts:shop).',
+    remedy:
+      'Give a URL of Postgres, MySQL or MariaDB, the name of a secret (SHOP_URL), or an exported connection of a file (pipelines/nightly.ts:shop).',
   });
 }

@@ -1,8 +1,11 @@
 import { MillraceError, type RowSchema, type TargetProblem } from '@millrace/core/runtime';
 import type { TableSettings } from './load-work.ts';
 
+/** Of a table of any database. */
+type Loading = Pick<TableSettings, 'table' | 'mode' | 'history'>;
+
 /** What can be seen from the declarations alone. */
-export function problems(settings: TableSettings, input: RowSchema): TargetProblem[] {
+export function problems(settings: Loading, input: RowSchema): TargetProblem[] {
   const { table, mode, history } = settings;
   const found: TargetProblem[] = [];
   const incoming = new Map(input.columns.map((column) => [column.name, column]));
@@ -46,7 +49,7 @@ export function problems(settings: TableSettings, input: RowSchema): TargetProbl
 }
 
 /** Shared with begin(), which must not trust that somebody looked. @throws PIPELINE_INVALID */
-export function assertLoadable(settings: TableSettings, input: RowSchema): void {
+export function assertLoadable(settings: Loading, input: RowSchema): void {
   const [first] = problems(settings, input);
   if (first) throw new MillraceError('PIPELINE_INVALID', first);
 }

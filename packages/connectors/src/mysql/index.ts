@@ -1,0 +1,5 @@
+export type { MysqlSslSetting } from './address.ts';
+export type { ZeroDates } from './batches.ts';
+export { type MysqlConnection, type MysqlOptions, mariadb, mysql } from './connection.ts';
+export { type MysqlFailpoint, mysqlFailpoints } from './sink/failpoints.ts';
+export type { MysqlLoadOptions } from './sink/table-target.ts';

@@ -1,0 +1,95 @@
+import type { LoadMode } from '@millrace/core/runtime';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { bundled } from '../../../../../test/bundle.ts';
+import { AttemptProcess, passes } from '../../../../../test/crash/processes.ts';
+import { type MariaDbDatabase, type MariaDbServer, mariaDbServer } from '../../../../../test/mariadb-server.ts';
+import { loadFirst, loadSecond, type MysqlErrand } from '../../../test/mysql-attempt.ts';
+
+let program: Awaited<ReturnType<typeof bundled>>;
+let server: MariaDbServer;
+beforeAll(async () => {
+  [program, server] = await Promise.all([bundled(new URL('../../../test/mysql-attempt.ts', import.meta.url)), mariaDbServer()]);
+});
+afterAll(async () => {
+  await server?.[Symbol.asyncDispose]();
+  await program?.[Symbol.asyncDispose]();
+});
+
+type Errand = ConstructorParameters<typeof AttemptProcess>[1];
+const errand = ({ url }: MariaDbDatabase, mode: LoadMode, epoch: number) =>
+  ({ url, mode, epoch }) satisfies MysqlErrand as unknown as Errand;
+
+/** Everything that readers and the next load can see. */
+async function outcome(database: MariaDbDatabase): Promise<unknown> {
+  return {
+    things: (await database.sql('select * from things')).map((row) => JSON.stringify(row)).sort(),
+    applied: await database.sql('select load_id, receipt from _millrace_applied order by 1'),
+    checkpoints: await database.sql('select pipeline, step, checkpoint, load_id, run_at from _millrace_checkpoint order by 1'),
+    swaps: await database.sql('select * from _millrace_swap'),
+  };
+}
+
+/** What the next load of the table would clean up, and no more. */
+async function leftovers(database: MariaDbDatabase): Promise<string[]> {
+  const tables = await database.sql(
+    `select table_name as name from information_schema.tables where table_schema = database() and table_name regexp '^_millrace_(part|built|retired)'`,
+  );
+  return tables.map(({ name }) => name ?? '');
+}
+
+async function scene(mode: LoadMode, prepare: readonly string[]): Promise<MariaDbDatabase> {
+  const database = await server.database();
+  await loadFirst({ url: database.url, mode, epoch: 1 });
+  if (prepare.length > 0) await database.sql(...prepare);
+  return database;
+}
+
+test.for([
+  ['append', []],
+  ['merge', []],
+  ['history', []],
+  ['replace', []],
+  ['replace', ['create table pointing (id bigint references things (id))']],
+] as const)(
+  '%s %j: killed twice anywhere, or asleep until its successor is done, nothing is lost and nothing comes twice',
+  { timeout: 240_000 },
+  async ([mode, prepare]) => {
+    const calm = await scene(mode, prepare);
+    const counts = await passes(program.file, errand(calm, mode, 1));
+    const expected = await outcome(calm);
+    expect(await leftovers(calm)).toEqual([]);
+    const differences: Record<string, unknown> = {};
+    // What is before the commit is the same for all modes.
+    const queue = [...counts].filter(([point]) => point.startsWith(`mysql.${mode}`) || (mode === 'merge' && point.startsWith('mysql.')));
+    expect(queue.length).toBeGreaterThan(3);
+    const disturb = async (point: string, times: number): Promise<void> => {
+      const database = await scene(mode, prepare);
+      const sleeper = new AttemptProcess(program.file, errand(database, mode, 1), `${point}:${times}:pause`);
+      try {
+        if (!(await sleeper.sleeps())) throw new Error(`${point} was not reached.`);
+        const killed = await new AttemptProcess(program.file, errand(database, mode, 2), point).end();
+        await loadSecond({ url: database.url, mode, epoch: 3 });
+        const before = await outcome(database);
+        const woken = await sleeper.wake();
+        const after = await outcome(database);
+        if (JSON.stringify(before) !== JSON.stringify(expected)) differences[point] = { killed: killed.how, before };
+        else if (JSON.stringify(after) !== JSON.stringify(before)) differences[`${point}, woken`] = { woken, after };
+      } finally {
+        sleeper.kill();
+      }
+    };
+    const lane = async (): Promise<void> => {
+      for (let next = queue.shift(); next; next = queue.shift()) await disturb(...next);
+    };
+    await Promise.all([lane(), lane(), lane()]);
+    expect(differences).toEqual({});
+  },
+);
+
+test('what a killed attempt has left beside the table is taken away by a later load', async () => {
+  const database = await scene('replace', []);
+  await new AttemptProcess(program.file, errand(database, 'replace', 1), 'mysql.replace.built').end();
+  expect(await leftovers(database)).not.toEqual([]);
+  await loadSecond({ url: database.url, mode: 'replace', epoch: 2 });
+  expect(await leftovers(database)).toEqual([]);
+});

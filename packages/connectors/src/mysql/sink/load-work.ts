@@ -1,0 +1,32 @@
+import type { Context, Fence, LoadMode, LoadSpec, Table } from '@millrace/core/runtime';
+import type { Relation } from '../catalog.ts';
+import type { SessionSettings } from '../credentials.ts';
+import { quoteName } from '../identifier.ts';
+import type { HistoryColumns } from './history.ts';
+import type { Landing } from './landing.ts';
+
+/** A table target's options, with their defaults filled in. */
+export interface TableSettings {
+  readonly connection: SessionSettings;
+  readonly table: Table;
+  readonly mode: LoadMode;
+  readonly schema: 'create' | 'evolve' | 'strict';
+  readonly history: HistoryColumns | null;
+  readonly closeMissing: boolean;
+}
+
+/** What a load has settled at its begin. */
+export interface LoadWork {
+  readonly settings: TableSettings;
+  readonly context: Context;
+  readonly load: LoadSpec;
+  readonly fence: Fence;
+  /** `replace` for an append that starts over. */
+  readonly mode: LoadMode;
+  readonly table: Relation;
+  readonly landing: Landing;
+}
+
+export const quotedTarget = ({ table }: Pick<LoadWork, 'table'>): string => quoteName({ database: table.database, name: table.name });
+/** What error messages call the table. */
+export const shownName = ({ table }: Pick<LoadWork, 'table'>): string => `${table.database}.${table.name}`;

@@ -1,0 +1,369 @@
+import { Readable } from 'node:stream';
+import {
+  array,
+  bit,
+  bool,
+  bytea,
+  char,
+  date,
+  enumeration,
+  float4,
+  float8,
+  inet,
+  int2,
+  int4,
+  int8,
+  interval,
+  json,
+  jsonb,
+  numeric,
+  table,
+  text,
+  time,
+  timestamp,
+  timestamptz,
+  uuid,
+  varchar,
+} from '@millrace/core';
+import { batchesOf, batchOfRows, encodeCsv, isMillraceError, type RejectedRow, rowsOf, type Table } from '@millrace/core/runtime';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type MariaDbDatabase, type MariaDbServer, mariaDbServer } from '../../../../../test/mariadb-server.ts';
+import { loadRows, type Row, type TestLoad, testContext } from '../../../test/load.ts';
+import { mysql } from '../index.ts';
+import type { MysqlLoadOptions } from './table-target.ts';
+
+let server: MariaDbServer;
+beforeAll(async () => {
+  server = await mariaDbServer();
+});
+afterAll(() => server?.[Symbol.asyncDispose]());
+
+const orders = table('orders', { id: int8(), total: numeric(12, 2), note: text().orNull(), updated_at: timestamptz() }, { key: ['id'] });
+const order = (id: number, total = '1.00', note: string | null = null, day = '01'): Row => ({
+  id: BigInt(id),
+  total,
+  note,
+  updated_at: `2026-03-${day}T00:00:00.000000Z`,
+});
+const load = (db: MariaDbDatabase, options: MysqlLoadOptions, spec: TestLoad, target: Table = orders) =>
+  loadRows(mysql({ url: db.url }).table(target, options), spec);
+const rows = async (db: MariaDbDatabase) =>
+  (await db.sql('select id, total, note from orders order by id')).map((row) => Object.values(row).join(' '));
+const code = async (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => 'nothing was thrown',
+    (error: unknown) => (isMillraceError(error) ? `${error.code}: ${error.message}` : String(error)),
+  );
+
+test.for(['append', 'merge', 'replace', 'history'] as const)(
+  '%s: the same load twice is applied once, and its parts are gone',
+  async (mode) => {
+    const db = await server.database();
+    const spec = { id: 'load-1', splits: [[order(1)], [order(2)]] };
+    const first = await load(db, { mode, schema: 'create' }, spec);
+    expect(await load(db, { mode, schema: 'create' }, { ...spec, epoch: 2 })).toEqual(first);
+    expect(await rows(db)).toEqual(['1 1.00 ', '2 1.00 ']);
+    expect(
+      await db.sql(
+        `select table_name from information_schema.tables where table_schema = database() and table_name regexp 'part|built|retired'`,
+      ),
+    ).toEqual([]);
+    expect(await db.sql('select * from _millrace_staged')).toEqual([]);
+    expect(await db.sql('select * from _millrace_session')).toEqual([]);
+  },
+);
+
+test.for([false, true])(
+  'merge inserts, updates what has changed, leaves what is equal, and takes the last of a key (another unique index: %s)',
+  async (other) => {
+    const db = await server.database();
+    const options = { mode: 'merge', schema: 'create' } as const;
+    await load(db, options, { id: 'a', splits: [[order(1, '1.00'), order(2, '2.00', 'two'), order(3, '3.00')]] });
+    if (other) await db.sql('alter table orders add unique key (total)');
+    const receipt = await load(db, options, {
+      id: 'b',
+      runAt: '2026-03-30',
+      splits: [
+        [order(2, '2.00', 'two'), order(3, '9.00')],
+        [order(3, '3.50', 'late'), order(4, '4.00')],
+      ],
+    });
+    expect(receipt.changed).toEqual({ inserted: 1, updated: 1, unchanged: 1 });
+    expect(await rows(db)).toEqual(['1 1.00 ', '2 2.00 two', '3 3.50 late', '4 4.00 ']);
+  },
+);
+
+test('a merge does not let another unique index choose which row it updates', async () => {
+  const db = await server.database();
+  await db.sql('create table people (id bigint primary key, email varchar(50) not null unique)', `insert into people values (1, 'a@x')`);
+  const people = table('people', { id: int8(), email: varchar(50) }, { key: ['id'] });
+  expect(await code(load(db, { mode: 'merge' }, { splits: [[{ id: 2n, email: 'a@x' }]] }, people))).toMatch(
+    /^TYPE_MISMATCH: .*Duplicate entry/,
+  );
+  expect(await db.sql('select * from people')).toEqual([{ id: '1', email: 'a@x' }]);
+});
+
+test('merge takes the row with the latest cursor, whatever the order of arrival', async () => {
+  const db = await server.database();
+  const window = { column: 'updated_at', low: null, high: '2026-04-01' };
+  const splits = [[order(1, '1.00', 'newest', '09'), order(1, '2.00', 'older', '05')], [order(1, '3.00', 'oldest', '01')]];
+  await load(db, { mode: 'merge', schema: 'create' }, { window, parallel: true, splits });
+  expect(await rows(db)).toEqual(['1 1.00 newest']);
+});
+
+test('keys that differ in case or in a blank at the end are two keys', async () => {
+  const db = await server.database();
+  const words = table('words', { word: varchar(10), n: int4() }, { key: ['word'] });
+  const splits = [['a', 'A', 'a ', 'á'].map((word, n) => ({ word, n }))];
+  await load(db, { mode: 'merge', schema: 'create' }, { splits }, words);
+  expect(await db.sql('select count(*) as n from words')).toEqual([{ n: '4' }]);
+});
+
+test.for(['swapped', 'it has triggers', 'it has foreign keys', 'other tables refer to it'])(
+  'replace leaves the new rows alone, and what hangs on the table stays: %s',
+  async (why) => {
+    const db = await server.database();
+    await load(db, { mode: 'append', schema: 'create' }, { id: 'a', splits: [[order(1), order(2)]] });
+    if (why === 'it has triggers') await db.sql('create trigger t before insert on orders for each row set @x = 1');
+    if (why === 'it has foreign keys')
+      await db.sql(
+        'create table parent (id bigint primary key)',
+        'insert into parent values (3)',
+        'delete from orders',
+        'alter table orders add foreign key (id) references parent (id)',
+      );
+    if (why === 'other tables refer to it') await db.sql('create table child (id bigint, foreign key (id) references orders (id))');
+    await db.sql('alter table orders add index by_total (total)');
+    const context = testContext();
+    const receipt = await load(db, { mode: 'replace' }, { id: 'b', runAt: '2026-03-30', context, splits: [[order(3)]] });
+    expect(receipt.rows).toBe(1);
+    expect(await rows(db)).toEqual(['3 1.00 ']);
+    expect((await db.sql('show index from orders')).map((index) => index['Key_name'])).toContain('by_total');
+    expect(context.lines.join('\n')).toMatch(why === 'swapped' ? /^$/ : new RegExp(`emptied and filled again rather than swapped: ${why}`));
+    if (why === 'it has triggers') expect(await db.sql('show triggers')).toHaveLength(1);
+  },
+);
+
+test('history keeps every version, closes what is gone, and does not go back in time', async () => {
+  const db = await server.database();
+  const options = { mode: 'history', schema: 'create', history: { deletes: 'close' } } as const;
+  const at = (day: string) => ({ context: testContext(`2026-03-${day}T02:00:00.000Z`), runAt: `2026-03-${day}`, id: day });
+  await load(db, options, { ...at('01'), splits: [[order(1), order(2), order(3)]] });
+  await load(db, options, { ...at('02'), splits: [[order(1), order(2, '2.00')]] });
+  await load(db, options, { ...at('03'), splits: [[order(1, '1.00', 'A'), order(2, '2.00')]] });
+  await load(db, options, { ...at('04'), splits: [[order(1, '1.00', 'a'), order(2, '2.00')]] });
+  const versions = await db.sql(
+    `set time_zone = '+00:00'`,
+    'select id, total, note, day(valid_from) as f, day(valid_to) as t, is_current as c from orders order by id, valid_from',
+  );
+  expect(versions.map((row) => Object.values(row).map(String).join(' '))).toEqual([
+    '1 1.00 null 1 3 0',
+    '1 1.00 A 3 4 0',
+    '1 1.00 a 4 null 1',
+    '2 1.00 null 1 2 0',
+    '2 2.00 null 2 null 1',
+    '3 1.00 null 1 2 0',
+  ]);
+  expect(await code(load(db, options, { ...at('03'), id: 'again', runAt: '2026-03-05', splits: [[order(1)]] }))).toMatch(
+    /^CHECKPOINT_MOVED/,
+  );
+});
+
+/** Every type of Millrace that MySQL has a place for, values that try it, and what MySQL prints of them. */
+const typed = table(
+  'typed',
+  {
+    id: int4(),
+    bool: bool().orNull(),
+    int2: int2().orNull(),
+    int8: int8().orNull(),
+    float4: float4().orNull(),
+    float8: float8().orNull(),
+    numeric: numeric(65, 30).orNull(),
+    text: text().orNull(),
+    varchar: varchar(20).orNull(),
+    char: char(5).orNull(),
+    bytea: bytea().orNull(),
+    date: date().orNull(),
+    time: time().orNull(),
+    timestamp: timestamp().orNull(),
+    timestamptz: timestamptz().orNull(),
+    uuid: uuid().orNull(),
+    json: json().orNull(),
+    jsonb: jsonb().orNull(),
+    bit: bit(12).orNull(),
+    word: enumeration('word', ['a', `it's`]).orNull(),
+    interval: interval().orNull(),
+    inet: inet().orNull(),
+    array: array(int4()).orNull(),
+  },
+  { key: ['id'] },
+);
+const nothing = Object.fromEntries(typed.columns.map(({ name }) => [name, null]));
+const values: Row[] = [
+  { ...nothing, id: 1 },
+  {
+    id: 2,
+    bool: true,
+    int2: -32768,
+    int8: 9223372036854775807n,
+    float4: Math.fround(0.1),
+    float8: 5e-324,
+    numeric: `-${'9'.repeat(35)}.${'9'.repeat(30)}`,
+    text: 'tab\tline\nback\\slash\r\b\u0001 "quoted" \'single\' \\N 🦉',
+    varchar: '',
+    char: 'ab   ',
+    bytea: new Uint8Array(256).map((_, at) => at),
+    date: '9999-12-31',
+    time: '24:00:00.000000',
+    timestamp: '9999-12-31T23:59:59.999999',
+    timestamptz: '2038-01-19T03:14:07.999999Z',
+    uuid: '123e4567-e89b-12d3-a456-426614174000',
+    json: '{"a": [1, "ü\\n"]}',
+    jsonb: '[]',
+    bit: '000000000101',
+    word: `it's`,
+    interval: 'P1DT2H',
+    inet: '10.0.0.1/8',
+    array: [1, null, 3],
+  },
+  {
+    ...nothing,
+    id: 3,
+    bool: false,
+    float8: -0.1,
+    text: '\\N',
+    varchar: 'NULL',
+    date: '0001-01-01',
+    timestamp: '2024-02-29T00:00:00.000000',
+    timestamptz: '1970-01-01T00:00:01.000000Z',
+    bytea: new Uint8Array(0),
+    json: 'null',
+  },
+];
+
+test.for([
+  ['batches', '1'],
+  ['csv', '1'],
+  ['batches', '0'],
+] as const)('every type comes back as it went in, through %s, with local_infile = %s', async ([format, infile]) => {
+  const db = await server.database();
+  await server.sql(`set global local_infile = ${infile}`);
+  try {
+    const target = mysql({ url: db.url }).table(typed, { mode: 'append', schema: 'create' });
+    await loadRows(target, {
+      splits: [values],
+      ...(format === 'csv' && {
+        channel: (schema, given) => ({
+          format: 'csv',
+          schema,
+          stream: Readable.from(
+            encodeCsv(
+              schema,
+              (async function* () {
+                yield batchOfRows(schema, given);
+              })(),
+            ),
+            { objectMode: false },
+          ),
+          done: Promise.resolve({ rows: given.length }),
+        }),
+      }),
+    });
+  } finally {
+    await server.sql('set global local_infile = 1');
+  }
+  const found = await db.sql(`set time_zone = '+00:00'`, 'select *, bin(`bit`) as bits, hex(`bytea`) as bytes from typed where id = 2');
+  expect(found[0]).toMatchObject({ interval: 'P1DT2H', inet: '10.0.0.1/8', array: '{1,NULL,3}', bits: '101', bool: '1', char: 'ab' });
+  const readable = table(
+    'typed',
+    Object.fromEntries(Object.entries(typed.declared).filter(([name]) => !['interval', 'inet', 'array'].includes(name))) as never,
+  );
+  await using source = await mysql({ url: db.url }).selection(readable).open(testContext());
+  const plan = await source.plan({ absorbed: [], since: null, splitBytes: 1e9, earlier: null });
+  const back: Record<string, unknown>[] = [];
+  for (const split of plan.splits) for await (const batch of batchesOf(await source.open(split, 'batches'))) back.push(...rowsOf(batch));
+  const expected = values.map((row) => Object.fromEntries(readable.columns.map(({ name }) => [name, row[name]])));
+  expect(back).toEqual(expected);
+});
+
+test.each([
+  [date(), 'infinity'],
+  [date(), '0044-03-15 BC'],
+  [timestamp(), 'infinity'],
+  [timestamptz(), '10000-01-01 00:00:00+00'],
+  [float8(), Number.NaN],
+  [float8(), Number.POSITIVE_INFINITY],
+  [numeric(10, 2), 'NaN'],
+] as const)('what MySQL has no value for is refused: %o %s', async (column, value) => {
+  const db = await server.database();
+  const odd = table('odd', { id: int4(), v: column as never }, { key: ['id'] });
+  expect(await code(load(db, { mode: 'append', schema: 'create' }, { splits: [[{ id: 1, v: value }]] }, odd))).toMatch(
+    /^VALUE_UNREPRESENTABLE: Column "v": /,
+  );
+  expect(await db.sql('select * from odd')).toEqual([]);
+});
+
+test('a timestamp beyond 2038 is refused by the server, and named', async () => {
+  const db = await server.database();
+  const odd = table('odd', { id: int4(), v: timestamptz() }, { key: ['id'] });
+  const splits = [
+    [
+      { id: 1, v: '2024-01-01T00:00:00.000000Z' },
+      { id: 2, v: '2100-01-01T00:00:00.000000Z' },
+    ],
+  ];
+  expect(await code(load(db, { mode: 'append', schema: 'create' }, { splits }, odd))).toMatch(/^TYPE_MISMATCH: .*column .*v.* at row 2/);
+});
+
+test.for([true, false])('rows that the table refuses are set aside, the others are loaded (local_infile: %s)', async (infile) => {
+  const db = await server.database();
+  await db.sql('create table events (id bigint primary key, kind varchar(3) not null, size int null, day date null)');
+  const events = table('events', { id: int8(), kind: varchar(3), size: int2().orNull(), day: date().orNull() }, { key: ['id'] });
+  await db.sql('alter table events modify size tinyint null');
+  const bad: Record<number, object> = { 3: { size: 200 }, 9: { day: 'infinity' }, 10: { size: -200 }, 17: { size: 128 } };
+  const given = Array.from({ length: 20 }, (_, id) => ({ id: BigInt(id), kind: 'k', size: 1, day: null, ...bad[id] }));
+  const rejected: RejectedRow[] = [];
+  await server.sql(`set global local_infile = ${infile ? 1 : 0}`);
+  try {
+    const spec = { splits: [given.slice(0, 10), given.slice(10)], each: 8, reject: (row: RejectedRow) => void rejected.push(row) };
+    expect((await load(db, { mode: 'append' }, spec, events)).rows).toBe(16);
+  } finally {
+    await server.sql('set global local_infile = 1');
+  }
+  expect(rejected.map(({ split, ordinal, row }) => [`${split}:${ordinal}`, JSON.parse(row).id])).toEqual([
+    ['s0:3', '3'],
+    ['s0:9', '9'],
+    ['s1:0', '10'],
+    ['s1:7', '17'],
+  ]);
+  expect(await db.sql('select count(*) as n, sum(size) as s from events')).toEqual([{ n: '16', s: '16' }]);
+});
+
+test('a strict load names every difference, and evolve adds and widens without losing anything', async () => {
+  const db = await server.database();
+  await db.sql('create table orders (id int not null primary key, total decimal(12,2) not null)', 'insert into orders values (1, 5)');
+  expect(await code(load(db, { mode: 'append' }, { splits: [[order(2)]] }))).toMatch(
+    /^SCHEMA_DRIFT: [\s\S]*"id" is int\(11\)[\s\S]*"note" \(text\) is not in the table[\s\S]*"updated_at"/,
+  );
+  const loose = table('orders', { id: int8(), total: numeric(12, 2), note: text().orNull() }, { key: ['id'] });
+  await load(db, { mode: 'append', schema: 'evolve' }, { splits: [[{ id: 9223372036854775807n, total: '1.00', note: 'new' }]] }, loose);
+  expect(await rows(db)).toEqual(['1 5.00 ', '9223372036854775807 1.00 new']);
+});
+
+test('a table of another engine, a view and a key without an index are refused before anything is staged', async () => {
+  const db = await server.database();
+  await db.sql('create table orders (id bigint, total decimal(12,2), note longtext, updated_at timestamp(6) null) engine=MyISAM');
+  expect(await code(load(db, { mode: 'append' }, { splits: [[order(1)]] }))).toMatch(/^UNSUPPORTED: .*MyISAM/);
+  await db.sql('alter table orders engine=InnoDB');
+  expect(await code(load(db, { mode: 'merge' }, { splits: [[order(1)]] }))).toMatch(/^SCHEMA_DRIFT: .*no unique index over id/);
+});
+
+test('what no column of MySQL holds is a problem of the plan', () => {
+  const odd = table('odd', { id: text(), n: numeric() }, { key: ['id'] });
+  const target = mysql({ url: 'mysql://localhost/x' }).table(odd, { mode: 'merge', schema: 'create' });
+  expect(target.problems(odd).map(({ message }) => message)).toEqual([
+    expect.stringMatching(/"id" is in the key of odd, and an index of MySQL does not hold longtext/),
+    expect.stringMatching(/"n" of odd: numeric without a precision/),
+  ]);
+});

@@ -1,0 +1,88 @@
+import type { Context, LoadMode, RowOf, RowSchema, Selection, Sink, Table, Target, TargetProblem } from '@millrace/core/runtime';
+import { problems } from '../../postgres/sink/table-problems.ts';
+import type { HistoryOptions } from '../../postgres/sink/table-target.ts';
+import type { SessionSettings } from '../credentials.ts';
+import { createTable } from './create.ts';
+import type { HistoryColumns } from './history.ts';
+import type { TableSettings } from './load-work.ts';
+import { type binaryCollation, sqlType } from './sql-type.ts';
+import { openTableSink } from './table-sink.ts';
+
+export interface MysqlLoadOptions {
+  /**
+   * `append` adds rows; `merge` inserts and updates by the table's key; `replace` puts the rows in the place of all that were there;
+   * `history` keeps every version of a row, with the time from and until which it was the current one.
+   */
+  readonly mode: LoadMode;
+  /**
+   * What may be done to the table: `strict` (default) nothing, it must be as declared; `create` makes it where it is missing; `evolve`
+   * also adds columns that may be NULL and widens types. Nothing is ever dropped or narrowed.
+   */
+  readonly schema?: 'create' | 'evolve' | 'strict';
+  readonly history?: HistoryOptions;
+}
+
+/** Where the table is, as a `mysql()` connection hands it over. */
+export interface TableHome {
+  readonly settings: SessionSettings;
+  readonly connector: keyof typeof binaryCollation;
+  readonly label: string;
+  readonly connection: NonNullable<Target['connection']>;
+  /** The current rows of the table, for `verify`. */
+  stored(table: Table, input: RowSchema, current: string | null): Selection;
+}
+
+/** A table that rows are loaded into. */
+export function tableTarget<T extends Table>(home: TableHome, table: T, options: MysqlLoadOptions): Target<RowOf<T>, 'rows', 'table'> {
+  const settings: TableSettings = {
+    connection: home.settings,
+    table,
+    mode: options.mode,
+    schema: options.schema ?? 'strict',
+    history: options.mode === 'history' ? historyColumns(options.history) : null,
+    closeMissing: options.history?.deletes === 'close',
+  };
+  const { history } = settings;
+  return Object.freeze({
+    kind: 'target',
+    takes: 'rows',
+    leaves: 'table',
+    description: {
+      connector: home.connector,
+      object: table.name,
+      connection: home.label,
+      mode: options.mode,
+      guarantee: 'exactly-once',
+      options: { schema: settings.schema, ...(history && { history: { ...history, deletes: options.history?.deletes ?? 'keep' } }) },
+    },
+    connection: home.connection,
+    schema: { columns: table.columns, ...(table.key && { key: table.key }) },
+    accepts: ['csv', 'batches'],
+    problems: (input) => [...problems(settings, input), ...typeProblems(settings)],
+    ddl: () => (settings.schema === 'strict' || typeProblems(settings).length > 0 ? [] : [createTable(table, history, home.connector)]),
+    open: (context: Context): Promise<Sink> => openTableSink(settings, context),
+    stored: (input: RowSchema) => home.stored(table, input, history?.isCurrent ?? null),
+  } satisfies Target<RowOf<T>, 'rows', 'table'>);
+}
+
+const historyColumns = (options: HistoryOptions = {}): HistoryColumns => ({
+  validFrom: options.validFrom ?? 'valid_from',
+  validTo: options.validTo ?? 'valid_to',
+  isCurrent: options.isCurrent ?? 'is_current',
+});
+
+/** Types that no column of MySQL holds, and keys that no index of it does. Where the table is there already, it speaks for itself. */
+function typeProblems({ table, schema }: TableSettings): TargetProblem[] {
+  if (schema === 'strict') return [];
+  return table.columns.flatMap(({ name, type }): TargetProblem[] => {
+    const found = sqlType(type);
+    if ('refused' in found) return [{ message: `"${name}" of ${table.name}: ${found.refused}.`, remedy: found.remedy }];
+    if (!table.key?.includes(name) || !/text$|blob$|^json$/.test(found.sql)) return [];
+    return [
+      {
+        message: `"${name}" is in the key of ${table.name}, and an index of MySQL does not hold ${found.sql}.`,
+        remedy: 'Declare it as varchar(n) with a length, 768 at most for all columns of the key together.',
+      },
+    ];
+  });
+}
