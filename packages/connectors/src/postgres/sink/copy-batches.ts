@@ -13,21 +13,31 @@ import { binaryEncoder } from '../binary/encode.ts';
 import { formOf } from '../binary/form.ts';
 import { type Copied, type CopyInto, copyText, type Rejecting, sameCount } from './copy-into.ts';
 
-/** Batches in one COPY: in binary form where every type has one that is the same on each server, else (or if told so) as CSV. */
+/**
+ * Batches in one COPY: in binary form where every type has one that is the same on each server, else as CSV. Values that came as text mostly
+ * go on as CSV too: its bytes are there already, and each number in binary would have to be made.
+ */
 export async function copyBatches(
   into: CopyInto,
   schema: RowSchema,
   batches: AsyncIterable<ColumnBatch> | Iterable<ColumnBatch>,
-  binary = schema.columns.every(({ type }) => formOf(type) === 'native'),
+  canBeBinary = schema.columns.every(({ type }) => formOf(type) === 'native'),
 ): Promise<Copied> {
+  const rest = Symbol.asyncIterator in batches ? batches[Symbol.asyncIterator]() : batches[Symbol.iterator]();
+  const first = await rest.next();
+  const binary = canBeBinary && !(first.done !== true && isMostlyText(first.value));
   const copy = into.session.copyIn(copyText(into.table, schema, binary ? 'binary' : 'csv'), into.object);
   let sent = 0;
   let bytes = 0;
   async function* counted(): AsyncGenerator<ColumnBatch> {
-    for await (const batch of batches) {
-      yield batch;
-      sent += batch.rowCount;
-      into.progress({ rows: batch.rowCount });
+    try {
+      for (let next = first; next.done !== true; next = await rest.next()) {
+        yield next.value;
+        sent += next.value.rowCount;
+        into.progress({ rows: next.value.rowCount });
+      }
+    } finally {
+      await rest.return?.();
     }
   }
   async function* encoded(): AsyncGenerator<Buffer> {
@@ -42,6 +52,9 @@ export async function copyBatches(
   sameCount(into, sent, rows);
   return { rows, bytes, rejected: 0 };
 }
+
+const isMostlyText = ({ vectors }: ColumnBatch): boolean =>
+  vectors.filter(({ encoded }) => encoded?.encoding === 'text').length > vectors.length / 2;
 
 async function* encodeBinary(schema: RowSchema, batches: AsyncIterable<ColumnBatch>): AsyncGenerator<Buffer> {
   const encoder = binaryEncoder(schema.columns);
