@@ -33,7 +33,8 @@ export async function receiveLogical(url: string, slot: string, publication: str
   return (performance.now() - started) / 1000;
 }
 
-async function shell(script: string, variables: Readonly<Record<string, string>>): Promise<void> {
+/** Runs a script of bash; `variables` are those of its environment. */
+export async function shell(script: string, variables: Readonly<Record<string, string>>): Promise<void> {
   const child = spawn('bash', ['-c', script], { env: { ...process.env, ...variables }, stdio: ['ignore', 'ignore', 'pipe'] });
   let complaint = '';
   child.stderr.on('data', (chunk) => {

@@ -43,7 +43,7 @@ export async function redisServer(): Promise<RedisServer> {
 
 type Found = { readonly command: string; readonly libraries: string } | { readonly missing: string };
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
