@@ -1,4 +1,5 @@
 import {
+  type ChangeTarget,
   type Columns,
   type Context,
   describeSetting,
@@ -15,6 +16,8 @@ import {
 import type { Kysely } from 'kysely';
 import type { NamesOf, RowQuery } from '../postgres/query.ts';
 import type { MysqlSslSetting } from './address.ts';
+import { applyTarget } from './apply/apply-target.ts';
+import type { MysqlApplyOptions } from './apply/settings.ts';
 import type { ZeroDates } from './batches.ts';
 import { examine } from './examine.ts';
 import { quoteIdentifier, quoteName } from './identifier.ts';
@@ -47,6 +50,8 @@ export interface MysqlConnection extends TableConnection, SqlConnection, Introsp
   ): Selection<RowOf<Table<C>>>;
   /** A table to load: `load(facts, mirror.table(orders, { mode: 'merge' }))`. */
   table<C extends Columns>(table: Table<C>, options: MysqlLoadOptions): Target<RowOf<Table<C>>, 'rows', 'table'>;
+  /** Tables that follow a stream of changes: `load(changes, mirror.apply())`. */
+  apply(options?: MysqlApplyOptions): ChangeTarget<unknown>;
 }
 
 /** A MySQL or Aurora MySQL database. A MariaDB will do too: what a server is, it says itself. */
@@ -77,6 +82,10 @@ function connection(connector: MysqlConnection['connector'], options: MysqlOptio
       selectionOf<RowOf<Table<C>>>(home(), { kind: 'query', name: as.name, text: queryText(as, build) }, schemaOf(as)),
     table: <C extends Columns>(table: Table<C>, loading: MysqlLoadOptions) =>
       tableTarget({ connector, label, settings, connection: self, stored }, table, loading),
+    apply: (options: MysqlApplyOptions = {}) => {
+      const current = (name: string, schema: RowSchema): Selection => selectionOf(home(), { kind: 'relation', name }, schema);
+      return applyTarget({ settings, connector, label, connection: self, stored: current }, options);
+    },
     sql: () => sqlRunner(settings),
     examine: (context: Context) => examine(settings, label, context),
     introspect: (context: Context, wanted: { readonly schemas?: readonly string[]; readonly tables?: readonly string[] }) =>

@@ -413,7 +413,9 @@ describe('what does not fit is refused by name', () => {
     const declared = table('t', { id: int4(), v: text().orNull() }, { key: ['id'] });
     const rows = extract(mysql({ url: database.url }), declared);
     const loaded = load(rows, postgres({ url: pg.url }).table(declared, { mode: 'append', schema: 'create' }));
-    expect(await code(runPipeline(pipeline({ name: 'nul', steps: { rows, loaded } })))).toMatch(/^TYPE_MISMATCH: .*invalid byte sequence.*COPY t, line 1/);
+    expect(await code(runPipeline(pipeline({ name: 'nul', steps: { rows, loaded } })))).toMatch(
+      /^TYPE_MISMATCH: .*invalid byte sequence.*COPY t, line 1/,
+    );
   });
 
   const zeros = [

@@ -13,7 +13,7 @@ export async function findApplied(session: Session, loadId: string): Promise<Rec
   return row ? (JSON.parse(row['receipt'] ?? '') as Receipt) : null;
 }
 
-const ownerHash = ({ pipeline, step }: LoadOwner): string =>
+export const ownerHash = ({ pipeline, step }: LoadOwner): string =>
   createHash('sha256')
     .update(JSON.stringify([pipeline, step]))
     .digest('hex');

@@ -21,7 +21,7 @@ export interface Rejecting {
  * @throws WIRE_CORRUPT where the server counted other rows than were sent, TYPE_MISMATCH for a row that does not fit
  */
 export async function loadBatches(
-  { landing, context, table }: LoadWork,
+  { landing, context, table }: Pick<LoadWork, 'landing' | 'context' | 'table'>,
   session: Session,
   into: string,
   batches: AsyncIterable<ColumnBatch>,
@@ -42,11 +42,11 @@ export async function loadBatches(
 interface Copier {
   /** All of them in one go, where that is quicker. */
   stream(batches: AsyncIterable<ColumnBatch>): Promise<Copied>;
-  /** One batch, written out before anything is sent. @throws VALUE_UNREPRESENTABLE at once */
-  prepare(batch: ColumnBatch): () => Promise<Copied>;
+  /** Some batches, written out before anything is sent. @throws VALUE_UNREPRESENTABLE at once */
+  prepare(batches: readonly ColumnBatch[]): () => Promise<Copied>;
 }
 
-function copierOf(session: Session, into: string, landing: Landing, object: string): Copier {
+export function copierOf(session: Session, into: string, landing: Landing, object: string): Copier {
   const fits = session.server.localInfile && landing.columns.length > 0;
   return fits ? loader(session, into, landing, object) : inserter(session, into, landing, object);
 }
@@ -76,14 +76,16 @@ function loader(session: Session, into: string, landing: Landing, object: string
       await load(file(), () => rows);
       return { rows, bytes };
     },
-    prepare(batch) {
-      const chunks = [...tsvEncoder(landing)(batch)];
+    prepare(batches) {
+      const encode = tsvEncoder(landing);
+      const chunks = batches.flatMap((batch) => [...encode(batch)]);
+      const rows = batches.reduce((sum, { rowCount }) => sum + rowCount, 0);
       async function* file(): AsyncGenerator<Buffer> {
         yield* chunks;
       }
       return async () => {
-        await load(file(), () => batch.rowCount);
-        return { rows: batch.rowCount, bytes: chunks.reduce((sum, { length }) => sum + length, 0) };
+        await load(file(), () => rows);
+        return { rows, bytes: chunks.reduce((sum, { length }) => sum + length, 0) };
       };
     },
   };
@@ -99,8 +101,9 @@ function loadStatement(into: string, { columns }: Landing): string {
 
 function inserter(session: Session, into: string, landing: Landing, object: string): Copier {
   const statementsOf = insertStatements(into, landing, session.server.maxPacket);
-  const prepare = (batch: ColumnBatch) => {
-    const statements = [...statementsOf(batch)];
+  const prepare = (batches: readonly ColumnBatch[]) => {
+    const statements = batches.flatMap((batch) => [...statementsOf(batch)]);
+    const sent = batches.reduce((sum, { rowCount }) => sum + rowCount, 0);
     return async (): Promise<Copied> => {
       let rows = 0;
       for (const statement of statements) {
@@ -108,7 +111,7 @@ function inserter(session: Session, into: string, landing: Landing, object: stri
         if (warnings > 0) throw await warned(session, object);
         rows += affected;
       }
-      if (rows !== batch.rowCount) throw miscounted(object, batch.rowCount, rows);
+      if (rows !== sent) throw miscounted(object, sent, rows);
       return { rows, bytes: statements.reduce((sum, { length }) => sum + length, 0) };
     };
   };
@@ -117,7 +120,7 @@ function inserter(session: Session, into: string, landing: Landing, object: stri
     async stream(batches) {
       const total = { rows: 0, bytes: 0 };
       for await (const batch of batches) {
-        const { rows, bytes } = await prepare(batch)();
+        const { rows, bytes } = await prepare([batch])();
         total.rows += rows;
         total.bytes += bytes;
       }
@@ -127,7 +130,7 @@ function inserter(session: Session, into: string, landing: Landing, object: stri
 }
 
 /** The first thing that the server had to bend. */
-async function warned(session: Session, object: string): Promise<MillraceError> {
+export async function warned(session: Session, object: string): Promise<MillraceError> {
   const [first] = await session.query('SHOW WARNINGS LIMIT 1');
   return new MillraceError('TYPE_MISMATCH', {
     message: `${session.place.label}: ${object}: ${first?.['Message'] ?? 'a value does not fit'}.`,
@@ -181,7 +184,7 @@ async function tryCopy(session: Session, copier: Copier, batch: ColumnBatch): Pr
   if (batch.rowCount === 0) return { copied: { rows: 0, bytes: 0 } };
   await session.execute('SAVEPOINT batch');
   try {
-    const copied = await copier.prepare(batch)();
+    const copied = await copier.prepare([batch])();
     await session.execute('RELEASE SAVEPOINT batch');
     return { copied };
   } catch (error) {

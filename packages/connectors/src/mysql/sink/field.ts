@@ -3,11 +3,12 @@ import { baseType, type ColumnType, MillraceError, shown, textCodec, typeName, t
 /** A value as the text that MySQL reads: bytes as hex, truth as 1 and 0, moments in UTC without saying so. @throws VALUE_UNREPRESENTABLE */
 export function fieldText(type: ColumnType): (vector: Vector, row: number) => string | null {
   const { print } = textCodec(type);
-  const converted = conversion(type);
+  const converted = fieldOf(type);
   return (vector, row) => (vector.isNull(row) ? null : converted(print(vector.get(row))));
 }
 
-function conversion(type: ColumnType): (text: string) => string {
+/** The same of the text that Postgres prints. @throws VALUE_UNREPRESENTABLE */
+export function fieldOf(type: ColumnType): (text: string) => string {
   switch (baseType(type).kind) {
     case 'bool':
       return (text) => (text === 't' ? '1' : '0');

@@ -52,7 +52,7 @@ export function landingOf(incoming: readonly ColumnSchema[], table: Relation, no
 }
 
 /** The type with what decides how its values compare. */
-const definitionOf = ({ sqlType, charset, collation }: CatalogColumn): string =>
+export const definitionOf = ({ sqlType, charset, collation }: CatalogColumn): string =>
   charset === null ? sqlType : `${sqlType} CHARACTER SET ${charset} COLLATE ${collation}`;
 
 /** The field that `encode.ts` writes for a value is what MySQL reads, but for these; what is kept as text is what Postgres prints. */

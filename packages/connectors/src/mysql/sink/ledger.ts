@@ -4,8 +4,9 @@ import { passing } from './failpoints.ts';
 
 /**
  * Millrace's own tables in the database that a connection names: who may write (fence, session), what has been written (applied,
- * checkpoint), what waits to be (staged) and which table is about to take another's place (swap). They change only in the transaction of
- * the data that they tell of, as far as MySQL lets them: a swap of tables commits by itself, see `swap.ts`.
+ * checkpoint), what waits to be (staged), which streams are followed and how far (stream, stream_table, stream_split) and which table is
+ * about to take another's place (swap). They change only in the transaction of the data that they tell of, as far as MySQL lets them: a
+ * swap of tables commits by itself, see `swap.ts`.
  *
  * Names of tables are quoted, with their database where it is another.
  */
@@ -39,6 +40,31 @@ const tables: Readonly<Record<string, string>> = {
      rows_ bigint,
      bytes_ bigint,
      staged_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP`,
+  stream: `owner char(64) NOT NULL PRIMARY KEY,
+     pipeline varchar(255) NOT NULL,
+     step varchar(255) NOT NULL,
+     epoch bigint NOT NULL,
+     identity longtext,
+     position longtext,
+     mark longtext,
+     moves bigint NOT NULL DEFAULT 0,
+     begun_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP,
+     moved_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP`,
+  stream_table: `owner char(64) NOT NULL,
+     table_name varchar(190) NOT NULL,
+     target varchar(200) NOT NULL,
+     begun boolean NOT NULL DEFAULT FALSE,
+     copied longtext,
+     shadow varchar(200),
+     retired varchar(200),
+     takes_over_at longtext,
+     PRIMARY KEY (owner, table_name)`,
+  stream_split: `owner char(64) NOT NULL,
+     table_name varchar(190) NOT NULL,
+     split varchar(190) NOT NULL,
+     rows_ bigint NOT NULL,
+     bytes_ bigint NOT NULL,
+     PRIMARY KEY (owner, table_name, split)`,
   swap: `built varchar(200) NOT NULL PRIMARY KEY,
      target varchar(200) NOT NULL,
      retired varchar(200) NOT NULL,

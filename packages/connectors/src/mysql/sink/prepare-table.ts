@@ -1,4 +1,4 @@
-import { baseType, type ColumnSchema, type ColumnType, fidelity, MillraceError, typeName } from '@millrace/core/runtime';
+import { baseType, type ColumnSchema, type ColumnType, fidelity, MillraceError, type RowSchema, typeName } from '@millrace/core/runtime';
 import { type Difference, driftError } from '../../postgres/sink/drift.ts';
 import { type CatalogColumn, findRelation, type Relation } from '../catalog.ts';
 import { labelsOf } from '../column-type.ts';
@@ -6,6 +6,7 @@ import { quoteIdentifier, quoteName } from '../identifier.ts';
 import type { Session } from '../session.ts';
 import { createTable } from './create.ts';
 import { passing } from './failpoints.ts';
+import { keyTypes } from './key-type.ts';
 import type { TableSettings } from './load-work.ts';
 import { columnSql, sqlType } from './sql-type.ts';
 
@@ -19,13 +20,7 @@ export async function prepareTable(session: Session, settings: TableSettings): P
   const found = await findRelation(session, table.name);
   if (!found && schema === 'strict') throw missing(settings);
   const before = found ?? (await create(session, settings));
-  if (before.kind !== 'table' || !/^InnoDB$/i.test(before.engine ?? '')) {
-    throw new MillraceError('UNSUPPORTED', {
-      message: `${table.name} is ${before.kind === 'view' ? 'a view' : `a table of ${before.engine ?? 'no engine'}`}, which cannot take rows and checkpoint in one transaction.`,
-      remedy: before.kind === 'view' ? 'Name the table itself.' : `ALTER TABLE ${quoteName(table.name)} ENGINE=InnoDB`,
-      facts: { object: table.name, engine: before.engine },
-    });
-  }
+  assertTransactional(before);
   const key = table.key ?? [];
   if ((mode === 'merge' || mode === 'history') && !isIndexed(before, key, mode)) {
     throw new MillraceError('SCHEMA_DRIFT', {
@@ -34,13 +29,23 @@ export async function prepareTable(session: Session, settings: TableSettings): P
       facts: { object: table.name, columns: [...key] },
     });
   }
-  const wrong = differences(table.columns, before, history ? Object.values(history) : []);
+  const wrong = differences(table, before, history ? Object.values(history) : []);
   if (wrong.length === 0) return before;
   const evolving = schema === 'evolve';
   if (!evolving || wrong.some(({ curable }) => !curable))
     throw driftError(table, evolving ? wrong.filter(({ curable }) => !curable) : wrong, evolving);
   await session.execute(`ALTER TABLE ${quoteName(table.name)} ${wrong.flatMap(({ alter }) => alter).join(', ')}`, table.name);
   return existing(await findRelation(session, table.name), settings);
+}
+
+/** @throws UNSUPPORTED for a view, and for a table that takes no part in transactions */
+export function assertTransactional({ database, name, kind, engine }: Relation): void {
+  if (kind === 'table' && /^InnoDB$/i.test(engine ?? '')) return;
+  throw new MillraceError('UNSUPPORTED', {
+    message: `${name} is ${kind === 'view' ? 'a view' : `a table of ${engine ?? 'no engine'}`}, which cannot take rows and checkpoint in one transaction.`,
+    remedy: kind === 'view' ? 'Name the table itself.' : `ALTER TABLE ${quoteName({ database, name })} ENGINE=InnoDB`,
+    facts: { object: name, engine },
+  });
 }
 
 /** A merge needs rows that are held apart by the key; a history finds them by the key, and tells versions apart by when they began. */
@@ -60,13 +65,20 @@ async function create(session: Session, settings: TableSettings): Promise<Relati
  * What stands between the declaration and the table. A column of the table that the declaration lacks counts only where no row could be
  * inserted without it; a column that may be NULL there and not here takes all rows, so it does not count.
  */
-export function differences(declared: readonly ColumnSchema[], real: Relation, extra: readonly string[]): Difference[] {
+export function differences(table: RowSchema, real: Relation, extra: readonly string[]): Difference[] {
+  const { columns: declared } = table;
   const columns = new Map(real.columns.map((column) => [column.name, column]));
+  const keys = keyTypes(table);
+  const isMade = ({ name, sqlType: made }: CatalogColumn): boolean => {
+    const wanted = keys.get(name);
+    return wanted !== undefined && 'sql' in wanted && wanted.sql === made;
+  };
   const known = new Set([...declared.map(({ name }) => name), ...extra]);
   return [
     ...declared.flatMap((column) => {
       const found = columns.get(column.name);
-      return found ? between(column, found) : [lacking(column)];
+      if (!found) return [lacking(column)];
+      return isMade(found) ? [] : between(column, found);
     }),
     ...extra.filter((name) => !columns.has(name)).map((name) => incurable(name, `"${name}", which the history fills, is not in the table`)),
     ...real.columns
@@ -114,7 +126,7 @@ function between(declared: ColumnSchema, real: CatalogColumn): Difference[] {
 }
 
 /** Whether the column takes values of the declared type: as its own type, as a wider one, or as what `sqlType` makes of it. */
-function holds(real: CatalogColumn, declared: ColumnType): boolean {
+export function holds(real: CatalogColumn, declared: ColumnType): boolean {
   const to = baseType(declared);
   if (fidelity(to, real.type) !== 'lossy') return true;
   switch (to.kind) {
@@ -131,7 +143,9 @@ function holds(real: CatalogColumn, declared: ColumnType): boolean {
       return real.dataType === 'enum' && to.labels.every((label) => labelsOf(real.sqlType).includes(label));
     default: {
       const made = sqlType(to);
-      const needed = 'sql' in made && made.kept === 'text' ? /^varchar\((\d+)\)$/.exec(made.sql)?.[1] : undefined;
+      if (!('sql' in made) || made.kept !== 'text') return false;
+      if (real.dataType === 'longtext') return true;
+      const needed = /^varchar\((\d+)\)$/.exec(made.sql)?.[1];
       return needed !== undefined && real.type.kind === 'varchar' && (real.type.length ?? 0) >= Number(needed);
     }
   }

@@ -77,14 +77,14 @@ export function sqlType(type: ColumnType): SqlType {
     case 'varbit':
       return asText(base.length !== undefined && base.length <= longestVarchar ? `varchar(${base.length})` : 'longtext');
     case 'enum':
-      return exact(`enum(${base.labels.map(label).join(', ')})`);
+      return exact(`enum(${base.labels.map(quotedText).join(', ')})`);
     default:
       return base satisfies never;
   }
 }
 
-/** Of an enum in DDL, which takes no other literals. A session that makes tables knows no backslashes: see `server.ts`. */
-const label = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+/** Text as DDL takes it where it takes no other literals. A session that makes tables knows no backslashes: see `server.ts`. */
+export const quotedText = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 function numericType(type: Extract<ColumnType, { kind: 'numeric' }>): SqlType {
   const { precision, scale = 0 } = type;
@@ -109,8 +109,7 @@ function numericType(type: Extract<ColumnType, { kind: 'numeric' }>): SqlType {
 export const binaryCollation = { mysql: 'utf8mb4_0900_bin', mariadb: 'utf8mb4_nopad_bin' } as const;
 
 /** A column as CREATE TABLE has it. An old server gives a timestamp without NULL a value of its own at each update, unless it has a default. */
-export function columnSql(name: string, type: ColumnType, nullable: boolean): string {
-  const found = sqlType(type);
+export function columnSql(name: string, type: ColumnType, nullable: boolean, found: SqlType = sqlType(type)): string {
   if ('refused' in found) throw new MillraceError('UNSUPPORTED', { message: `${name}: ${found.refused}.`, remedy: found.remedy });
   const stamped = !nullable && found.sql.startsWith('timestamp') ? ` DEFAULT '1970-01-01 00:00:01'` : '';
   return `${name} ${found.sql} ${nullable ? 'NULL' : 'NOT NULL'}${stamped}`;

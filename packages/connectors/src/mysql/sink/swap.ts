@@ -31,7 +31,7 @@ export interface Announced {
 }
 
 /** Foreign keys and triggers stay with the table that they were made for, so such a table is emptied and filled again instead. */
-export async function reasonsAgainst(session: Session, { table }: LoadWork): Promise<string[]> {
+export async function reasonsAgainst(session: Session, { table }: Pick<LoadWork, 'table'>): Promise<string[]> {
   const at = (schema: string, name: string): string => `${schema} = ${literal(table.database)} AND ${name} = ${literal(table.name)}`;
   const [found] = await session.query(
     `SELECT (SELECT COUNT(*) FROM information_schema.triggers WHERE ${at('event_object_schema', 'event_object_table')}) AS triggers_,
@@ -107,7 +107,7 @@ export async function settle(session: Session, fence: Fence, target: string): Pr
 }
 
 /** False where there is no such table, nor will there be. */
-async function dropped(session: Session, built: string): Promise<boolean> {
+export async function dropped(session: Session, built: string): Promise<boolean> {
   try {
     await session.execute(`DROP TABLE ${built}`);
     return true;
@@ -148,7 +148,7 @@ async function announcedFor(session: Session, where: string): Promise<Announced[
 }
 
 /** `name` is quoted, as the ledger has it. */
-async function exists(session: Session, name: string): Promise<boolean> {
+export async function exists(session: Session, name: string): Promise<boolean> {
   const [database = '', table = ''] = [...name.matchAll(/`((?:[^`]|``)+)`/g)].map(([, part = '']) => part.replaceAll('``', '`'));
   const rows = await session.query(
     `SELECT 1 AS there FROM information_schema.tables WHERE table_schema = ${literal(database)} AND table_name = ${literal(table)}`,

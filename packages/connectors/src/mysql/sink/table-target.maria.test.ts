@@ -270,6 +270,7 @@ test.for([
         }),
       }),
     });
+    await loadRows(mysql({ url: db.url }).table(typed, { mode: 'append' }), { id: 'load-2', splits: [[]] }); // it is as it is declared
   } finally {
     await server.sql('set global local_infile = 1');
   }
@@ -359,11 +360,26 @@ test('a table of another engine, a view and a key without an index are refused b
   expect(await code(load(db, { mode: 'merge' }, { splits: [[order(1)]] }))).toMatch(/^SCHEMA_DRIFT: .*no unique index over id/);
 });
 
+test('a key of text and bytes has the lengths that an index holds, and what is longer is refused', async () => {
+  const db = await server.database();
+  const keyed = table('keyed', { a: text(), b: bytea(), n: int4() }, { key: ['a', 'b'] });
+  const row = (a: string, n: number) => ({ a, b: new Uint8Array([1, 255]), n });
+  await load(db, { mode: 'merge', schema: 'create' }, { splits: [[row('x', 1), row('X', 2), row('x ', 3)]] }, keyed);
+  await load(db, { mode: 'merge', schema: 'create' }, { splits: [[row('x', 4)]], id: 'load-2' }, keyed);
+  expect(await db.sql('select a, n from keyed order by n')).toEqual([
+    { a: 'X', n: '2' },
+    { a: 'x ', n: '3' },
+    { a: 'x', n: '4' },
+  ]);
+  const long = load(db, { mode: 'merge' }, { splits: [[row('x'.repeat(1000), 5)]], id: 'load-3' }, keyed);
+  expect(await code(long)).toMatch(/^TYPE_MISMATCH: .*Data too long for column 'a'/);
+});
+
 test('what no column of MySQL holds is a problem of the plan', () => {
-  const odd = table('odd', { id: text(), n: numeric() }, { key: ['id'] });
+  const odd = table('odd', { id: json(), n: numeric() }, { key: ['id'] });
   const target = mysql({ url: 'mysql://localhost/x' }).table(odd, { mode: 'merge', schema: 'create' });
   expect(target.problems(odd).map(({ message }) => message)).toEqual([
-    expect.stringMatching(/"id" is in the key of odd, and an index of MySQL does not hold longtext/),
+    expect.stringMatching(/"id" of odd: an index of MySQL holds no json/),
     expect.stringMatching(/"n" of odd: numeric without a precision/),
   ]);
 });

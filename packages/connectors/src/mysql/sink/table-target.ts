@@ -1,12 +1,13 @@
-import type { Context, LoadMode, RowOf, RowSchema, Selection, Sink, Table, Target, TargetProblem } from '@millrace/core/runtime';
+import type { Context, LoadMode, RowOf, RowSchema, Selection, Sink, Table, Target } from '@millrace/core/runtime';
 import { problems } from '../../postgres/sink/table-problems.ts';
 import type { HistoryOptions } from '../../postgres/sink/table-target.ts';
 import type { SessionSettings } from '../credentials.ts';
 import { createTable } from './create.ts';
 import type { HistoryColumns } from './history.ts';
 import type { TableSettings } from './load-work.ts';
-import { type binaryCollation, sqlType } from './sql-type.ts';
+import type { binaryCollation } from './sql-type.ts';
 import { openTableSink } from './table-sink.ts';
+import { typeProblems } from './type-problems.ts';
 
 export interface MysqlLoadOptions {
   /**
@@ -43,6 +44,7 @@ export function tableTarget<T extends Table>(home: TableHome, table: T, options:
     closeMissing: options.history?.deletes === 'close',
   };
   const { history } = settings;
+  const unfit = settings.schema === 'strict' ? [] : typeProblems(table);
   return Object.freeze({
     kind: 'target',
     takes: 'rows',
@@ -58,8 +60,8 @@ export function tableTarget<T extends Table>(home: TableHome, table: T, options:
     connection: home.connection,
     schema: { columns: table.columns, ...(table.key && { key: table.key }) },
     accepts: ['csv', 'batches'],
-    problems: (input) => [...problems(settings, input), ...typeProblems(settings)],
-    ddl: () => (settings.schema === 'strict' || typeProblems(settings).length > 0 ? [] : [createTable(table, history, home.connector)]),
+    problems: (input) => [...problems(settings, input), ...unfit],
+    ddl: () => (settings.schema === 'strict' || unfit.length > 0 ? [] : [createTable(table, history, home.connector)]),
     open: (context: Context): Promise<Sink> => openTableSink(settings, context),
     stored: (input: RowSchema) => home.stored(table, input, history?.isCurrent ?? null),
   } satisfies Target<RowOf<T>, 'rows', 'table'>);
@@ -70,19 +72,3 @@ const historyColumns = (options: HistoryOptions = {}): HistoryColumns => ({
   validTo: options.validTo ?? 'valid_to',
   isCurrent: options.isCurrent ?? 'is_current',
 });
-
-/** Types that no column of MySQL holds, and keys that no index of it does. Where the table is there already, it speaks for itself. */
-function typeProblems({ table, schema }: TableSettings): TargetProblem[] {
-  if (schema === 'strict') return [];
-  return table.columns.flatMap(({ name, type }): TargetProblem[] => {
-    const found = sqlType(type);
-    if ('refused' in found) return [{ message: `"${name}" of ${table.name}: ${found.refused}.`, remedy: found.remedy }];
-    if (!table.key?.includes(name) || !/text$|blob$|^json$/.test(found.sql)) return [];
-    return [
-      {
-        message: `"${name}" is in the key of ${table.name}, and an index of MySQL does not hold ${found.sql}.`,
-        remedy: 'Declare it as varchar(n) with a length, 768 at most for all columns of the key together.',
-      },
-    ];
-  });
-}

@@ -34,7 +34,7 @@ export interface Applying {
   /** As they are now: a change of schema puts another one in a table's place. */
   readonly targets: Map<string, TargetTable>;
   /** For copies, side by side. */
-  readonly lanes: SessionLanes;
+  readonly lanes: SessionLanes<Session>;
   readonly letters: DeadLetters;
   /** False where foreign keys and triggers stay awake. */
   readonly asReplica: boolean;

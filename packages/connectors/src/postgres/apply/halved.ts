@@ -1,8 +1,11 @@
 import { type TableChanges, takeRows } from '@millrace/core/runtime';
-import type { TableParts } from './write-mirror.ts';
+
+interface WithParts {
+  readonly parts: readonly TableChanges[];
+}
 
 /** The changes of the earlier transactions, and those of the later ones; null where all are of one transaction. */
-export function halved(tables: readonly TableParts[]): readonly [TableParts[], TableParts[]] | null {
+export function halved<Table extends WithParts>(tables: readonly Table[]): readonly [Table[], Table[]] | null {
   const parts = tables.flatMap((table) => table.parts);
   const first = Math.min(...parts.map(({ transactions }) => transactions[0]!));
   const last = Math.max(...parts.map(({ transactions }) => transactions.at(-1)!));
@@ -12,7 +15,7 @@ export function halved(tables: readonly TableParts[]): readonly [TableParts[], T
 }
 
 /** The changes of transactions from `from` on and before `to`. */
-function between(tables: readonly TableParts[], from: number, to: number): TableParts[] {
+function between<Table extends WithParts>(tables: readonly Table[], from: number, to: number): Table[] {
   return tables.flatMap((table) => {
     const parts = table.parts.flatMap((part) => {
       const [begin, end] = [firstFrom(part.transactions, from), firstFrom(part.transactions, to)];
@@ -33,7 +36,8 @@ function firstFrom(transactions: Int32Array, wanted: number): number {
   return low;
 }
 
-function rowsOf(part: TableChanges, begin: number, end: number): TableChanges {
+/** The changes from `begin` on and before `end`. */
+export function rowsOf(part: TableChanges, begin: number, end: number): TableChanges {
   if (begin === 0 && end === part.kinds.length) return part;
   const rows = Int32Array.from({ length: end - begin }, (_, at) => begin + at);
   return {

@@ -14,11 +14,21 @@ import {
 } from '@millrace/core/runtime';
 import type { TargetColumn, TargetTable } from './target-table.ts';
 
+/** As much of a table and of its columns as is asked here, whatever the database is. */
+interface AnyTable {
+  readonly table: string;
+  readonly shown: string;
+  readonly key: readonly string[];
+}
+interface AnyColumn {
+  readonly name: string;
+}
+
 /** One change on its way into its table, alone. */
-export interface OneChange {
-  readonly target: TargetTable;
+export interface OneChange<Table extends AnyTable = TargetTable, Column extends AnyColumn = TargetColumn> {
+  readonly target: Table;
   /** For each column of the incoming rows where it goes, or null. */
-  readonly columns: readonly (TargetColumn | null)[];
+  readonly columns: readonly (Column | null)[];
   readonly part: TableChanges;
   readonly row: number;
   readonly transaction: SourceTransaction;
@@ -27,22 +37,23 @@ export interface OneChange {
 }
 
 /** A value as the text that the database reads. */
-export interface TextValue {
-  readonly column: TargetColumn;
+export interface TextValue<Column extends AnyColumn = TargetColumn> {
+  readonly column: Column;
   readonly text: string | null;
 }
 
 /** The values that came: all but those that are unchanged. */
-export const valuesAfter = ({ columns, part, row }: OneChange): TextValue[] => textValues(columns, part.rows, row);
+export const valuesAfter = <Column extends AnyColumn>({ columns, part, row }: OneChange<AnyTable, Column>): TextValue<Column>[] =>
+  textValues(columns, part.rows, row);
 
 /** Of the row before, as far as it came. Null where nothing did. */
-export function valuesBefore({ columns, part, row }: OneChange): TextValue[] | null {
+export function valuesBefore<Column extends AnyColumn>({ columns, part, row }: OneChange<AnyTable, Column>): TextValue<Column>[] | null {
   const before = part.before[row];
   if (part.kinds[row] === changeKinds.delete) return textValues(columns, part.rows, row);
   return part.old === null || before === beforeKinds.none ? null : textValues(columns, part.old, row);
 }
 
-function textValues(columns: readonly (TargetColumn | null)[], batch: ColumnBatch, row: number): TextValue[] {
+function textValues<Column extends AnyColumn>(columns: readonly (Column | null)[], batch: ColumnBatch, row: number): TextValue<Column>[] {
   return columns.flatMap((column, place) => {
     const vector = batch.vectors[place];
     return column && vector && !isUnchanged(vector, row) ? [{ column, text: textAt(vector, row) }] : [];
@@ -67,15 +78,19 @@ function printer(type: ColumnType): (value: unknown) => string {
 }
 
 /** The key by which the row is found: the one before where the change has moved it. @throws RESYNC_REQUIRED */
-export function keyOf(change: OneChange): TextValue[] {
+export function keyOf<Column extends AnyColumn>(change: OneChange<AnyTable, Column>): TextValue<Column>[] {
   const before = valuesBefore(change) ?? [];
   return keyAmong(change, [...before, ...valuesAfter(change)]);
 }
 
 /** The key of the row after the change. */
-export const keyAfter = (change: OneChange): TextValue[] => keyAmong(change, [...valuesAfter(change), ...(valuesBefore(change) ?? [])]);
+export const keyAfter = <Column extends AnyColumn>(change: OneChange<AnyTable, Column>): TextValue<Column>[] =>
+  keyAmong(change, [...valuesAfter(change), ...(valuesBefore(change) ?? [])]);
 
-function keyAmong({ target }: OneChange, values: readonly TextValue[]): TextValue[] {
+function keyAmong<Column extends AnyColumn>(
+  { target }: OneChange<AnyTable, Column>,
+  values: readonly TextValue<Column>[],
+): TextValue<Column>[] {
   return target.key.map((name) => {
     const value = values.find(({ column }) => column.name === name);
     if (value) return value;
@@ -88,7 +103,7 @@ function keyAmong({ target }: OneChange, values: readonly TextValue[]): TextValu
 }
 
 /** All columns of the key are as they were. */
-export const movesKey = (change: OneChange): boolean => {
+export const movesKey = (change: OneChange<AnyTable, AnyColumn>): boolean => {
   if (valuesBefore(change) === null) return false;
   const [before, after] = [keyOf(change), keyAfter(change)];
   return before.some(({ text }, at) => text !== after[at]!.text);
@@ -98,7 +113,7 @@ export const kindName = ({ part, row }: OneChange): keyof typeof changeKinds =>
   part.kinds[row] === changeKinds.insert ? 'insert' : part.kinds[row] === changeKinds.update ? 'update' : 'delete';
 
 /** `id = 5, day = 2026-01-01`, or the row where there is no key. */
-export function shownKey(change: OneChange): string {
+export function shownKey(change: OneChange<AnyTable, AnyColumn>): string {
   const values = change.target.key.length > 0 ? keyOf(change) : (valuesBefore(change) ?? valuesAfter(change));
   const text = values.map((value) => `${value.column.name} = ${value.text ?? 'NULL'}`).join(', ');
   return text.length > 200 ? `${text.slice(0, 200)}…` : text;
