@@ -1,9 +1,10 @@
 /**
- * One attempt at a stream into a Postgres, in a process that a test kills: first copies, groups of transactions, a copy beside, more groups.
+ * One attempt at a stream into a database, in a process that a test kills: first copies, groups of transactions, a copy beside, more groups.
  * It begins where the target is, as the engine does. `node apply-attempt.js '{"url": …, "mode": …, "epoch": …}'`.
  */
 import { int8, table, text } from '@millrace/core';
 import { type ChangeSink, type Position, positionOf } from '@millrace/core/runtime';
+import { mysql } from '../src/mysql/connection.ts';
 import { applyTarget } from '../src/postgres/apply/apply-target.ts';
 import type { ApplyMode } from '../src/postgres/apply/settings.ts';
 import { type Change, groupOf, positionAt, streamOf, type Transaction } from './hand-made.ts';
@@ -18,6 +19,7 @@ export interface ApplyErrand {
 const things = table('public.things', { id: int8(), name: text().orNull() }, { key: ['id'] });
 const others = table('public.others', { id: int8(), name: text().orNull() }, { key: ['id'] });
 const wider = { ...things, columns: [...things.columns, { name: 'size', type: { kind: 'int8' }, nullable: true } as const] };
+const widest = { ...things, columns: [...wider.columns, { name: 'colour', type: { kind: 'text' }, nullable: true } as const] };
 const tables = { things, others };
 const row = (id: number, name: string): Row => ({ id: BigInt(id), name });
 const insert = (table: string, id: number, name: string, more: Row = {}): Change => ({
@@ -50,12 +52,33 @@ const groups: readonly (readonly Transaction[])[] = [
       ],
     },
   ],
+  // Rows change before the columns do, in a way that cannot be done twice.
+  [
+    {
+      at: 50,
+      changes: [
+        { op: 'update', table: 'things', row: { id: 91n, name: null, size: 9n }, unchanged: ['name'], old: { id: 1n } },
+        {
+          op: 'schema',
+          table: 'things',
+          schema: widest,
+          changes: [{ change: 'add', column: { name: 'colour', type: { kind: 'text' }, nullable: true }, fill: 'red' }],
+        },
+        insert('things', 50, 'fifty', { size: 5n, colour: 'blue' }),
+      ],
+    },
+    { at: 52, changes: [update('others', 2, 'two at last')] },
+  ],
 ];
+/** What the columns of `things` are when a group begins. */
+const tablesOf = (group: number) => (group === groups.length - 1 ? { ...tables, things: wider } : tables);
 /** After the second group the table is copied again, from where the stream is then. */
 const againAfter = 2;
 
 async function attempt({ url, mode, epoch }: ApplyErrand): Promise<void> {
-  const target = applyTarget({ settings: { url, maxConnections: 2 }, connector: 'postgres', label: 'test' }, { mode });
+  const target = url.startsWith('mysql:')
+    ? mysql({ url, maxConnections: 2 }).apply()
+    : applyTarget({ settings: { url, maxConnections: 2 }, connector: 'postgres', label: 'test' }, { mode });
   await using sink: ChangeSink = await target.open({ ...testContext(), now: () => new Date('2025-12-31T00:00:00Z') });
   const policy = { add: 'apply', drop: 'pause', rename: 'apply', retype: 'widen' } as const;
   const state = await sink.begin({ owner: { pipeline: 'p', step: 's' }, pipelineRun: 'r', tables, policy }, { key: 'p/s', epoch });
@@ -69,7 +92,7 @@ async function attempt({ url, mode, epoch }: ApplyErrand): Promise<void> {
   }
   let position: Position = state.position ?? positionAt(copiedAt);
   for (const [at, transactions] of groups.entries()) {
-    const group = groupOf(tables, transactions);
+    const group = groupOf(tablesOf(at), transactions);
     if (group.position() > position) position = await sink.apply(group);
     if (at + 1 === againAfter) await copyAgain(sink, state.copied['things'] ?? positionAt(copiedAt), position);
   }

@@ -372,7 +372,7 @@ test('a key of text and bytes has the lengths that an index holds, and what is l
     { a: 'x', n: '4' },
   ]);
   const long = load(db, { mode: 'merge' }, { splits: [[row('x'.repeat(1000), 5)]], id: 'load-3' }, keyed);
-  expect(await code(long)).toMatch(/^TYPE_MISMATCH: .*Data too long for column 'a'/);
+  expect(await code(long)).toMatch(/^TYPE_MISMATCH: .*Data truncated for column 'a' at row 1/);
 });
 
 test('what no column of MySQL holds is a problem of the plan', () => {
