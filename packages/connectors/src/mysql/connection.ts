@@ -20,7 +20,7 @@ import { applyTarget } from './apply/apply-target.ts';
 import type { MysqlApplyOptions } from './apply/settings.ts';
 import type { ZeroDates } from './batches.ts';
 import { examine } from './examine.ts';
-import { quoteIdentifier, quoteName } from './identifier.ts';
+import { quoteIdentifier } from './identifier.ts';
 import { introspect } from './introspect.ts';
 import { queryText } from './query.ts';
 import { type Home, selectionOf } from './selection.ts';
@@ -64,12 +64,9 @@ function connection(connector: MysqlConnection['connector'], options: MysqlOptio
   const settings = Object.freeze({ ...options });
   const label = describeSetting(settings.url);
   const home = (): Home => ({ connector, label, settings, connection: self });
-  const stored = (table: Table, input: RowSchema, current: string | null): Selection => {
-    if (current === null) return selectionOf(home(), { kind: 'relation', name: table.name }, input);
-    const columns = input.columns.map(({ name }) => quoteIdentifier(name)).join(', ');
-    const text = `SELECT ${columns} FROM ${quoteName(table.name)} WHERE ${quoteIdentifier(current)}`;
-    return selectionOf(home(), { kind: 'query', name: table.name, text }, input);
-  };
+  const own = (): Home => ({ ...home(), settings: { ...settings, own: true } });
+  const stored = (name: string, input: RowSchema, current: string | null = null): Selection =>
+    selectionOf(own(), { kind: 'relation', name, ...(current !== null && { where: quoteIdentifier(current) }) }, input);
   const self: MysqlConnection = Object.freeze({
     kind: 'connection',
     connector,
@@ -82,10 +79,7 @@ function connection(connector: MysqlConnection['connector'], options: MysqlOptio
       selectionOf<RowOf<Table<C>>>(home(), { kind: 'query', name: as.name, text: queryText(as, build) }, schemaOf(as)),
     table: <C extends Columns>(table: Table<C>, loading: MysqlLoadOptions) =>
       tableTarget({ connector, label, settings, connection: self, stored }, table, loading),
-    apply: (options: MysqlApplyOptions = {}) => {
-      const current = (name: string, schema: RowSchema): Selection => selectionOf(home(), { kind: 'relation', name }, schema);
-      return applyTarget({ settings, connector, label, connection: self, stored: current }, options);
-    },
+    apply: (options: MysqlApplyOptions = {}) => applyTarget({ settings, connector, label, connection: self, stored }, options),
     sql: () => sqlRunner(settings),
     examine: (context: Context) => examine(settings, label, context),
     introspect: (context: Context, wanted: { readonly schemas?: readonly string[]; readonly tables?: readonly string[] }) =>

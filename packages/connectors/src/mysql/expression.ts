@@ -2,6 +2,7 @@ import { baseType, type ColumnSchema, type ColumnType, fidelity, MillraceError, 
 import type { CatalogColumn } from './catalog.ts';
 import { type Form, labelsOf } from './column-type.ts';
 import { quoteIdentifier } from './identifier.ts';
+import { sqlType } from './sink/sql-type.ts';
 
 /** A column of a SELECT: what it is called, the SQL that makes it, and how its values come. */
 export interface Expression extends ColumnSchema {
@@ -22,6 +23,8 @@ export interface ReadFrom {
   readonly object: string;
   /** Of a view or a query the catalog does not know which columns may be NULL. */
   readonly knowsNulls: boolean;
+  /** Millrace has written it. */
+  readonly own?: boolean;
 }
 
 /**
@@ -39,7 +42,7 @@ export function declaredColumns(declared: readonly ColumnSchema[], actual: reado
       problems.push({ column: column.name, message: `"${column.name}" (${typeName(column.type)}) is not there` });
       return [];
     }
-    const read = readAs(source, column.type);
+    const read = readAs(source, column.type) ?? (from.own ? keptAsText(source, column.type) : null);
     if (!read) {
       problems.push({
         column: column.name,
@@ -64,6 +67,13 @@ export function readAs(source: CatalogColumn, declared: ColumnType): Read | null
   return (
     asAnother(source, column, to) ?? (fidelity(source.type, to) === 'lossy' ? null : { ...natural(source, column, to), from: source.type })
   );
+}
+
+/** What `sqlType` keeps as the text that Postgres prints. */
+function keptAsText({ name, sqlType: real, charset }: CatalogColumn, declared: ColumnType): Read | null {
+  const made = sqlType(declared);
+  const isSo = charset !== null && 'sql' in made && made.sql === real;
+  return isSo ? { sql: quoteIdentifier(name), form: 'text', from: declared } : null;
 }
 
 /** What MySQL has no type of its own for, and keeps in another. Each value is looked at. */

@@ -42,6 +42,7 @@ export function selectionOf<Row>(home: Home, object: ReadObject, schema: RowSche
 
 /** The declared columns, in their order. */
 function statement(object: ReadObject, { columns }: RowSchema): SqlStatement {
-  const from = object.kind === 'relation' ? quoteName(object.name) : `(${object.text}\n) AS q`;
+  const where = object.kind === 'relation' && object.where ? ` WHERE ${object.where}` : '';
+  const from = object.kind === 'relation' ? quoteName(object.name) + where : `(${object.text}\n) AS q`;
   return { text: `SELECT ${columns.map(({ name }) => quoteIdentifier(name)).join(', ')} FROM ${from}`, values: [] };
 }

@@ -20,15 +20,17 @@ import { Snapshot } from './snapshot.ts';
 import { conditionsOf, planSplits, type SplitPlace } from './split.ts';
 import { fixWindow, windowConditions } from './window.ts';
 
-/** What is read: a table or view by its name, or a query. */
+/** What is read: a table or view by its name, all of it or where a condition holds, or a query. */
 export type ReadObject =
-  | { readonly kind: 'relation'; readonly name: string }
+  | { readonly kind: 'relation'; readonly name: string; readonly where?: string }
   | { readonly kind: 'query'; readonly name: string; readonly text: string };
 
 export interface SourceSettings extends SessionSettings {
   /** Connections that read at once, 4 by default. */
   readonly maxConnections?: number;
   readonly zeroDates?: ZeroDates;
+  /** Rows that Millrace has written: a type that MySQL lacks stands in a column of text. */
+  readonly own?: boolean;
 }
 
 const defaultConnections = 4;
@@ -93,7 +95,8 @@ class MysqlSource implements RowSource {
     // The bound first, the snapshot after it: then every row below the bound is in the snapshot, or will never come.
     const window = since ? (earlier?.window ?? (await this.#window(found, since))) : null;
     const cursor = window && found.columns.find(({ name }) => name === window.column);
-    const conditions = window && cursor ? windowConditions(window, cursor) : [];
+    const where = this.#object.kind === 'relation' ? this.#object.where : undefined;
+    const conditions = [...(where ? [where] : []), ...(window && cursor ? windowConditions(window, cursor) : [])];
     const schema = this.#schema(select);
     const continues = earlier !== null && window !== null && goesOn(earlier, schema, absorbed);
     const splits = continues
@@ -156,7 +159,11 @@ class MysqlSource implements RowSource {
   }
 
   #expressions({ columns, relation }: Found): Expression[] {
-    return declaredColumns(this.#declared.columns, columns, { object: this.#object.name, knowsNulls: relation?.kind === 'table' });
+    return declaredColumns(this.#declared.columns, columns, {
+      object: this.#object.name,
+      knowsNulls: relation?.kind === 'table',
+      own: this.#settings.own ?? false,
+    });
   }
 
   async #window(found: Found, since: NonNullable<ReadRequest['since']>) {

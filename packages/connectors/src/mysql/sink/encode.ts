@@ -69,7 +69,6 @@ function copyOf(type: ColumnType): Copy | undefined {
     case 'time':
       return (out, data, start, length) => out.copy(data, start, length);
     case 'numeric':
-    case 'float4':
     case 'float8':
       // NaN, Infinity, -Infinity end in a letter.
       return (out, data, start, length) => {

@@ -20,6 +20,8 @@ export function fieldOf(type: ColumnType): (text: string) => string {
     case 'timestamptz':
       return (text) => (isCommonDate(text) ? text.slice(0, -3) : refuse(type, text));
     case 'float4':
+      // The shortest text of the greatest float is a double beyond it, by which MySQL judges.
+      return (text) => (/[aI]/.test(text) ? refuse(type, text) : text.replace('3.4028235e+38', '3.4028234663852886e+38'));
     case 'float8':
     case 'numeric':
       return (text) => (/[aI]/.test(text) ? refuse(type, text) : text);

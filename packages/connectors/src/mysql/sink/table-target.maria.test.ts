@@ -25,7 +25,16 @@ import {
   uuid,
   varchar,
 } from '@millrace/core';
-import { batchesOf, batchOfRows, encodeCsv, isMillraceError, type RejectedRow, rowsOf, type Table } from '@millrace/core/runtime';
+import {
+  batchesOf,
+  batchOfRows,
+  encodeCsv,
+  isMillraceError,
+  type RejectedRow,
+  rowsOf,
+  type Selection,
+  type Table,
+} from '@millrace/core/runtime';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type MariaDbDatabase, type MariaDbServer, mariaDbServer } from '../../../../../test/mariadb-server.ts';
 import { loadRows, type Row, type TestLoad, testContext } from '../../../test/load.ts';
@@ -276,17 +285,23 @@ test.for([
   }
   const found = await db.sql(`set time_zone = '+00:00'`, 'select *, bin(`bit`) as bits, hex(`bytea`) as bytes from typed where id = 2');
   expect(found[0]).toMatchObject({ interval: 'P1DT2H', inet: '10.0.0.1/8', array: '{1,NULL,3}', bits: '101', bool: '1', char: 'ab' });
-  const readable = table(
-    'typed',
-    Object.fromEntries(Object.entries(typed.declared).filter(([name]) => !['interval', 'inet', 'array'].includes(name))) as never,
-  );
-  await using source = await mysql({ url: db.url }).selection(readable).open(testContext());
-  const plan = await source.plan({ absorbed: [], since: null, splitBytes: 1e9, earlier: null });
-  const back: Record<string, unknown>[] = [];
-  for (const split of plan.splits) for await (const batch of batchesOf(await source.open(split, 'batches'))) back.push(...rowsOf(batch));
-  const expected = values.map((row) => Object.fromEntries(readable.columns.map(({ name }) => [name, row[name]])));
-  expect(back).toEqual(expected);
+  for (const mode of ['append', 'history'] as const) {
+    const target = mysql({ url: db.url }).table(mode === 'append' ? typed : table('versions', typed.declared, { key: ['id'] }), {
+      mode,
+      schema: 'create',
+    });
+    if (mode === 'history') await loadRows(target, { id: 'load-3', key: 'run/versions', splits: [values] });
+    expect(await readAll(target.stored!(typed))).toEqual(values);
+  }
 });
+
+async function readAll(selection: Selection): Promise<Row[]> {
+  await using source = await selection.open(testContext());
+  const plan = await source.plan({ absorbed: [], since: null, splitBytes: 1e9, earlier: null });
+  const found: Row[] = [];
+  for (const split of plan.splits) for await (const batch of batchesOf(await source.open(split, 'batches'))) found.push(...rowsOf(batch));
+  return found;
+}
 
 test.each([
   [date(), 'infinity'],

@@ -30,7 +30,7 @@ export interface TableHome {
   readonly label: string;
   readonly connection: NonNullable<Target['connection']>;
   /** The current rows of the table, for `verify`. */
-  stored(table: Table, input: RowSchema, current: string | null): Selection;
+  stored(name: string, input: RowSchema, current: string | null): Selection;
 }
 
 /** A table that rows are loaded into. */
@@ -63,7 +63,7 @@ export function tableTarget<T extends Table>(home: TableHome, table: T, options:
     problems: (input) => [...problems(settings, input), ...unfit],
     ddl: () => (settings.schema === 'strict' || unfit.length > 0 ? [] : [createTable(table, history, home.connector)]),
     open: (context: Context): Promise<Sink> => openTableSink(settings, context),
-    stored: (input: RowSchema) => home.stored(table, input, history?.isCurrent ?? null),
+    stored: (input: RowSchema) => home.stored(table.name, input, history?.isCurrent ?? null),
   } satisfies Target<RowOf<T>, 'rows', 'table'>);
 }
 
