@@ -1,12 +1,13 @@
 import type { ReadRequest, Split } from '@millrace/core/runtime';
 import type { CatalogColumn, Relation } from './catalog.ts';
 import { quoteIdentifier, quoteName } from './identifier.ts';
+import { boundSql, type KeyForm, type KeySpace, keyForm, keySpace, risesAtServer } from './key-space.ts';
 import type { Session } from './session.ts';
 
 /** How a split is found again; JSON. Without a key: everything there is. */
 export interface SplitPlace {
   /** A range of the first column of the primary key, `[from, to)`; null where it is open. */
-  readonly key?: { readonly column: string; readonly from: string | null; readonly to: string | null };
+  readonly key?: { readonly column: string; readonly form: KeyForm; readonly from: string | null; readonly to: string | null };
 }
 
 export interface SplitRequest extends Pick<ReadRequest, 'splitBytes'> {
@@ -20,48 +21,55 @@ export interface SplitRequest extends Pick<ReadRequest, 'splitBytes'> {
 const mostSplits = 1_000;
 /** A range with this many times the rows that a split is to have is cut once more. */
 const tooLarge = 1.5;
-const integers = new Set(['tinyint', 'smallint', 'mediumint', 'int', 'bigint']);
+/** Looks at the index for each split that is wanted: keys that lie in lumps are cut a few times in vain. */
+const looksEach = 8;
 
 /** Ranges of the primary key that together hold every row there may be. At least one, also of an empty table. */
 export async function planSplits(session: Session, { relation, whole, expected, splitBytes }: SplitRequest): Promise<Split[]> {
   const { rows, bytes } = expected ?? relation;
   const one: Split[] = [{ id: id(0), estimate: expected ?? { rows, bytes }, where: {} }];
-  const key = integerKey(relation);
+  const key = firstOfKey(relation);
   if (whole || key === null || relation.kind !== 'table' || (bytes ?? 0) <= splitBytes) return one;
   const wanted = Math.min(mostSplits, Math.ceil((bytes ?? 0) / splitBytes));
-  const bounds = await cut(session, quoteName(relation), key, Math.max(1, relation.rows / Math.ceil(relation.bytes / splitBytes)), wanted);
+  const rowsEach = Math.max(1, relation.rows / Math.ceil(relation.bytes / splitBytes));
+  const space = await keySpace(session, quoteName(relation), key);
+  const bounds = space ? await cut(session, quoteName(relation), key, space, rowsEach, wanted) : [];
+  if (!space || !(await risesAtServer(session, key, space.form, bounds))) return one;
   const share = (total: number | null): number | null => (total === null ? null : Math.round(total / (bounds.length + 1)));
   return [null, ...bounds].map((from, at) => ({
     id: id(at),
     estimate: { rows: share(rows), bytes: share(bytes) },
-    where: { key: { column: key.name, from: from === null ? null : String(from), to: at < bounds.length ? String(bounds[at]) : null } },
+    where: { key: { column: key.name, form: space.form, from, to: bounds[at] ?? null } },
   }));
 }
 
 const id = (number: number): string => `s${String(number).padStart(5, '0')}`;
 
-function integerKey({ primaryKey: [first], columns }: Relation): CatalogColumn | null {
+function firstOfKey({ primaryKey: [first], columns }: Relation): CatalogColumn | null {
   const column = columns.find(({ name }) => name === first);
-  return column && integers.has(column.dataType) ? column : null;
+  return column && keyForm(column) ? column : null;
 }
 
 /**
  * Where to cut so that each range has about `rowsEach` rows: the largest range is halved as long as the optimizer, who looks into the
  * index for it, expects too much of it. No row is read, however many there are.
  */
-async function cut(session: Session, table: string, key: CatalogColumn, rowsEach: number, most: number): Promise<bigint[]> {
+async function cut(
+  session: Session,
+  table: string,
+  key: CatalogColumn,
+  { form, low: least, high: beyond, bound }: KeySpace,
+  rowsEach: number,
+  most: number,
+): Promise<string[]> {
   const name = quoteIdentifier(key.name);
-  const [ends] = await session.query(`SELECT MIN(${name}) AS low, MAX(${name}) AS high FROM ${table}`, table);
-  if (ends?.['low'] == null || ends['high'] == null) return [];
-  const ranges: Range[] = [{ low: BigInt(ends['low']), high: BigInt(ends['high']) + 1n, rows: Number.POSITIVE_INFINITY }];
+  const ranges: Range[] = [{ low: least, high: beyond, rows: Number.POSITIVE_INFINITY }];
   const rowsOf = async (low: bigint, high: bigint): Promise<number> => {
-    const plan = await session.query(
-      `EXPLAIN SELECT ${name} FROM ${table} FORCE INDEX (PRIMARY) WHERE ${name} >= ${low} AND ${name} < ${high}`,
-      table,
-    );
+    const where = `${name} >= ${boundSql(form, bound(low))} AND ${name} < ${boundSql(form, bound(high))}`;
+    const plan = await session.query(`EXPLAIN SELECT ${name} FROM ${table} FORCE INDEX (PRIMARY) WHERE ${where}`, table);
     return Math.max(...plan.map((row) => Number(row['rows'] ?? 0)), 0);
   };
-  for (;;) {
+  for (let looks = most * looksEach; looks > 0; looks--) {
     const largest = ranges.reduce((one, other) => (other.rows > one.rows ? other : one));
     if (ranges.length >= most || largest.rows <= rowsEach * tooLarge || largest.high - largest.low < 2n) break;
     const middle = largest.low + (largest.high - largest.low) / 2n;
@@ -75,7 +83,7 @@ async function cut(session: Session, table: string, key: CatalogColumn, rowsEach
     ranges.splice(ranges.indexOf(largest), 1, ...halves);
   }
   return merged(ranges, rowsEach)
-    .map(({ low }) => low)
+    .map(({ low }) => bound(low))
     .slice(1);
 }
 
@@ -101,5 +109,8 @@ function merged(ranges: readonly Range[], rowsEach: number): Range[] {
 export function conditionsOf({ key }: SplitPlace): string[] {
   if (!key) return [];
   const name = quoteIdentifier(key.column);
-  return [...(key.from === null ? [] : [`${name} >= ${BigInt(key.from)}`]), ...(key.to === null ? [] : [`${name} < ${BigInt(key.to)}`])];
+  return [
+    ...(key.from === null ? [] : [`${name} >= ${boundSql(key.form, key.from)}`]),
+    ...(key.to === null ? [] : [`${name} < ${boundSql(key.form, key.to)}`]),
+  ];
 }
