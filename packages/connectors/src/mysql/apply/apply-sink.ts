@@ -11,13 +11,13 @@ import {
 import { SessionLanes } from '../../postgres/apply/session-lanes.ts';
 import type { Session } from '../session.ts';
 import { attemptSession, closeAttempt, takeFence } from '../sink/fence.ts';
-import { besideCopy, settleTakeOvers } from './beside-copy.ts';
+import { besideCopy, settle } from './beside-copy.ts';
 import { passing } from './failpoints.ts';
 import { freshCopy } from './fresh-copy.ts';
 import { GroupWriter } from './group-writer.ts';
 import { prepareTargets } from './prepare-targets.ts';
 import type { ApplySettings } from './settings.ts';
-import { beginMove, type Hold, readState, recordStream, takeHold } from './stream-state.ts';
+import { beginMove, type Hold, readState, recordStream, tableStates, takeHold } from './stream-state.ts';
 import { assertApplicable } from './target-problems.ts';
 import type { TargetTable } from './target-table.ts';
 
@@ -70,8 +70,9 @@ export function openApplySink(settings: ApplySettings, context: Context): Change
         await takeFence(session, fence);
         const hold = await takeHold(session, stream.owner, fence);
         passing('mysql.apply.taken');
-        await settleTakeOvers(session, hold);
-        const targets = await prepareTargets(session, settings, hold, stream.tables);
+        await session.execute('SET SESSION innodb_lock_wait_timeout = 60');
+        for (const { name } of await tableStates(session, hold)) await settle(session, hold, name);
+        const targets = await prepareTargets(session, settings, hold, stream.tables, context.log);
         const lanes = new SessionLanes(
           () => applySession(settings, context, fence),
           Math.max(1, settings.connection.maxConnections ?? 4),
@@ -93,7 +94,8 @@ export function openApplySink(settings: ApplySettings, context: Context): Change
     },
 
     async follow(identity: StreamIdentity, from: Position) {
-      const { applying, session } = running();
+      const { applying, session, writer } = running();
+      writer.forgetMark();
       await recordStream(session, applying.hold, identity, from);
       passing('mysql.apply.followed');
       settled(from);

@@ -10,7 +10,7 @@ import type { Applying } from './apply-sink.ts';
 import { passing } from './failpoints.ts';
 import { fitted, stageSplit, targetNamed } from './fresh-copy.ts';
 import { GroupWriter } from './group-writer.ts';
-import { changeTable, checkHold, type Hold, keepHold, ofTable, recordCopied, tableState, tableStates } from './stream-state.ts';
+import { changeTable, checkHold, type Hold, keepHold, ofTable, recordCopied, tableState } from './stream-state.ts';
 import { readAgain, readTarget, type TargetTable } from './target-table.ts';
 
 /*
@@ -19,15 +19,14 @@ import { readAgain, readTarget, type TargetTable } from './target-table.ts';
  *
  *   shadow ─▶ announced (position, name of the retired table) ─▶ RENAME target TO retired, shadow TO target ─▶ recorded ─▶ retired dropped
  *
- * Whether an announced one has happened is told by whether the shadow is still there under its name: `settleTakeOvers` drops it. If there
+ * Whether an announced one has happened is told by whether the shadow is still there under its name: `settle` drops it. If there
  * was something to drop, it has not happened and never will, also not by an attempt that wakes up late; if not, it has, and is recorded.
  */
 export async function besideCopy(applying: Applying, table: string): Promise<TableCopy> {
   const { lanes, hold, targets, context } = applying;
-  const target = targetNamed(targets, table);
-  const shadow = await lanes.use((session) => makeShadow(applying, session, target));
+  const { target, shadow } = await lanes.use((session) => makeShadow(applying, session, table));
   const shadows = new Map([[table, shadow]]);
-  let finished = false;
+  let takesOver = false;
   passing('mysql.apply.copy.begun');
   return {
     stage: (split, channel) => stageSplit(applying, shadow, split, channel),
@@ -50,14 +49,15 @@ export async function besideCopy(applying: Applying, table: string): Promise<Tab
     },
     async finish(position: Position) {
       const now = shadows.get(table) ?? shadow;
+      takesOver = true;
       await lanes.use((session) => takeOver(applying, session, targetNamed(targets, table), now, position));
-      finished = true;
       passing('mysql.apply.copy.finished');
       targets.set(table, (await lanes.use((session) => readAgain(session, { ...target, key: now.key }))) ?? target);
     },
     async [Symbol.asyncDispose]() {
-      if (finished || context.signal.aborted) return; // whoever copies next throws it away
-      await lanes.use((session) => dropShadow(applying, session, table)).catch(() => {});
+      // Whoever copies next throws it away, or goes on with what was announced.
+      if (takesOver || context.signal.aborted) return;
+      await lanes.use((session) => settle(session, hold, table)).catch(() => {});
     },
   };
 }
@@ -70,31 +70,24 @@ const nameBeside = ({ owner }: Hold, { table, relation }: TargetTable, what: 'sh
     .slice(0, 16)}_${randomBytes(6).toString('hex')}`,
 });
 
-async function makeShadow(applying: Applying, session: Session, target: TargetTable): Promise<TargetTable> {
-  const { hold, stream } = applying;
-  const { table } = target;
-  await dropShadow(applying, session, table);
+async function makeShadow(
+  { hold, targets, stream }: Applying,
+  session: Session,
+  table: string,
+): Promise<{ readonly target: TargetTable; readonly shadow: TargetTable }> {
+  await settle(session, hold, table);
+  const before = targetNamed(targets, table);
+  const target = (await readAgain(session, before)) ?? before;
+  targets.set(table, target);
   const name = nameBeside(hold, target, 'shadow');
   await transaction(session, async () => {
-    await changeTable(session, hold, table, `shadow = ${literal(quoteName(name))}, takes_over_at = NULL`);
+    await changeTable(session, hold, table, `shadow = ${literal(quoteName(name))}`);
     await session.execute(`DELETE FROM ${ledger('stream_split')} WHERE ${ofTable(hold, table)}`);
     await keepHold(session, hold);
   });
   await session.execute(`CREATE TABLE ${quoteName(name)} LIKE ${target.quoted}`, target.shown);
   const made = (await readTarget(session, table, name, target.key)) as TargetTable;
-  return fitted(session, made, stream.tables[table]!);
-}
-
-/** What an attempt that died has left, or this one. */
-async function dropShadow({ hold }: Applying, session: Session, table: string): Promise<void> {
-  const { shadow } = await tableState(session, hold, table);
-  if (shadow === null) return;
-  await checkHold(session, hold);
-  await session.execute(`DROP TABLE IF EXISTS ${shadow}`);
-  await transaction(session, async () => {
-    await changeTable(session, hold, table, 'shadow = NULL, takes_over_at = NULL');
-    await keepHold(session, hold);
-  });
+  return { target, shadow: await fitted(session, made, stream.tables[table]!) };
 }
 
 /** One in the place of the other, or, where something hangs on the table itself, the rows of one in the other. */
@@ -114,10 +107,11 @@ async function takeOver(
       await session.execute(`DELETE FROM ${target.quoted}`, target.shown);
       await session.execute(`INSERT INTO ${target.quoted} (${columns}) SELECT ${columns} FROM ${shadow.quoted}`, target.shown);
       await recordCopied(session, hold, table, position);
+      await changeTable(session, hold, table, `retired = ${literal(shadow.quoted)}`);
       await keepHold(session, hold);
       passing('mysql.apply.copy.finishing');
     });
-    await session.execute(`DROP TABLE IF EXISTS ${shadow.quoted}`);
+    await dropRetired(session, hold, table, shadow.quoted);
     return;
   }
   const retired = quoteName(nameBeside(hold, target, 'retired'));
@@ -145,27 +139,20 @@ async function dropRetired(session: Session, hold: Hold, table: string, retired:
   await changeTable(session, hold, table, 'retired = NULL');
 }
 
-/** Brings what earlier attempts have announced to its end, whichever that is. Before anybody asks which tables are copied. */
-export async function settleTakeOvers(session: Session, hold: Hold): Promise<void> {
-  for (const { name, target, shadow, retired, takesOverAt } of await tableStates(session, hold)) {
-    if (shadow !== null && retired !== null && takesOverAt !== null) {
-      const quoted = await whole(session, target);
-      // A server without atomic DDL may have died between the two renames.
-      if (!(await exists(session, quoted)) && (await exists(session, retired)))
-        await session.execute(`RENAME TABLE ${retired} TO ${quoted}`);
-      if (!(await dropped(session, shadow))) {
-        await record(session, hold, name, takesOverAt, retired);
-        continue;
-      }
-      await transaction(session, async () => {
-        await changeTable(session, hold, name, 'shadow = NULL, retired = NULL, takes_over_at = NULL');
-        await keepHold(session, hold);
-      });
-    } else if (retired !== null) await dropRetired(session, hold, name, retired);
-  }
-}
-
-/** With its database, as the ledger looks for it. */
-async function whole(session: Session, quoted: string): Promise<string> {
-  return quoted.includes('`.`') ? quoted : `${quoteIdentifier(session.place.database)}.${quoted}`;
+/** Brings what was announced to its end, whichever that is, and throws away what stands beside a table. */
+export async function settle(session: Session, hold: Hold, table: string): Promise<void> {
+  const { target, shadow, retired, takesOverAt } = await tableState(session, hold, table);
+  await checkHold(session, hold);
+  if (shadow !== null && retired !== null && takesOverAt !== null) {
+    const quoted = target.includes('`.`') ? target : `${quoteIdentifier(session.place.database)}.${target}`;
+    // A server without atomic DDL may have died between the two renames.
+    if (!(await exists(session, quoted)) && (await exists(session, retired))) await session.execute(`RENAME TABLE ${retired} TO ${quoted}`);
+    if (!(await dropped(session, shadow))) return record(session, hold, table, takesOverAt, retired);
+  } else if (shadow !== null) await session.execute(`DROP TABLE IF EXISTS ${shadow}`);
+  if (retired !== null) await session.execute(`DROP TABLE IF EXISTS ${retired}`);
+  if (shadow === null && retired === null) return;
+  await transaction(session, async () => {
+    await changeTable(session, hold, table, 'shadow = NULL, retired = NULL, takes_over_at = NULL');
+    await keepHold(session, hold);
+  });
 }

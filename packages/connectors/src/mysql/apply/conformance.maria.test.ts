@@ -15,5 +15,5 @@ changeSinkConformance(
     const { url } = await server.database();
     return { target: () => mysql({ url, maxConnections: 2 }).apply(), [Symbol.asyncDispose]: async () => {} };
   },
-  { seeds: 4, keyless: false },
+  { seeds: 3, keyless: false },
 );

@@ -44,6 +44,11 @@ export class GroupWriter {
     this.#mark = mark;
   }
 
+  /** The stream is another, or begins anew. */
+  forgetMark(): void {
+    this.#mark = null;
+  }
+
   async write(group: ChangeGroup): Promise<Position> {
     if (this.#mark) assertSameTables(group, this.#mark, this.#tables());
     // A giant comes as it is read, and only once.

@@ -51,7 +51,7 @@ describe.each([
           }
           for (const name of names) expect(await stored(db, name)).toEqual([...models.get(name)!.values()].map(shown).sort());
         }),
-        { numRuns: 15 },
+        { numRuns: 8 },
       );
     } finally {
       await server.sql('set global local_infile = 1');

@@ -1,9 +1,10 @@
-import { fidelity, MillraceError, type RowSchema, type StreamTables } from '@millrace/core/runtime';
+import { fidelity, type Log, MillraceError, type RowSchema, type StreamTables } from '@millrace/core/runtime';
 import { driftError } from '../../postgres/sink/drift.ts';
 import { quoteIdentifier, quoteName } from '../identifier.ts';
 import type { Session } from '../session.ts';
 import { createTable } from '../sink/create.ts';
 import { assertTransactional, differences } from '../sink/prepare-table.ts';
+import { reasonsAgainst } from '../sink/swap.ts';
 import { sameColumns } from '../sink/write-table.ts';
 import { passing } from './failpoints.ts';
 import { type ApplySettings, targetName } from './settings.ts';
@@ -20,6 +21,7 @@ export async function prepareTargets(
   settings: ApplySettings,
   hold: Hold,
   tables: StreamTables,
+  log: Log,
 ): Promise<Map<string, TargetTable>> {
   const targets = new Map<string, TargetTable>();
   await forgetTables(session, hold, Object.keys(tables));
@@ -35,6 +37,10 @@ export async function prepareTargets(
     assertKey(target);
     // From its first copy on a table changes with the stream, and may be ahead of its declaration.
     if (there && !(await tableState(session, hold, table)).begun) assertFits(target, schema);
+    if (there && (await reasonsAgainst(session, { table: target.relation })).includes('it has triggers'))
+      log.warn(
+        `${target.shown} has triggers, which MySQL runs for what the stream brings too: what they do is done twice where the source did it.`,
+      );
     targets.set(table, target);
   }
   passing('mysql.apply.prepared');
