@@ -17,6 +17,8 @@ export interface Relation {
   readonly primaryKey: readonly string[];
   /** Column sets that a unique index over whole columns holds apart, the primary key among them. */
   readonly uniqueKeys: readonly (readonly string[])[];
+  /** All unique indexes, those over expressions and beginnings of values too. */
+  readonly uniqueIndexes: number;
   /** What the statistics guess. */
   readonly rows: number;
   readonly bytes: number;
@@ -73,22 +75,26 @@ export async function findRelation(session: Session, name: string | QualifiedNam
     collation: row['collation'] ?? null,
     columns: await readColumns(session, at, schema, table),
     primaryKey: keys.get('PRIMARY') ?? [],
-    uniqueKeys: [...keys.values()],
+    uniqueKeys: [...keys.values()].filter((columns) => columns !== null),
+    uniqueIndexes: keys.size,
     rows: Number(row['rows_']),
     bytes: Number(row['bytes']),
   };
 }
 
-/** Unique indexes over whole columns, by name. */
-async function readKeys(session: Session, at: string, table: string): Promise<Map<string, string[]>> {
+/** Columns of unique indexes, by name; null for one that does not hold whole columns apart. */
+async function readKeys(session: Session, at: string, table: string): Promise<Map<string, string[] | null>> {
   const parts = await session.query(
     `SELECT index_name AS name, column_name AS column_, sub_part AS part FROM information_schema.statistics WHERE ${at} AND non_unique = 0 ORDER BY index_name, seq_in_index`,
     table,
   );
-  const keys = new Map<string, string[]>();
-  for (const { name, column_: column } of parts) keys.set(name ?? '', [...(keys.get(name ?? '') ?? []), column ?? '']);
-  // An expression has no column, a prefix does not hold whole values apart.
-  for (const { name, column_: column, part } of parts) if (column == null || part != null) keys.delete(name ?? '');
+  const keys = new Map<string, string[] | null>();
+  for (const { name, column_: column, part } of parts) {
+    const before = keys.get(name ?? '');
+    // An expression has no column, a prefix does not hold whole values apart.
+    const isWhole = before !== null && column != null && part == null;
+    keys.set(name ?? '', isWhole ? [...(before ?? []), column] : null);
+  }
   return keys;
 }
 

@@ -113,3 +113,13 @@ test('a read-only server is not taken for the writer', async () => {
     await server.sql('set global read_only = 0');
   }
 });
+
+test('a connection that the server ends between two statements says why', async () => {
+  await using session = await openSession({ url: `mysql://shopper:new@127.0.0.1:${server.port}/` }, testContext());
+  await server.sql(`kill ${session.thread}`);
+  await expect.poll(() => session.ended).toBe(true);
+  await expect(session.query('select 1')).rejects.toMatchObject({
+    code: 'CONNECTION_FAILED',
+    message: expect.stringMatching(/ended|closed/),
+  });
+});

@@ -232,3 +232,36 @@ test('a transaction that was applied in part is not gone on with where its chang
     { id: '2', code: 'a' },
   ]);
 });
+
+test.each([true, false])('an announced take-over is brought to its end by the next attempt (it has happened: %s)', async (happened) => {
+  const db = await server.database();
+  const owner = { pipeline: 'p', step: 's' };
+  await using sink = await begin(db, { things });
+  await sink.follow(streamOf(), positionAt(1));
+  {
+    await using copy = await sink.copy('things', 'fresh');
+    await copy.stage(split(0), batches(things, [row(1, 'old')]));
+    await copy.finish(positionAt(1));
+  }
+  await using copy = await sink.copy('things', 'beside', positionAt(1));
+  await copy.stage(split(0), batches(things, [row(1, 'new')]));
+  // As an attempt leaves it that dies right before or after the RENAME.
+  const [{ shadow } = {}] = await db.sql('select shadow from _millrace_stream_table');
+  await db.sql(
+    `update _millrace_stream_table set retired = concat('\`', database(), '\`.\`_millrace_retired_x\`'), takes_over_at = '${positionAt(9)}'`,
+  );
+  if (happened) await db.sql(`rename table things to _millrace_retired_x, ${shadow} to things`);
+  const next = await mysql({ url: db.url }).apply().open(testContext());
+  const state = await next.begin({ owner, pipelineRun: 'r', tables: { things }, policy }, { key: 'p/s', epoch: ++epoch });
+  await next[Symbol.asyncDispose]();
+  expect(state.copied).toEqual({ things: positionAt(happened ? 9 : 1) });
+  expect(await db.sql('select code from things')).toEqual([{ code: happened ? 'new' : 'old' }]);
+  expect(await db.sql('select shadow, retired, takes_over_at from _millrace_stream_table')).toEqual([
+    { shadow: null, retired: null, takes_over_at: null },
+  ]);
+  expect(
+    await db.sql(
+      `select table_name as name from information_schema.tables where table_schema = database() and table_name regexp '^_millrace_(shadow|retired)'`,
+    ),
+  ).toEqual([]);
+});

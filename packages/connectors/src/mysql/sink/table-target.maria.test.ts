@@ -102,9 +102,9 @@ test.for([false, true])(
   },
 );
 
-test('a merge does not let another unique index choose which row it updates', async () => {
+test.each(['unique', ', unique (email(2))'])('a merge does not let another unique index choose which row it updates: %s', async (index) => {
   const db = await server.database();
-  await db.sql('create table people (id bigint primary key, email varchar(50) not null unique)', `insert into people values (1, 'a@x')`);
+  await db.sql(`create table people (id bigint primary key, email varchar(50) not null ${index})`, `insert into people values (1, 'a@x')`);
   const people = table('people', { id: int8(), email: varchar(50) }, { key: ['id'] });
   expect(await code(load(db, { mode: 'merge' }, { splits: [[{ id: 2n, email: 'a@x' }]] }, people))).toMatch(
     /^TYPE_MISMATCH: .*Duplicate entry/,

@@ -93,8 +93,8 @@ export async function mergeRows({ session, table, target, key }: Writing, { land
   const data = columns.filter(({ name }) => !key.includes(name));
   const [counted] = await session.query(`SELECT COUNT(*) AS total FROM ${fresh}`);
   const total = Number(counted?.['total']);
-  const [only, ...others] = table.uniqueKeys;
-  if (only && others.length === 0 && sameColumns(only, key)) {
+  const [only] = table.uniqueKeys;
+  if (only && table.uniqueIndexes === 1 && sameColumns(only, key)) {
     const columnOf = (quoted: string): string => `${target}.${quoted}`;
     const first = quoteIdentifier(key[0] ?? '');
     const set = data.length === 0 ? `${columnOf(first)} = ${columnOf(first)}` : list(data, (name) => `${columnOf(name)} = f.${name}`);

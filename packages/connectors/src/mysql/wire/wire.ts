@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { AnswerState } from './answer.ts';
-import { type AnswerColumn, header, type Outcome, PacketReader, packetsOf } from './packets.ts';
+import { type AnswerColumn, header, isRefusal, type Outcome, PacketReader, packetsOf, readRefusal } from './packets.ts';
 import { corrupt, ServerRefusal, WireFailure } from './refusal.ts';
 import { rowScanner, type ScanLimits, type ScannedRows } from './rows.ts';
 
@@ -215,7 +215,12 @@ export class Wire {
   }
 }
 
-function unexpected(): never {
+/** Nobody has asked: a server that ends a connection may say why. */
+function unexpected(chunk: Buffer): never {
+  const payload = new PacketReader();
+  payload.add(chunk);
+  const told = payload.next();
+  if (told && isRefusal(told)) throw new WireFailure('ended', `The server ended the connection: ${readRefusal(told).message}`);
   throw corrupt('it says something that was not asked for');
 }
 
