@@ -14,6 +14,8 @@ export interface MariaDbServerOptions {
   readonly binlog?: boolean;
   /** 1 by default: servers that replicate from one another need different ones. */
   readonly serverId?: number;
+  /** Of the machine it believes to be on: `Europe/Berlin`. */
+  readonly timeZone?: string;
   /** What a crash loses: nothing, or (by default, for speed) up to a second where the machine itself goes down. */
   readonly durable?: boolean;
 }
@@ -105,7 +107,11 @@ export async function mariaDbServer(options: MariaDbServerOptions = {}): Promise
         command,
         ...args,
       ],
-      { stdio: ['pipe', 'pipe', 'ignore'], detached: true, env: { ...process.env, LD_LIBRARY_PATH: libraries } },
+      {
+        stdio: ['pipe', 'pipe', 'ignore'],
+        detached: true,
+        env: { ...process.env, ...(options.timeZone && { TZ: options.timeZone }), LD_LIBRARY_PATH: libraries },
+      },
     );
     const ended = new Promise<void>((resolve) => guard.once('exit', () => resolve()));
     const pid = Number((await createInterface(guard.stdout)[Symbol.asyncIterator]().next()).value);

@@ -29,12 +29,15 @@ export async function heldBack(session: Session, log: Log): Promise<HeldBack> {
       `SELECT TIMESTAMPDIFF(SECOND, MIN(trx_started), NOW()) AS seconds, MIN(trx_mysql_thread_id) AS thread FROM information_schema.innodb_trx
        WHERE trx_is_read_only = 0 AND trx_rows_modified > 0 AND trx_mysql_thread_id <> CONNECTION_ID()`,
     );
+    const repeated = transaction?.['seconds'] == null ? 0 : await repeatedSeconds(session, Number(transaction['seconds']));
     const [statement] = await session.query(
-      `SELECT MAX(time) AS seconds, MIN(id) AS thread FROM information_schema.processlist
-       WHERE command IN ('Query', 'Execute') AND id <> CONNECTION_ID() AND (info IS NULL OR info NOT REGEXP '${reading}')`,
+      `SELECT MAX(time) AS seconds, MIN(id) AS thread FROM information_schema.processlist WHERE ${writes}`,
     );
-    const ages = [transaction, statement].flatMap((row) =>
-      row?.['seconds'] == null ? [] : [{ seconds: Math.max(0, Number(row['seconds'])) + 1, by: `connection ${row['thread']}` }],
+    const ages = [
+      { row: transaction, more: repeated },
+      { row: statement, more: 0 },
+    ].flatMap(({ row, more }) =>
+      row?.['seconds'] == null ? [] : [{ seconds: Math.max(0, Number(row['seconds']) + more) + 1, by: `connection ${row['thread']}` }],
     );
     return { now, ...ages.reduce((one, other) => (other.seconds > one.seconds ? other : one), { seconds: 0, by: '' }) };
   } catch (error) {
@@ -44,6 +47,18 @@ export async function heldBack(session: Session, log: Log): Promise<HeldBack> {
   } finally {
     if (!session.ended) await session.execute("SET SESSION time_zone = '+00:00'");
   }
+}
+
+/**
+ * By how much a clock on the wall that says `seconds` may be wrong, where it was set back in autumn since then. In the time zone of the
+ * machine.
+ */
+export async function repeatedSeconds(session: Session, seconds: number): Promise<number> {
+  const offset = (at: string): string => `TIMESTAMPDIFF(SECOND, DATE '1970-01-01' + INTERVAL ${at} SECOND, FROM_UNIXTIME(${at}))`;
+  const [row] = await session.query(
+    `SELECT GREATEST(0, ${offset(`(UNIX_TIMESTAMP() - ${seconds} - 3600)`)} - ${offset('UNIX_TIMESTAMP()')}) AS seconds`,
+  );
+  return Number(row?.['seconds'] ?? 0);
 }
 
 /** A transaction or a statement that may yet add rows. */
@@ -59,8 +74,7 @@ export async function openWriters(session: Session, log: Log): Promise<OpenWrite
     const rows = await session.query(
       `SELECT CONCAT('transaction ', trx_mysql_thread_id, ' ', trx_started) AS id, trx_mysql_thread_id AS thread, NULL AS seconds FROM information_schema.innodb_trx
          WHERE trx_is_read_only = 0 AND trx_mysql_thread_id <> CONNECTION_ID()
-       UNION ALL SELECT CONCAT('statement ', id), id, time FROM information_schema.processlist
-         WHERE command IN ('Query', 'Execute') AND id <> CONNECTION_ID() AND (info IS NULL OR info NOT REGEXP '${reading}')`,
+       UNION ALL SELECT CONCAT('statement ', id), id, time FROM information_schema.processlist WHERE ${writes}`,
     );
     return rows.map((row) => ({
       id: row['id'] ?? '',
@@ -74,8 +88,9 @@ export async function openWriters(session: Session, log: Log): Promise<OpenWrite
   }
 }
 
-/** Statements that write nothing. */
-const reading = '^[[:space:]]*(select|show|explain|describe)';
+/** Statements that may write; those of events run on a connection that only connects. */
+const writes = `(command IN ('Query', 'Execute') OR command = 'Connect' AND info IS NOT NULL) AND id <> CONNECTION_ID()
+         AND (info IS NULL OR info NOT REGEXP '^[[:space:]]*(select|show|explain|describe)')`;
 
 const hidden = ({ place }: Session): string =>
   `This user cannot see the transactions of others, so rows of one that is still open may be missed: GRANT PROCESS ON *.* TO '${place.user}', or set a lag longer than the longest.`;

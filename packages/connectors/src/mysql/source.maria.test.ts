@@ -4,6 +4,8 @@ import { testContext } from '@millrace/core/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type MariaDbDatabase, type MariaDbServer, mariaDbServer } from '../../../../test/mariadb-server.ts';
 import { mysql } from './index.ts';
+import { repeatedSeconds } from './open-writers.ts';
+import { openSession } from './session.ts';
 
 let server: MariaDbServer;
 beforeAll(async () => {
@@ -131,6 +133,39 @@ test('a window of a timestamp waits for a transaction that has stamped its rows 
   await new Promise((resolve) => setTimeout(resolve, 20));
   const second = await readAll(selection, { since: { column: 'at', low: first.plan.window?.high ?? '', lagMs: 0 } });
   expect([...first.rows, ...second.rows].map(({ id }) => id).sort()).toEqual([1, 2, 3]);
+});
+
+test('a window of a timestamp waits for a statement of an event', async () => {
+  const database = await server.database();
+  await server.sql('set global event_scheduler = on');
+  await database.sql(
+    'create table t (id int auto_increment primary key, at timestamp(6) not null default current_timestamp(6), slept int)',
+    'create event e on schedule every 1 day do insert into t (slept) select sleep(3)',
+  );
+  const running = `select id from information_schema.processlist where command = 'Connect' and info like '%sleep(3)%'`;
+  await expect.poll(async () => (await server.sql(running)).length).toBe(1);
+  const selection = mysql({ url: database.url }).selection(table('t', { id: int4(), at: timestamptz() }, { key: ['id'] }));
+  const first = await readAll(selection, { since: { column: 'at', low: null, lagMs: 0 } });
+  expect(first.rows).toEqual([]);
+  await expect.poll(async () => (await server.sql(running)).length).toBe(0);
+  const second = await readAll(selection, { since: { column: 'at', low: first.plan.window!.high, lagMs: 0 } });
+  expect(second.rows.length).toBe(1);
+});
+
+test('a clock that was set back in autumn does not make a transaction younger', async () => {
+  await using berlin = await mariaDbServer({ timeZone: 'Europe/Berlin', settings: { 'default-time-zone': 'SYSTEM' } });
+  await using session = await openSession({ url: berlin.url }, testContext());
+  await session.execute(`SET SESSION time_zone = 'SYSTEM'`);
+  const repeated = async (now: string, seconds: number): Promise<number> => {
+    await session.execute(`SET timestamp = ${Date.parse(now) / 1000}`);
+    return repeatedSeconds(session, seconds);
+  };
+  // At 01:00 UTC it is 02:00 in Berlin again.
+  expect(await repeated('2026-10-25T01:10:00Z', -2_400)).toBe(3_600);
+  expect(await repeated('2026-10-25T01:05:00Z', 900)).toBe(3_600);
+  expect(await repeated('2026-10-25T00:50:00Z', 10)).toBe(0);
+  expect(await repeated('2026-10-25T03:00:00Z', 10)).toBe(0);
+  expect(await repeated('2026-03-29T01:10:00Z', 5_000)).toBe(0);
 });
 
 test('a window of a datetime means the time zone of the server, and ends at the greatest value there is', async () => {
