@@ -14,13 +14,20 @@ import {
   type Step,
   type Table,
 } from '@millrace/core';
-import { compile, MillraceError, type PlanStage, runStage, type StageJob } from '@millrace/core/runtime';
+import { type ChangeTarget, compile, MillraceError, type PlanStage, runStage, type StageJob } from '@millrace/core/runtime';
 import { testContext } from '@millrace/core/testing';
 import type { TestDatabase } from '../database.ts';
 
-export interface MirrorOptions {
+/** A target of another kind. */
+export interface OtherTarget {
+  apply(): ChangeTarget<unknown>;
+  /** What the marker says there. */
+  marker(): Promise<string | undefined>;
+}
+
+export interface MirrorOptions<Target = TestDatabase> {
   readonly source: TestDatabase;
-  readonly target: TestDatabase;
+  readonly target: Target;
   /** By the names they have at the source; what `declared` finds there by default. */
   readonly tables?: CapturedTables;
   readonly capture?: Partial<CaptureOptions<CapturedTables>> & Readonly<Record<string, unknown>>;
@@ -46,7 +53,7 @@ export async function declared(database: TestDatabase): Promise<Record<string, T
 
 /** A stream from one database to another, in this process, that can be stopped, and started again from where it is. */
 export class LiveMirror implements AsyncDisposable {
-  readonly #options: MirrorOptions;
+  readonly #options: MirrorOptions<TestDatabase | OtherTarget>;
   readonly #folder = mkdtempSync(join(tmpdir(), 'millrace-mirror-'));
   #pipeline: Pipeline | undefined;
   #epoch = 0;
@@ -56,7 +63,7 @@ export class LiveMirror implements AsyncDisposable {
   /** The first copies are there. */
   #streams = false;
 
-  constructor(options: MirrorOptions) {
+  constructor(options: MirrorOptions<TestDatabase | OtherTarget>) {
     this.#options = options;
   }
 
@@ -87,11 +94,13 @@ export class LiveMirror implements AsyncDisposable {
     const { source, target, apply } = this.#options;
     const [row] = await source.sql<{ n: string }>(`update ${markerTable} set n = n + 1 returning n`);
     const there = `${apply?.schema ?? 'public'}.${markerTable}`;
+    const marker = async (): Promise<string | undefined> =>
+      'marker' in target ? target.marker() : (await target.sql<{ n: string }>(`select n from ${there}`))[0]?.n;
     const deadline = performance.now() + 20_000;
     for (;;) {
       if (this.#failure) throw this.#failure.error;
-      const [seen] = !this.#streams ? [] : await target.sql<{ n: string }>(`select n from ${there}`).catch(() => []);
-      if (seen && BigInt(seen.n) >= BigInt(row?.n ?? 0)) return;
+      const seen = !this.#streams ? undefined : await marker().catch(() => undefined);
+      if (seen !== undefined && BigInt(seen) >= BigInt(row?.n ?? 0)) return;
       if (performance.now() > deadline) throw new Error('the mirror does not catch up');
       await sleep(10);
     }
@@ -107,7 +116,8 @@ export class LiveMirror implements AsyncDisposable {
     const changes = capture(postgres({ url: urls?.source ?? source.url }), { tables, ...options } as CaptureOptions<CapturedTables>);
     const between = through?.(changes as Step<never, 'changes'>) ?? {};
     const last = Object.values(between).at(-1);
-    const mirrored = load((last ?? changes) as Step<never, 'changes'>, postgres({ url: urls?.target ?? target.url }).apply(apply ?? {}));
+    const place = 'marker' in target ? target.apply() : postgres({ url: urls?.target ?? target.url }).apply(apply ?? {});
+    const mirrored = load((last ?? changes) as Step<never, 'changes'>, place);
     const steps = { changes, ...between, mirrored } as Readonly<Record<string, Step>>;
     return pipeline({ name: 'mirror', runs: continuous, steps });
   }

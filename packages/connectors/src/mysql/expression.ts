@@ -72,7 +72,7 @@ export function readAs(source: CatalogColumn, declared: ColumnType): Read | null
 /** What `sqlType` keeps as the text that Postgres prints. */
 function keptAsText({ name, sqlType: real, charset }: CatalogColumn, declared: ColumnType): Read | null {
   const made = sqlType(declared);
-  const isSo = charset !== null && 'sql' in made && made.sql === real;
+  const isSo = charset !== null && 'sql' in made && (made.sql === real || made.kept === 'text');
   return isSo ? { sql: quoteIdentifier(name), form: 'text', from: declared } : null;
 }
 

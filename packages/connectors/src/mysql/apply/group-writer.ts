@@ -7,6 +7,7 @@ import type { Applying } from './apply-sink.ts';
 import { passing } from './failpoints.ts';
 import { applyInOrder, isRowFault, type OneChange } from './in-order.ts';
 import { afterMark, assertSameTables, type Mark } from './mark.ts';
+import { netChanges } from './net-changes.ts';
 import { alterations } from './schema-change.ts';
 import { Scratch } from './scratch.ts';
 import { beginMove, checkHold, move, setMark } from './stream-state.ts';
@@ -118,9 +119,7 @@ export class GroupWriter {
     barrier: Barrier,
   ): Promise<void> {
     let hasWritten = false;
-    for await (const next of acts) {
-      const act = this.#mark ? afterMark(next, transactions, this.#mark) : next;
-      if (act === null) continue;
+    for await (const act of netChanges(this.#left(acts, transactions))) {
       if (act.kind === 'schema') {
         hasWritten = !(await this.#alter(act, hasWritten, barrier)) && hasWritten;
         continue;
@@ -128,6 +127,14 @@ export class GroupWriter {
       if (act.kind === 'segment') await this.#writeSegment(act, transactions, carefully);
       else await this.#truncate(act.tables);
       hasWritten = true;
+    }
+  }
+
+  /** What the mark has not. */
+  async *#left(acts: AsyncIterable<Act> | Iterable<Act>, transactions: readonly SourceTransaction[]): AsyncGenerator<Act> {
+    for await (const act of acts) {
+      const left = this.#mark ? afterMark(act, transactions, this.#mark) : act;
+      if (left !== null) yield left;
     }
   }
 
@@ -145,8 +152,11 @@ export class GroupWriter {
       await session.execute(statement, target.shown);
       passing('mysql.apply.altered');
     }
+    const key = act.schema.key ?? [];
+    const now = ended ? await readAgain(session, target) : null;
+    targets.set(act.table, { ...(now ?? target), key });
+    assertKeyThere(targets.get(act.table)!);
     if (!ended) return false;
-    targets.set(act.table, (await readAgain(session, { ...target, key: act.schema.key ?? [] })) ?? target);
     await barrier.begin();
     return true;
   }
@@ -200,6 +210,16 @@ export class GroupWriter {
   #tables(): string[] {
     return Object.keys(this.#writing.stream.tables).sort();
   }
+}
+
+function assertKeyThere({ key, columns, table, shown }: TargetTable): void {
+  const lost = key.find((name) => !columns.has(name));
+  if (lost === undefined) return;
+  throw new MillraceError('SCHEMA_CHANGED', {
+    message: `The table "${table}" is told by "${lost}" at the source now, which ${shown} does not have.`,
+    remedy: `Copy the table again with "millrace resync … --table ${table}".`,
+    facts: { table: shown, column: lost },
+  });
 }
 
 /** In the order in which they were made. */

@@ -197,6 +197,26 @@ test('a policy that does not let a change of columns through stops the stream wi
   expect(await db.sql('select * from things')).toEqual([{ id: '1', code: 'a', total: '1.00' }]);
 });
 
+test('a key that is called otherwise is followed, also by an attempt that knows the declaration only', async () => {
+  const db = await server.database();
+  const columns = things.columns.map((column) => (column.name === 'id' ? { ...column, name: 'number' } : column));
+  const schema = { ...things, columns, key: ['number'] };
+  const renamed: Change = { op: 'schema', table: 'things', schema, changes: [{ change: 'rename', from: 'id', to: 'number' }] };
+  const of = (number: number, name: string) => ({ number: BigInt(number), code: name, total: null });
+  {
+    await using sink = await begin(db, { things });
+    await sink.follow(streamOf(), positionAt(1));
+    await using copy = await sink.copy('things', 'fresh');
+    await copy.stage(split(0), batches(things, [row(1, 'a'), row(2, 'b')]));
+    await copy.finish(positionAt(1));
+    const update: Change = { op: 'update', table: 'things', row: of(1, 'c') };
+    await sink.apply(groupOf({ things }, [{ at: 10, changes: [renamed, update] }]));
+  }
+  await using sink = await begin(db, { things });
+  await sink.apply(groupOf({ things }, [{ at: 20, changes: [renamed, { op: 'delete', table: 'things', old: { number: 2n } }] }]));
+  expect(await db.sql('select number, code from things')).toEqual([{ number: '1', code: 'c' }]);
+});
+
 test('a transaction that was applied in part is not gone on with where its changes are numbered otherwise', async () => {
   const db = await server.database();
   const note = table('shop.notes', { id: int8(), body: text().orNull() }, { key: ['id'] });

@@ -34,9 +34,11 @@ export async function prepareTargets(
     const target = there ?? (await readTarget(session, table, name, key));
     if (!target) throw missing(name, 'Look for somebody who drops it.');
     assertTransactional(target.relation);
-    assertKey(target);
     // From its first copy on a table changes with the stream, and may be ahead of its declaration.
-    if (there && !(await tableState(session, hold, table)).begun) assertFits(target, schema);
+    if (there && !(await tableState(session, hold, table)).begun) {
+      assertKey(target);
+      assertFits(target, schema);
+    }
     if (there && (await reasonsAgainst(session, { table: target.relation })).includes('it has triggers'))
       log.warn(
         `${target.shown} has triggers, which MySQL runs for what the stream brings too: what they do is done twice where the source did it.`,

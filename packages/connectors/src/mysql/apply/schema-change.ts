@@ -28,13 +28,42 @@ import { readAgain, type TargetTable } from './target-table.ts';
  */
 export async function* alterations(writing: Writing, target: TargetTable, { schema, changes }: SchemaChange): AsyncGenerator<string> {
   // DDL cannot be taken back: what is not let through is said before anything is done.
-  for (const change of changes) statements(writing, target, schema.key, change);
+  changes.reduce((now, change) => {
+    statements(writing, now, schema.key, change);
+    return columnsAfter(now, change);
+  }, target);
   if ((schema.key ?? []).length !== target.key.length) throw changed(writing, target, 'has another key now', 'resync');
   for (const change of changes) {
     const now = (await readAgain(writing.session, target)) ?? target;
     yield* statements(writing, now, schema.key, change);
   }
 }
+
+/** As far as the names of columns go. */
+function columnsAfter(target: TargetTable, change: ColumnChange): TargetTable {
+  const columns = new Map(target.columns);
+  const renamed = change.change === 'rename' ? columns.get(change.from) : undefined;
+  if (change.change === 'rename' && renamed && !columns.has(change.to)) {
+    columns.delete(change.from);
+    columns.set(change.to, { ...renamed, name: change.to });
+  } else if (change.change === 'drop') columns.delete(change.name);
+  else if (change.change === 'add' && !columns.has(change.column.name)) columns.set(change.column.name, toCome(change.column));
+  return { ...target, columns };
+}
+
+const toCome = ({ name, type, nullable }: ColumnSchema): CatalogColumn => ({
+  name,
+  type,
+  form: 'text',
+  dataType: '',
+  sqlType: '',
+  charset: null,
+  collation: null,
+  notNull: !nullable,
+  hasDefault: false,
+  generated: false,
+  autoIncrement: false,
+});
 
 function statements(writing: Writing, target: TargetTable, key: readonly string[] = [], change: ColumnChange): string[] {
   const { policy } = writing.stream;
