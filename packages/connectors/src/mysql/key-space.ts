@@ -42,7 +42,7 @@ export async function keySpace(session: Session, table: string, column: CatalogC
   if (ends?.['low'] == null || ends['high'] == null) return null;
   const { low, high } = ends as { low: string; high: string };
   if (form === 'integer') return { form, low: BigInt(low), high: BigInt(high) + 1n, bound: String };
-  if (form === 'text') return textSpace(low, high, /_(bin|cs)$/.test(column.collation ?? ''));
+  if (form === 'text') return textSpace(low, high, /_bin$/.test(column.collation ?? ''));
   return form === 'bytes' ? byteSpace(low, high) : uuidSpace(low, high);
 }
 
@@ -71,8 +71,8 @@ function uuidSpace(low: string, high: string): KeySpace {
 const width = 10;
 
 /**
- * Digits and letters, which all collations have in this order, whatever they make of their case; another character counts as the one
- * before it.
+ * Digits and letters, which all collations have in this order, in one case but where their bytes are compared; another character counts as
+ * the one before it.
  */
 function textSpace(least: string, greatest: string, distinct: boolean): KeySpace {
   const alphabet = distinct ? '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz' : '0123456789abcdefghijklmnopqrstuvwxyz';

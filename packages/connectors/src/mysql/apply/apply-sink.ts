@@ -10,7 +10,7 @@ import {
 } from '@millrace/core/runtime';
 import { SessionLanes } from '../../postgres/apply/session-lanes.ts';
 import type { Session } from '../session.ts';
-import { attemptSession, closeAttempt, takeFence } from '../sink/fence.ts';
+import { attemptSession, closeAttempt, endEarlier, takeFence } from '../sink/fence.ts';
 import { besideCopy, settle } from './beside-copy.ts';
 import { passing } from './failpoints.ts';
 import { freshCopy } from './fresh-copy.ts';
@@ -69,6 +69,8 @@ export function openApplySink(settings: ApplySettings, context: Context): Change
       try {
         await takeFence(session, fence);
         const hold = await takeHold(session, stream.owner, fence);
+        // One that was opened in between, and still found the hold its own, must not come to its DDL.
+        await endEarlier(session, fence);
         passing('mysql.apply.taken');
         await session.execute('SET SESSION innodb_lock_wait_timeout = 60');
         for (const { name } of await tableStates(session, hold)) await settle(session, hold, name);

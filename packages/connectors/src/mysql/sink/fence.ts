@@ -61,7 +61,8 @@ export async function takeFence(session: Session, fence: Fence): Promise<void> {
   passing('mysql.fence.taken');
 }
 
-async function endEarlier(session: Session, fence: Fence): Promise<void> {
+/** Ends the sessions of earlier attempts that are known by now. */
+export async function endEarlier(session: Session, fence: Fence): Promise<void> {
   const earlier = await session.query(
     `SELECT lock_name AS name, IS_USED_LOCK(lock_name) AS thread FROM ${ledger('session')} WHERE fence_hash = ${literal(fenceHash(fence))} AND epoch < ${fence.epoch}`,
   );
