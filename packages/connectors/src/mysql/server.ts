@@ -67,7 +67,7 @@ const sessionSettings = [
   'lock_wait_timeout = 120',
 ];
 /** In a string between quotes only the quote itself means anything; 0 is no order to make up a number. */
-const mode =
+export const sqlMode =
   'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_BACKSLASH_ESCAPES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION';
 /** MySQL keeps what it tells of the sizes of tables for a day, unless told otherwise. */
 const byFlavour = {
@@ -77,7 +77,7 @@ const byFlavour = {
 
 /** What a session begins with. With `ownMode` it keeps the server's `sql_mode`. */
 export function settingStatements({ flavour }: Server, ownMode = false): string[] {
-  const settings = [...sessionSettings, ...byFlavour[flavour], ...(ownMode ? [] : [`sql_mode = ${literal(mode)}`])];
+  const settings = [...sessionSettings, ...byFlavour[flavour], ...(ownMode ? [] : [`sql_mode = ${literal(sqlMode)}`])];
   return [
     'SET NAMES utf8mb4',
     `SET ${settings.map((setting) => `SESSION ${setting}`).join(', ')}`,

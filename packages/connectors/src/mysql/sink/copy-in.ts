@@ -4,6 +4,7 @@ import { loadFormat, tsvEncoder } from './encode.ts';
 import { insertStatements } from './insert-values.ts';
 import type { Landing } from './landing.ts';
 import { type LoadWork, shownName } from './load-work.ts';
+import type { StrayFinder } from './strays.ts';
 
 export interface Copied {
   readonly rows: number;
@@ -13,6 +14,8 @@ export interface Copied {
 export interface Rejecting {
   readonly split: string;
   readonly reject: (row: RejectedRow) => void;
+  /** Finds rows that only a constraint of the table refuses. */
+  readonly strays: StrayFinder | null;
 }
 
 /**
@@ -154,16 +157,20 @@ async function copyChecked(session: Session, copier: Copier, batches: AsyncItera
   let rows = 0;
   let bytes = 0;
   let first = 0;
+  const reject = (batch: ColumnBatch, row: number, error: MillraceError): void =>
+    rejecting.reject({ split: rejecting.split, ordinal: first + row, row: rowJson(batch, row), error });
   for await (const batch of batches) {
     /** Spans still to load, the next one last. */
     const spans: Span[] = [{ from: 0, to: batch.rowCount }];
     for (let span = spans.pop(); span; span = spans.pop()) {
       const outcome = await tryCopy(session, copier, sliceRows(batch, span.from, span.to));
       if ('copied' in outcome) {
-        rows += outcome.copied.rows;
+        const strays = (await rejecting.strays?.()) ?? [];
+        rows += outcome.copied.rows - strays.length;
         bytes += outcome.copied.bytes;
+        for (const { place, error } of strays) reject(batch, span.from + place, error);
       } else if (span.to - span.from === 1) {
-        rejecting.reject({ split: rejecting.split, ordinal: first + span.from, row: rowJson(batch, span.from), error: outcome.error });
+        reject(batch, span.from, outcome.error);
       } else {
         spans.push(...apart(span, outcome.error).reverse());
       }

@@ -8,9 +8,8 @@ import { passing } from './failpoints.ts';
 import { notFenced } from './fence.ts';
 import { ledger, prefix } from './ledger.ts';
 import { type LoadWork, shownName } from './load-work.ts';
-
-/** The place of a row in its staging table; no table of a user has such a column. */
-export const ordinal = '`__millrace_ordinal`';
+import { ordinal } from './ordinal.ts';
+import { strayFinder } from './strays.ts';
 
 /**
  * One split, in a table of its own. The table and its entry are made first, since DDL commits by itself: an entry without a count is a
@@ -28,7 +27,9 @@ export async function stagePart(work: LoadWork, session: Session, split: Split, 
   );
   await session.execute(`DROP TABLE IF EXISTS ${quoted}`);
   await session.execute(stagingTable(quoted, work));
-  const rejecting: Rejecting | null = load.reject ? { split: split.id, reject: load.reject } : null;
+  const rejecting: Rejecting | null = load.reject
+    ? { split: split.id, reject: load.reject, strays: await strayFinder(session, quoted, work.table, work.landing) }
+    : null;
   await session.execute('START TRANSACTION');
   const { rows, bytes } = await loadBatches(work, session, quoted, batches, rejecting);
   await session.execute(`UPDATE ${ledger('staged')} SET rows_ = ${rows}, bytes_ = ${bytes} WHERE name = ${literal(quoted)}`);

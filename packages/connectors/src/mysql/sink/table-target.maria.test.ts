@@ -356,6 +356,62 @@ test.for([true, false])('rows that the table refuses are set aside, the others a
   expect(await db.sql('select count(*) as n, sum(size) as s from events')).toEqual([{ n: '16', s: '16' }]);
 });
 
+test.for(['append', 'merge', 'replace', 'history'] as const)(
+  '%s: rows that break a foreign key or a check are set aside, the others are loaded',
+  async (mode) => {
+    const db = await server.database();
+    const versions =
+      mode === 'history' ? ', valid_from timestamp(6) not null, valid_to timestamp(6) null, is_current boolean not null' : '';
+    await db.sql(
+      'create table shops (town varchar(10), number int, primary key (town, number))',
+      `insert into shops values ('Bern', 1), ('Bern', 2)`,
+      `create table events (id bigint not null, kind varchar(10) check (kind <> 'it''s \\\\'), size int, town varchar(10), shop int, data text check (char_length(data) > 1), parent bigint${versions},
+       primary key (id${mode === 'history' ? ', valid_from' : ''}), constraint small check (size < 100 or kind = 'large'),
+       constraint of_shop foreign key (town, shop) references shops (town, number))`,
+    );
+    const events = table(
+      'events',
+      {
+        id: int8(),
+        kind: varchar(10).orNull(),
+        size: int4().orNull(),
+        town: varchar(10).orNull(),
+        shop: int4().orNull(),
+        data: text().orNull(),
+      },
+      { key: ['id'] },
+    );
+    const bad: Record<number, object> = {
+      2: { size: 100 },
+      3: { size: 100, kind: 'large' }, // this is none
+      5: { shop: 9 },
+      6: { shop: 9, town: null }, // nor is this
+      9: { kind: `it's \\` },
+      10: { size: 2 ** 31 - 1, town: 'Basel' },
+      12: { data: '{' },
+      19: { town: 'Basel' },
+    };
+    const given = Array.from({ length: 20 }, (_, id) => ({
+      id: BigInt(id),
+      kind: 'k',
+      size: 1,
+      town: 'Bern',
+      shop: 1 + (id % 2),
+      data: '{}',
+      ...bad[id],
+    }));
+    const rejected: RejectedRow[] = [];
+    const spec = { splits: [given.slice(0, 10), given.slice(10)], each: 4, reject: (row: RejectedRow) => void rejected.push(row) };
+    expect((await load(db, { mode }, spec, events)).rows).toBe(14);
+    const found = rejected.map(({ split, ordinal, row }) => `${split}:${ordinal} ${JSON.parse(row).id}`).sort();
+    expect(found).toEqual(['s0:2 2', 's0:5 5', 's0:9 9', 's1:0 10', 's1:2 12', 's1:9 19']);
+    const messages = rejected.map(({ error }) => (error as Error).message).join('\n');
+    expect(messages).toMatch(/breaks the foreign key "of_shop" of .*events: what it points at in .*shops is not there/);
+    expect(messages).toMatch(/breaks the check "small"/);
+    expect((await db.sql('select id from events')).length).toBe(14);
+  },
+);
+
 test('a strict load names every difference, and evolve adds and widens without losing anything', async () => {
   const db = await server.database();
   await db.sql('create table orders (id int not null primary key, total decimal(12,2) not null)', 'insert into orders values (1, 5)');

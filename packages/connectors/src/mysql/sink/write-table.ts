@@ -5,7 +5,7 @@ import { literal } from '../literal.ts';
 import type { Session } from '../session.ts';
 import type { HistoryColumns } from './history.ts';
 import type { Landing, LandingColumn } from './landing.ts';
-import { ordinal } from './parts.ts';
+import { ordinal } from './ordinal.ts';
 
 /** What brings staged rows into the table, within the transaction that commits them. */
 export interface Writing {
