@@ -5,7 +5,7 @@ import { quoteIdentifier, quoteName } from '../identifier.ts';
 import { literal } from '../literal.ts';
 import type { Session } from '../session.ts';
 import { ledger, prefix, transaction } from '../sink/ledger.ts';
-import { dropped, exists, reasonsAgainst } from '../sink/swap.ts';
+import { hasSwapped, reasonsAgainst } from '../sink/swap.ts';
 import type { Applying } from './apply-sink.ts';
 import { passing } from './failpoints.ts';
 import { fitted, stageSplit, targetNamed } from './fresh-copy.ts';
@@ -19,8 +19,8 @@ import { readAgain, readTarget, type TargetTable } from './target-table.ts';
  *
  *   shadow ─▶ announced (position, name of the retired table) ─▶ RENAME target TO retired, shadow TO target ─▶ recorded ─▶ retired dropped
  *
- * Whether an announced one has happened is told by whether the shadow is still there under its name: `settle` drops it. If there
- * was something to drop, it has not happened and never will, also not by an attempt that wakes up late; if not, it has, and is recorded.
+ * Whether an announced one has happened is told by the retired table, which only the RENAME makes and which stays until it was recorded.
+ * `settle` looks for it, and drops the shadow where there is none, so that it never happens, also not by an attempt that wakes up late.
  */
 export async function besideCopy(applying: Applying, table: string): Promise<TableCopy> {
   const { lanes, hold, targets, context } = applying;
@@ -145,12 +145,11 @@ export async function settle(session: Session, hold: Hold, table: string): Promi
   await checkHold(session, hold);
   if (shadow !== null && retired !== null && takesOverAt !== null) {
     const quoted = target.includes('`.`') ? target : `${quoteIdentifier(session.place.database)}.${target}`;
-    // A server without atomic DDL may have died between the two renames.
-    if (!(await exists(session, quoted)) && (await exists(session, retired))) await session.execute(`RENAME TABLE ${retired} TO ${quoted}`);
-    if (!(await dropped(session, shadow))) return record(session, hold, table, takesOverAt, retired);
+    if (await hasSwapped(session, { target: quoted, retired, beside: shadow })) return record(session, hold, table, takesOverAt, retired);
   } else if (shadow !== null) await session.execute(`DROP TABLE IF EXISTS ${shadow}`);
   if (retired !== null) await session.execute(`DROP TABLE IF EXISTS ${retired}`);
   if (shadow === null && retired === null) return;
+  passing('mysql.apply.copy.withdrawn');
   await transaction(session, async () => {
     await changeTable(session, hold, table, 'shadow = NULL, retired = NULL, takes_over_at = NULL');
     await keepHold(session, hold);

@@ -12,6 +12,7 @@ export const mysqlApplyFailpoints = [
   'mysql.apply.copy.announced',
   'mysql.apply.copy.swapped',
   'mysql.apply.copy.finished',
+  'mysql.apply.copy.withdrawn',
   'mysql.apply.begun',
   'mysql.apply.written',
   'mysql.apply.marked',

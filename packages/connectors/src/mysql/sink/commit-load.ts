@@ -5,7 +5,7 @@ import { findApplied, findCheckpoint, holdOwner, recordLoad } from './checkpoint
 import { passing } from './failpoints.ts';
 import { attemptSession, closeAttempt, holdFence } from './fence.ts';
 import { type LoadWork, quotedTarget, shownName } from './load-work.ts';
-import { announce, buildBeside, dropBuilt, reasonsAgainst, settle, swapIn } from './swap.ts';
+import { type Announced, announce, buildBeside, dropBuilt, reasonsAgainst, settle, settleOne, swapIn } from './swap.ts';
 import {
   type Changed,
   insertRows,
@@ -70,7 +70,7 @@ async function commitSwap(
   const { fence } = work;
   const staged = sum(parts, 'rows');
   const built = await buildBeside(session, work);
-  let announced = false;
+  let announced: Announced | null = null;
   try {
     const changed = await insertRows(session, built, rows, staged);
     passing('mysql.replace.built');
@@ -83,18 +83,18 @@ async function commitSwap(
     }
     const swap = await announce(session, work, built, receipt);
     passing('mysql.replace.recorded');
-    announced = true; // or may be: an answer to COMMIT can be lost
+    announced = swap; // or may be: an answer to COMMIT can be lost
     await session.execute('COMMIT');
     passing('mysql.replace.announced');
     await swapIn(session, fence, swap);
     passing('mysql.replace.committed');
     return receipt;
   } catch (error) {
-    if (announced && isLost(error)) {
-      const found = await lookUp(work).catch(() => null);
+    if (!session.ended) await session.execute('ROLLBACK').catch(() => {});
+    if (announced) {
+      const found = await (isLost(error) ? lookUp(work) : settled(work, session, announced)).catch(() => null);
       if (found) return found;
     }
-    if (!session.ended) await session.execute('ROLLBACK').catch(() => {});
     throw error;
   } finally {
     // Its name is the target's once it has been swapped in; an announced one belongs to whoever settles it.
@@ -161,6 +161,12 @@ async function commit(work: LoadWork, session: Session): Promise<void> {
   }
 }
 
+/** After a refusal nobody else is needed to tell what became of one's own swap. Where this fails too, the next attempt does it. */
+async function settled({ fence, load }: LoadWork, session: Session, announced: Announced): Promise<Receipt | null> {
+  await settleOne(session, fence, announced);
+  return findApplied(session, load.id);
+}
+
 async function lookUp(work: LoadWork): Promise<Receipt | null> {
   const { settings, context, fence, load } = work;
   const session = await attemptSession(settings.connection, context, fence);
@@ -169,7 +175,7 @@ async function lookUp(work: LoadWork): Promise<Receipt | null> {
     // Held by the lost transaction until its end: after this line the ledger has the truth.
     await holdFence(session, fence);
     await session.execute('COMMIT');
-    await settle(session, fence, quotedTarget(work));
+    await settle(session, fence, quotedTarget(work), load.owner);
     return await findApplied(session, load.id);
   } finally {
     await closeAttempt(session);

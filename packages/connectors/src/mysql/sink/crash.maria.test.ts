@@ -1,9 +1,11 @@
-import type { LoadMode } from '@millrace/core/runtime';
+import { int8, type LoadMode, table } from '@millrace/core/runtime';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bundled } from '../../../../../test/bundle.ts';
 import { AttemptProcess, passes } from '../../../../../test/crash/processes.ts';
 import { type MariaDbDatabase, type MariaDbServer, mariaDbServer } from '../../../../../test/mariadb-server.ts';
+import { loadRows } from '../../../test/load.ts';
 import { loadFirst, loadSecond, type MysqlErrand } from '../../../test/mysql-attempt.ts';
+import { mysql } from '../index.ts';
 
 let program: Awaited<ReturnType<typeof bundled>>;
 let server: MariaDbServer;
@@ -85,6 +87,59 @@ test.for([
     expect(differences).toEqual({});
   },
 );
+
+test('a swap that was withdrawn is not taken for one that has happened, also where its withdrawal was cut short', async () => {
+  const calm = await scene('replace', []);
+  await loadSecond({ url: calm.url, mode: 'replace', epoch: 1 });
+  const database = await scene('replace', []);
+  const [announced, withdrawn] = [
+    await new AttemptProcess(program.file, errand(database, 'replace', 1), 'mysql.replace.announced').end(),
+    await new AttemptProcess(program.file, errand(database, 'replace', 2), 'mysql.replace.withdrawn').end(),
+  ];
+  expect([announced.how, withdrawn.how]).not.toContain('done');
+  await loadSecond({ url: database.url, mode: 'replace', epoch: 3 });
+  expect(await outcome(database)).toEqual(await outcome(calm));
+});
+
+test.each(['mysql.replace.announced', 'mysql.replace.swapped'])(
+  'what other loads clean up is never a table of an announced swap: killed at %s',
+  async (point) => {
+    const calm = await scene('replace', []);
+    await loadSecond({ url: calm.url, mode: 'replace', epoch: 1 });
+    const others = table('others', { id: int8() }, { key: ['id'] });
+    const other = ({ url }: MariaDbDatabase) =>
+      loadRows(mysql({ url }).table(others, { mode: 'append', schema: 'create' }), {
+        id: 'load-3',
+        key: 'run-3/others',
+        step: 'others',
+        splits: [[{ id: 1n }]],
+      });
+    await other(calm);
+    const database = await scene('replace', []);
+    await new AttemptProcess(program.file, errand(database, 'replace', 1), point).end();
+    await database.sql('update _millrace_staged set staged_at = staged_at - interval 8 day');
+    await other(database);
+    expect(await database.sql('select built from _millrace_swap')).toHaveLength(1);
+    await loadSecond({ url: database.url, mode: 'replace', epoch: 2 });
+    expect(await outcome(database)).toEqual(await outcome(calm));
+    expect(await leftovers(database)).toEqual([]);
+  },
+);
+
+test('a table that is gone when the swap comes leaves no announcement behind', async () => {
+  const database = await scene('replace', []);
+  const sleeper = new AttemptProcess(program.file, errand(database, 'replace', 1), 'mysql.replace.announced:1:pause');
+  try {
+    expect(await sleeper.sleeps()).toBe(true);
+    await database.sql('rename table things to elsewhere');
+    await sleeper.wake();
+  } finally {
+    sleeper.kill();
+  }
+  expect(await database.sql('select * from _millrace_swap')).toEqual([]);
+  expect(await database.sql('select load_id from _millrace_applied')).toEqual([{ load_id: 'load-1' }]);
+  expect(await leftovers(database)).toEqual([]);
+});
 
 test('what a killed attempt has left beside the table is taken away by a later load', async () => {
   const database = await scene('replace', []);

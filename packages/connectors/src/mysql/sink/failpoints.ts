@@ -18,6 +18,7 @@ export const mysqlFailpoints = [
   'mysql.replace.built',
   'mysql.replace.announced',
   'mysql.replace.swapped',
+  'mysql.replace.withdrawn',
   'mysql.replace.settled',
   'mysql.sql.executed',
   'mysql.sql.committed',

@@ -105,9 +105,16 @@ export async function dropLeftovers({ load, fence }: LoadWork, session: Session)
   );
 }
 
-/** Tables first, then their entries: what a crash leaves in between is dropped again. `where` speaks of the entries as `s`. */
+/**
+ * Tables first, then their entries: what a crash leaves in between is dropped again. `where` speaks of the entries as `s`. Tables of an
+ * announced swap are left to whoever settles it: without them nobody could tell whether it has happened.
+ */
 export async function dropParts(session: Session, where: string): Promise<void> {
-  const names = (await session.query(`SELECT name FROM ${ledger('staged')} AS s WHERE ${where}`)).map((row) => row['name'] ?? '');
+  const names = (
+    await session.query(
+      `SELECT name FROM ${ledger('staged')} AS s WHERE (${where}) AND NOT EXISTS (SELECT 1 FROM ${ledger('swap')} AS w WHERE s.name IN (w.built, w.retired))`,
+    )
+  ).map((row) => row['name'] ?? '');
   for (const name of names) {
     await session.execute(`DROP TABLE IF EXISTS ${name}`);
     await session.execute(`DELETE FROM ${ledger('staged')} WHERE name = ${literal(name)}`);

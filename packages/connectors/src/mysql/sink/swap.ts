@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { type Fence, isMillraceError, type LoadSpec, MillraceError, type Receipt } from '@millrace/core/runtime';
 import { quoteName } from '../identifier.ts';
 import { literal } from '../literal.ts';
@@ -16,10 +16,11 @@ import { noteTable } from './parts.ts';
  *
  *   built ─▶ announced (a row of `swap`, under the fence) ─▶ RENAME target TO retired, built TO target ─▶ settled (receipt, checkpoint)
  *
- * Whether an announced swap has happened is told by one thing that nobody can change meanwhile: whether the built table is still there
- * under its name. Whoever comes after a crash drops it. If that succeeds, the swap has not happened and never will, also not by an
- * attempt that wakes up late: its RENAME finds nothing to rename. If there is nothing to drop, the swap has happened, and its receipt and
- * checkpoint are noted from the announcement.
+ * Whether an announced swap has happened is told by the retired table: only the RENAME makes it, under a name by chance, and it is taken
+ * away only after the swap was noted. That the built table is gone tells nothing, since whoever settles drops it. Whoever comes after a
+ * crash looks for the retired table. If it is there, the swap has happened, and its receipt and checkpoint are noted from the
+ * announcement. If not, the built table is dropped: then the swap cannot happen any more either, also not by an attempt that wakes up
+ * late, whose RENAME finds nothing to rename. If that attempt was quicker there is nothing to drop, and the retired table is there now.
  */
 
 export interface Announced {
@@ -45,10 +46,14 @@ export async function reasonsAgainst(session: Session, { table }: Pick<LoadWork,
   ];
 }
 
+/** Two runs may load under one id (of one window), and each counts its attempts from one. */
+const attemptHash = ({ load, fence }: LoadWork): string =>
+  createHash('sha256').update(`${load.id}\n${fence.key}`).digest('hex').slice(0, 24);
+
 /** An empty table like the target, beside it; of each attempt its own. Quoted. */
 export async function buildBeside(session: Session, work: LoadWork): Promise<string> {
   const { load, fence, table } = work;
-  const name = `${prefix}built_${createHash('sha256').update(load.id).digest('hex').slice(0, 24)}_${fence.epoch}`;
+  const name = `${prefix}built_${attemptHash(work)}_${fence.epoch}`;
   const built = quoteName({ database: table.database, name });
   await noteTable(session, work, built);
   await session.execute(`DROP TABLE IF EXISTS ${built}`);
@@ -61,12 +66,10 @@ export const dropBuilt = (session: Session, built: string): Promise<unknown> => 
 
 /** Under the fence, in one transaction: from here on the swap may happen at any moment. */
 export async function announce(session: Session, work: LoadWork, built: string, receipt: Receipt): Promise<Announced> {
-  const { fence, table } = work;
   const { id, owner, run, runAt } = work.load;
-  const retired = quoteName({
-    database: table.database,
-    name: `${prefix}retired_${createHash('sha256').update(id).digest('hex').slice(0, 24)}_${fence.epoch}`,
-  });
+  // By chance: no earlier swap can have left a table of this name.
+  const name = `${prefix}retired_${attemptHash(work).slice(0, 16)}_${randomBytes(8).toString('hex')}`;
+  const retired = quoteName({ database: work.table.database, name });
   const announced: Announced = { built, target: quotedTarget(work), retired, load: { id, owner, run, runAt }, receipt };
   await noteTable(session, work, retired);
   const values = [built, announced.target, retired, JSON.stringify(announced.load), JSON.stringify(receipt)];
@@ -94,35 +97,70 @@ export async function swapIn(session: Session, fence: Fence, announced: Announce
   await note(session, fence, announced);
 }
 
-/** Brings what earlier attempts have announced for this table to its end, whichever that is. */
-export async function settle(session: Session, fence: Fence, target: string): Promise<void> {
-  for (const announced of await announcedFor(session, `target = ${literal(target)}`)) {
-    const { built, retired } = announced;
-    // A server without atomic DDL may have died between the two renames.
-    if (!(await exists(session, target)) && (await exists(session, retired))) await session.execute(`RENAME TABLE ${retired} TO ${target}`);
-    if (await dropped(session, built)) await session.execute(`DELETE FROM ${ledger('swap')} WHERE built = ${literal(built)}`);
-    else await note(session, fence, announced);
+/** Brings what earlier attempts have announced for this table or this owner to its end, whichever that is. */
+export async function settle(session: Session, fence: Fence, target: string, owner: LoadSpec['owner']): Promise<void> {
+  for (const announced of await announcedFor(session, target, owner)) {
+    await settleOne(session, fence, announced);
     passing('mysql.replace.settled');
   }
 }
 
-/** False where there is no such table, nor will there be. */
-export async function dropped(session: Session, built: string): Promise<boolean> {
+/** After this line it has happened and is noted, or it has not and never will. */
+export async function settleOne(session: Session, fence: Fence, announced: Announced): Promise<void> {
+  if (await hasSwapped(session, { ...announced, beside: announced.built })) return note(session, fence, announced);
+  passing('mysql.replace.withdrawn');
+  await session.execute(`DELETE FROM ${ledger('swap')} WHERE built = ${literal(announced.built)}`);
+}
+
+/**
+ * Whether the table beside the target has taken its place. Where it has not it is dropped, so that it never will: an answer for good,
+ * whatever happens meanwhile and however often it is asked for, as long as nobody takes the retired table away. All names are quoted.
+ */
+export async function hasSwapped(
+  session: Session,
+  { target, retired, beside }: { readonly target: string; readonly retired: string; readonly beside: string },
+): Promise<boolean> {
+  // A server without atomic DDL may have died between the two renames.
+  if (!(await exists(session, target)) && (await exists(session, retired)) && (await exists(session, beside)))
+    await session.execute(`RENAME TABLE ${retired} TO ${target}`);
+  if (await exists(session, retired)) return true;
   try {
-    await session.execute(`DROP TABLE ${built}`);
-    return true;
+    await session.execute(`DROP TABLE ${beside}`);
+    return false;
   } catch (error) {
-    if (isMillraceError(error) && error.code === 'TABLE_MISSING') return false;
-    throw error;
+    if (!isMillraceError(error) || error.code !== 'TABLE_MISSING') throw error;
+    // It was renamed since the look, or somebody dropped it before.
+    return exists(session, retired);
   }
+}
+
+/** What is announced for the table, or by the owner. The declaration may write the name in other case than the catalog does. */
+async function announcedFor(session: Session, target: string, owner: LoadSpec['owner']): Promise<Announced[]> {
+  const isTargets = (one: Announced): boolean => one.target.toLowerCase() === target.toLowerCase();
+  return (await allAnnounced(session)).filter((one) => isTargets(one) || isOwners(one, owner));
+}
+
+const isOwners = ({ load }: Announced, { pipeline, step }: LoadSpec['owner']): boolean =>
+  load.owner.pipeline === pipeline && load.owner.step === step;
+
+/**
+ * Under the owner's lock, which an announcement is made under too: until an announced swap is noted or withdrawn, the checkpoint tells
+ * nothing, and rows that are written now may be for the table that is about to go. @throws LOAD_CONFLICT
+ */
+export async function assertNoneAnnounced(session: Session, { load, table }: LoadWork, target: string): Promise<void> {
+  const [other] = await announcedFor(session, target, load.owner);
+  if (!other) return;
+  throw new MillraceError('LOAD_CONFLICT', {
+    message: `${table.database}.${table.name} is about to be replaced by load ${other.load.id} of run ${other.load.run}.`,
+    remedy: 'Nothing to do: it is tried again, and finds out first what became of that.',
+    facts: { load: other.load.id, run: other.load.run },
+  });
 }
 
 /** Of a swap that has happened, and that nobody has noted yet, for those who only look. */
 export async function swappedCheckpoint(session: Session, owner: LoadSpec['owner']): Promise<Receipt['checkpoint'] | null> {
-  for (const { load, built, receipt } of await announcedFor(session, 'TRUE')) {
-    const isOwners = load.owner.pipeline === owner.pipeline && load.owner.step === owner.step;
-    if (isOwners && !(await exists(session, built))) return receipt.checkpoint;
-  }
+  for (const announced of await allAnnounced(session))
+    if (isOwners(announced, owner) && (await exists(session, announced.retired))) return announced.receipt.checkpoint;
   return null;
 }
 
@@ -136,8 +174,8 @@ async function note(session: Session, fence: Fence, { load, receipt, retired, bu
   await session.execute(`DROP TABLE IF EXISTS ${retired}`);
 }
 
-async function announcedFor(session: Session, where: string): Promise<Announced[]> {
-  const rows = await session.query(`SELECT built, target, retired, load_, receipt FROM ${ledger('swap')} WHERE ${where}`);
+async function allAnnounced(session: Session): Promise<Announced[]> {
+  const rows = await session.query(`SELECT built, target, retired, load_, receipt FROM ${ledger('swap')}`);
   return rows.map((row) => ({
     built: row['built'] ?? '',
     target: row['target'] ?? '',
@@ -147,11 +185,13 @@ async function announcedFor(session: Session, where: string): Promise<Announced[
   }));
 }
 
-/** `name` is quoted, as the ledger has it. */
-export async function exists(session: Session, name: string): Promise<boolean> {
-  const [database = '', table = ''] = [...name.matchAll(/`((?:[^`]|``)+)`/g)].map(([, part = '']) => part.replaceAll('``', '`'));
-  const rows = await session.query(
-    `SELECT 1 AS there FROM information_schema.tables WHERE table_schema = ${literal(database)} AND table_name = ${literal(table)}`,
-  );
-  return rows.length > 0;
+/** `name` is quoted. The table itself is asked, not the catalog: that waits for a RENAME that is on its way, and sees what it did. */
+async function exists(session: Session, name: string): Promise<boolean> {
+  try {
+    await session.query(`SELECT 1 AS there FROM ${name} LIMIT 0`);
+    return true;
+  } catch (error) {
+    if (isMillraceError(error) && error.code === 'TABLE_MISSING') return false;
+    throw error;
+  }
 }

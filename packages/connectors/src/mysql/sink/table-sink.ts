@@ -29,7 +29,7 @@ export async function openTableSink(settings: TableSettings, context: Context): 
       try {
         await takeFence(session, fence);
         const { database, name } = parseName(settings.table.name);
-        await settle(session, fence, quoteName({ database: databaseOf(session, database, name), name }));
+        await settle(session, fence, quoteName({ database: databaseOf(session, database, name), name }), load.owner);
         const applied = await findApplied(session, load.id);
         if (applied) return appliedLoad(applied, session);
         const mode = settings.mode === 'append' && load.fullRefresh ? 'replace' : settings.mode;

@@ -153,6 +153,30 @@ test.for(['swapped', 'it has triggers', 'it has foreign keys', 'other tables ref
   },
 );
 
+test('a RENAME that is refused has not happened: the old rows stay, nothing is noted, and the next attempt replaces them', async () => {
+  const db = await server.database();
+  await load(db, { mode: 'append', schema: 'create' }, { id: 'a', splits: [[order(1)]] });
+  const reader = await server.connect(db.name);
+  await reader.query('start transaction');
+  await reader.query('select * from orders');
+  const replacing = { id: 'b', runAt: '2026-03-30', splits: [[order(2)]] };
+  const loading = code(load(db, { mode: 'replace' }, replacing));
+  const waiting = `select id from information_schema.processlist where db = '${db.name}' and info like 'RENAME TABLE%'`;
+  for (let found = await server.sql(waiting); ; found = await server.sql(waiting)) {
+    const [one] = found;
+    if (one) await server.sql(`kill query ${one['id']}`);
+    if (one) break;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  expect(await loading).toMatch(/interrupted/);
+  expect(await rows(db)).toEqual(['1 1.00 ']);
+  expect(await db.sql('select load_id from _millrace_applied')).toEqual([{ load_id: 'a' }]);
+  expect(await db.sql('select * from _millrace_swap')).toEqual([]);
+  await reader.query('commit');
+  await load(db, { mode: 'replace' }, { ...replacing, epoch: 2 });
+  expect(await rows(db)).toEqual(['2 1.00 ']);
+});
+
 test('history keeps every version, closes what is gone, and does not go back in time', async () => {
   const db = await server.database();
   const options = { mode: 'history', schema: 'create', history: { deletes: 'close' } } as const;
