@@ -5,7 +5,7 @@ import { findApplied, findCheckpoint, holdOwner, recordLoad } from './checkpoint
 import { passing } from './failpoints.ts';
 import { attemptSession, closeAttempt, holdFence } from './fence.ts';
 import { type LoadWork, quotedTarget, shownName } from './load-work.ts';
-import { type Announced, announce, buildBeside, dropBuilt, reasonsAgainst, settle, settleOne, swapIn } from './swap.ts';
+import { type Announced, announce, assertNoneAnnounced, buildBeside, dropBuilt, reasonsAgainst, settle, settleOne, swapIn } from './swap.ts';
 import {
   type Changed,
   insertRows,
@@ -105,12 +105,14 @@ async function commitSwap(
 const isLost = (error: unknown): boolean => isMillraceError(error) && error.code === 'CONNECTION_FAILED';
 
 /** The receipt of an earlier attempt that got as far as its commit; null where this one may go on. */
-async function heldAlone({ load, mode, fence }: LoadWork, session: Session, checkpoint: Checkpoint): Promise<Receipt | null> {
+async function heldAlone(work: LoadWork, session: Session, checkpoint: Checkpoint): Promise<Receipt | null> {
+  const { load, mode, fence } = work;
   await holdOwner(session, load.owner);
   await holdFence(session, fence);
   const earlier = await findApplied(session, load.id);
   if (earlier) return earlier;
   checkOrder(await findCheckpoint(session, load.owner), load, mode, checkpoint.window);
+  await assertNoneAnnounced(session, work, quotedTarget(work));
   passing(`mysql.${mode}.fenced`);
   return null;
 }

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bundled } from '../../../../../test/bundle.ts';
 import { AttemptProcess, passes } from '../../../../../test/crash/processes.ts';
 import { type MariaDbDatabase, type MariaDbServer, mariaDbServer } from '../../../../../test/mariadb-server.ts';
-import { loadRows } from '../../../test/load.ts';
-import { loadFirst, loadSecond, type MysqlErrand } from '../../../test/mysql-attempt.ts';
+import { batches, loadRows, specOf, split, testContext } from '../../../test/load.ts';
+import { loadFirst, loadSecond, type MysqlErrand, things } from '../../../test/mysql-attempt.ts';
 import { mysql } from '../index.ts';
 
 let program: Awaited<ReturnType<typeof bundled>>;
@@ -139,6 +139,28 @@ test('a table that is gone when the swap comes leaves no announcement behind', a
   expect(await database.sql('select * from _millrace_swap')).toEqual([]);
   expect(await database.sql('select load_id from _millrace_applied')).toEqual([{ load_id: 'load-1' }]);
   expect(await leftovers(database)).toEqual([]);
+});
+
+test('a load of another run does not commit between the announcement of a swap and its note', async () => {
+  const database = await scene('replace', []);
+  const target = mysql({ url: database.url }).table(things, { mode: 'replace' });
+  const context = testContext('2026-03-31T02:00:00.000Z');
+  const { spec, fence, checkpoint } = specOf(target, { id: 'load-3', key: 'run-3/load', runAt: '2026-03-31T02:00:00.000Z', splits: [] });
+  await using sink = await target.open(context);
+  await using session = await sink.begin(spec, fence);
+  const part = await session.stage(split(0), batches(things, [{ id: 7n, code: 'c7', total: '7.00', note: null }]));
+  const sleeper = new AttemptProcess(program.file, errand(database, 'replace', 1), 'mysql.replace.announced:1:pause');
+  try {
+    expect(await sleeper.sleeps()).toBe(true);
+    await expect(session.commit([part], checkpoint)).rejects.toMatchObject({ code: 'LOAD_CONFLICT' });
+    expect(await sleeper.wake()).toMatchObject({ how: 'done' });
+  } finally {
+    sleeper.kill();
+  }
+  expect(await database.sql('select load_id from _millrace_checkpoint')).toEqual([{ load_id: 'load-2' }]);
+  await session.commit([part], checkpoint);
+  expect(await database.sql('select id from things')).toEqual([{ id: '7' }]);
+  expect(await database.sql('select load_id from _millrace_checkpoint')).toEqual([{ load_id: 'load-3' }]);
 });
 
 test('what a killed attempt has left beside the table is taken away by a later load', async () => {
