@@ -45,6 +45,27 @@ export async function recordLoad(
   await session.execute(
     `UPDATE ${ledger('checkpoint')} SET checkpoint = ${literal(JSON.stringify(receipt.checkpoint))}, load_id = ${literal(load.id)}, run_at = ${literal(load.runAt)}, moved_at = CURRENT_TIMESTAMP WHERE owner = ${literal(ownerHash(load.owner))}`,
   );
-  await session.execute(`DELETE FROM ${ledger('applied')} WHERE applied_at < CURRENT_TIMESTAMP - INTERVAL ${keptDays} DAY`);
-  await session.execute(`DELETE FROM ${ledger('fence')} WHERE touched_at < CURRENT_TIMESTAMP - INTERVAL ${keptDays} DAY`);
+}
+
+/** How many rows of each table go after one load; the next load goes on. */
+const forgottenAtOnce = 100;
+
+/**
+ * Takes away what nobody asks for any more, as well as it goes. Outside every transaction, and row by row: a DELETE by age would lock each
+ * row that it looks at, and so wait for every load that is about to commit, and they for it.
+ */
+export async function forgetOld(session: Session): Promise<void> {
+  try {
+    await session.execute('SET SESSION innodb_lock_wait_timeout = 1');
+    for (const [table, key, at] of [
+      ['applied', 'load_id', 'applied_at'],
+      ['fence', 'fence_key', 'touched_at'],
+    ] as const) {
+      const isOld = `${at} < CURRENT_TIMESTAMP - INTERVAL ${keptDays} DAY`;
+      const old = await session.query(`SELECT ${key} AS key_ FROM ${ledger(table)} WHERE ${isOld} LIMIT ${forgottenAtOnce}`);
+      for (const row of old) await session.execute(`DELETE FROM ${ledger(table)} WHERE ${key} = ${literal(row['key_'])} AND ${isOld}`);
+    }
+  } catch {
+    // A later load does it.
+  }
 }

@@ -1,7 +1,7 @@
 import { type Checkpoint, isMillraceError, type Receipt, type StagedPart } from '@millrace/core/runtime';
 import { checkOrder } from '../../postgres/sink/checkpoint.ts';
 import type { Session } from '../session.ts';
-import { findApplied, findCheckpoint, holdOwner, recordLoad } from './checkpoint.ts';
+import { findApplied, findCheckpoint, forgetOld, holdOwner, recordLoad } from './checkpoint.ts';
 import { passing } from './failpoints.ts';
 import { attemptSession, closeAttempt, holdFence } from './fence.ts';
 import { type LoadWork, quotedTarget, shownName } from './load-work.ts';
@@ -18,8 +18,8 @@ import {
 } from './write-table.ts';
 
 /**
- * Data, receipt and checkpoint together, in one transaction or by one swap. Locks are taken in one order (owner, fence, table), so two
- * loads wait for each other and never in a circle.
+ * Data, receipt and checkpoint together, in one transaction or by one swap. Locks are taken in one order (owner, fence, table), and of
+ * the ledger a load locks rows of its own alone, so two loads wait for each other and never in a circle.
  *
  * @throws ATTEMPT_FENCED, CHECKPOINT_MOVED, LOAD_CONFLICT
  */
@@ -53,6 +53,7 @@ export async function commitLoad(
     passing(`mysql.${mode}.recorded`);
     await commit(work, session);
     passing(`mysql.${mode}.committed`);
+    await forgetOld(session);
     return receipt;
   } catch (error) {
     if (!session.ended) await session.execute('ROLLBACK').catch(() => {});
@@ -88,6 +89,7 @@ async function commitSwap(
     passing('mysql.replace.announced');
     await swapIn(session, fence, swap);
     passing('mysql.replace.committed');
+    await forgetOld(session);
     return receipt;
   } catch (error) {
     if (!session.ended) await session.execute('ROLLBACK').catch(() => {});

@@ -177,6 +177,28 @@ test('a RENAME that is refused has not happened: the old rows stay, nothing is n
   expect(await rows(db)).toEqual(['2 1.00 ']);
 });
 
+test.each(['append', 'replace'] as const)(
+  'a load does not wait for the fence of another, and old entries of the ledger go: %s',
+  async (mode) => {
+    const db = await server.database();
+    await load(db, { mode, schema: 'create' }, { id: 'a', splits: [[order(1)]] });
+    await db.sql(
+      `insert into _millrace_fence (fence_key, epoch, touched_at) values ('held', 1, now()), ('held and old', 1, now() - interval 200 day), ('old', 1, now() - interval 200 day)`,
+      `insert into _millrace_applied (load_id, receipt, applied_at) values ('old', '{}', now() - interval 200 day)`,
+    );
+    const other = await server.connect(db.name);
+    await other.query('start transaction');
+    for (const key of ['held', 'held and old']) await other.query(`select * from _millrace_fence where fence_key = '${key}' for update`);
+    const started = Date.now();
+    await load(db, { mode }, { id: 'b', runAt: '2026-03-30', splits: [[order(2)]] });
+    expect(Date.now() - started).toBeLessThan(10_000);
+    await other.query('rollback');
+    await load(db, { mode }, { id: 'c', runAt: '2026-03-31', splits: [[order(3)]] });
+    expect(await db.sql('select fence_key from _millrace_fence order by 1')).toEqual([{ fence_key: 'held' }, { fence_key: 'run-1/load' }]);
+    expect(await db.sql('select load_id from _millrace_applied order by 1')).toEqual(['a', 'b', 'c'].map((id) => ({ load_id: id })));
+  },
+);
+
 test('history keeps every version, closes what is gone, and does not go back in time', async () => {
   const db = await server.database();
   const options = { mode: 'history', schema: 'create', history: { deletes: 'close' } } as const;
