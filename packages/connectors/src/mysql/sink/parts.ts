@@ -19,7 +19,9 @@ export async function stagePart(work: LoadWork, session: Session, split: Split, 
   const earlier = await earlierPart(work, session, split);
   if (earlier) return earlier;
   const { load, fence } = work;
-  const name = `${prefix}part_${createHash('sha256').update(`${load.id}\n${split.id}`).digest('hex').slice(0, 24)}_${fence.epoch}`;
+  // Two runs may load under one id (of one window), and each counts its attempts from one.
+  const identity = `${load.id}\n${split.id}\n${fence.key}`;
+  const name = `${prefix}part_${createHash('sha256').update(identity).digest('hex').slice(0, 24)}_${fence.epoch}`;
   const quoted = quoteIdentifier(name);
   await notFenced(session, fence);
   await session.execute(
@@ -46,10 +48,13 @@ const partOf = (split: string, { name, rows, bytes }: { name: string; rows: numb
   detail: { table: name },
 });
 
-/** A part that this attempt has staged before: the same split holds the same rows, so nothing is read. */
+/**
+ * A part that this attempt has staged before: the same split holds the same rows, so nothing is read. One of another run of the same
+ * window may have been cut otherwise.
+ */
 async function earlierPart({ load, fence }: LoadWork, session: Session, split: Split): Promise<StagedPart | null> {
   const [row] = await session.query(
-    `SELECT name, rows_, bytes_ FROM ${ledger('staged')} WHERE load_id = ${literal(load.id)} AND split = ${literal(split.id)} AND epoch = ${fence.epoch} AND rows_ IS NOT NULL`,
+    `SELECT name, rows_, bytes_ FROM ${ledger('staged')} WHERE load_id = ${literal(load.id)} AND split = ${literal(split.id)} AND epoch = ${fence.epoch} AND fence_key = ${literal(fence.key)} AND rows_ IS NOT NULL`,
   );
   return row
     ? partOf(split.id, { name: (row['name'] ?? '').slice(1, -1), rows: Number(row['rows_']), bytes: Number(row['bytes_']) })

@@ -87,7 +87,8 @@ function stagedLoad(work: LoadWork, session: Session): LoadSession {
     },
     async abort() {
       for (const one of busy) await one.kill();
-      await dropParts(session, `load_id = ${literal(load.id)} AND epoch = ${fence.epoch}`).catch(() => {});
+      const own = `load_id = ${literal(load.id)} AND epoch = ${fence.epoch} AND fence_key = ${literal(fence.key)}`;
+      await dropParts(session, own).catch(() => {});
     },
     async [Symbol.asyncDispose]() {
       for (const one of busy) await one.kill();

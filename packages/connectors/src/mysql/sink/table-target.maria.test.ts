@@ -37,7 +37,7 @@ import {
 } from '@millrace/core/runtime';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type MariaDbDatabase, type MariaDbServer, mariaDbServer } from '../../../../../test/mariadb-server.ts';
-import { loadRows, type Row, type TestLoad, testContext } from '../../../test/load.ts';
+import { batches, loadRows, type Row, specOf, split, type TestLoad, testContext } from '../../../test/load.ts';
 import { mysql } from '../index.ts';
 import type { MysqlLoadOptions } from './table-target.ts';
 
@@ -198,6 +198,25 @@ test.each(['append', 'replace'] as const)(
     expect(await db.sql('select load_id from _millrace_applied order by 1')).toEqual(['a', 'b', 'c'].map((id) => ({ load_id: id })));
   },
 );
+
+test('a part that another run of the same window has left is not taken for one of this run', async () => {
+  const db = await server.database();
+  await load(db, { mode: 'append', schema: 'create' }, { id: 'a', splits: [[order(1)]] });
+  const target = mysql({ url: db.url }).table(orders, { mode: 'append' });
+  const runs = ['run-2/load', 'run-3/load'].map((key) => specOf(target, { id: 'b', runAt: '2026-03-30', key, splits: [] }));
+  await using sink = await target.open(testContext());
+  await using left = await sink.begin(runs[0]!.spec, runs[0]!.fence);
+  const before = await left.stage(split(0), batches(orders, [order(2)]));
+  await using session = await sink.begin(runs[1]!.spec, runs[1]!.fence);
+  const part = await session.stage(split(0), batches(orders, [order(2), order(3)]));
+  expect(part).toMatchObject({ rows: 2 });
+  expect(await left.recover?.([before])).toEqual([before]);
+  expect(await session.stage(split(0), batches(orders, []))).toEqual(part); // its own it does find again
+  await left.abort(new Error('given up'));
+  await session.commit([part], runs[1]!.checkpoint);
+  expect(await rows(db)).toEqual(['1 1.00 ', '2 1.00 ', '3 1.00 ']);
+  expect(await db.sql('select * from _millrace_staged')).toEqual([]);
+});
 
 test('history keeps every version, closes what is gone, and does not go back in time', async () => {
   const db = await server.database();
