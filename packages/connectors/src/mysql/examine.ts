@@ -1,6 +1,8 @@
 import { type Context, type Finding, isMillraceError } from '@millrace/core/runtime';
 import type { SessionSettings } from './credentials.ts';
+import { quoteIdentifier } from './identifier.ts';
 import { openSession, type Session } from './session.ts';
+import { grantsOf } from './sink/grants.ts';
 
 /** The oldest versions with window functions and READ ONLY snapshots. */
 const oldest = { mysql: 80_000, mariadb: 100_300 };
@@ -22,6 +24,7 @@ export async function examine(settings: SessionSettings, label: string, context:
       encryption(session),
       role(session),
       loading(session),
+      ...(await swapping(session)),
       await transactions(session),
       await room(session),
     ];
@@ -66,6 +69,27 @@ function loading({ server, place: { label: subject } }: Session): Finding {
     message: 'local_infile is off: loads go through INSERT, which takes several times as long',
     remedy: 'SET GLOBAL local_infile = 1; on RDS in the parameter group.',
   };
+}
+
+/** `replace` swaps only tables of which the user can see that nothing hangs on them. */
+async function swapping(session: Session): Promise<Finding[]> {
+  const { label: subject, user, database } = session.place;
+  if (session.server.readOnly || database === '') return [];
+  const grants = await grantsOf(session);
+  const missing = [
+    ...(grants.on('TRIGGER', { database }) ? [] : [`GRANT TRIGGER ON ${quoteIdentifier(database)}.* TO '${user}'`]),
+    ...(grants.everywhere('SELECT') || grants.everywhere('PROCESS') ? [] : [`GRANT PROCESS ON *.* TO '${user}'`]),
+  ];
+  if (missing.length === 0) return [];
+  return [
+    {
+      subject,
+      level: 'warning',
+      message:
+        'this user cannot see all triggers and foreign keys, so loads with mode "replace" empty and fill their tables instead of swapping them, which takes longer',
+      remedy: `${missing.join('; ')}. Nothing, where nothing is replaced.`,
+    },
+  ];
 }
 
 /** Windows of `since` look at the transactions of others. */

@@ -6,6 +6,7 @@ import type { Session } from '../session.ts';
 import { findApplied, holdOwner, recordLoad } from './checkpoint.ts';
 import { passing } from './failpoints.ts';
 import { holdFence } from './fence.ts';
+import { type Grants, grantsOf } from './grants.ts';
 import { ledger, prefix, transaction } from './ledger.ts';
 import { type LoadWork, quotedTarget } from './load-work.ts';
 import { noteTable } from './parts.ts';
@@ -31,8 +32,12 @@ export interface Announced {
   readonly receipt: Receipt;
 }
 
-/** Foreign keys and triggers stay with the table that they were made for, so such a table is emptied and filled again instead. */
+/**
+ * Foreign keys and triggers stay with the table that they were made for, so such a table is emptied and filled again instead; so is one
+ * of which this user cannot see whether it has any.
+ */
 export async function reasonsAgainst(session: Session, { table }: Pick<LoadWork, 'table'>): Promise<string[]> {
+  const grants = await grantsOf(session);
   const at = (schema: string, name: string): string => `${schema} = ${literal(table.database)} AND ${name} = ${literal(table.name)}`;
   const [found] = await session.query(
     `SELECT (SELECT COUNT(*) FROM information_schema.triggers WHERE ${at('event_object_schema', 'event_object_table')}) AS triggers_,
@@ -43,7 +48,22 @@ export async function reasonsAgainst(session: Session, { table }: Pick<LoadWork,
     ...(found?.['triggers_'] === '0' ? [] : ['it has triggers']),
     ...(found?.['outward'] === '0' ? [] : ['it has foreign keys']),
     ...(found?.['inward'] === '0' ? [] : ['other tables refer to it']),
+    ...(grants.on('TRIGGER', table) ? [] : ['without TRIGGER on it this user does not see its triggers']),
+    ...(await unseenReferences(session, grants, table)),
   ];
+}
+
+/** Tables of databases in which this user has no rights may refer to it. InnoDB knows of all, and tells whoever has PROCESS. */
+async function unseenReferences(session: Session, grants: Grants, { database, name }: LoadWork['table']): Promise<string[]> {
+  if (grants.everywhere('SELECT')) return [];
+  // Other names are written there in a way of InnoDB's own.
+  if (!grants.everywhere('PROCESS') || !/^\w+$/.test(`${database}${name}`))
+    return ['without PROCESS or SELECT on all databases this user does not see whether tables elsewhere refer to it'];
+  const keys = `information_schema.${session.server.flavour === 'mysql' ? 'innodb_foreign' : 'innodb_sys_foreign'}`;
+  const found = await session.query(
+    `SELECT 1 AS there FROM ${keys} WHERE LOWER(ref_name) = ${literal(`${database}/${name}`.toLowerCase())} LIMIT 1`,
+  );
+  return found.length === 0 ? [] : ['tables elsewhere refer to it'];
 }
 
 /** Two runs may load under one id (of one window), and each counts its attempts from one. */

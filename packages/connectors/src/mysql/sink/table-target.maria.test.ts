@@ -153,6 +153,33 @@ test.for(['swapped', 'it has triggers', 'it has foreign keys', 'other tables ref
   },
 );
 
+test.each([
+  ['trigger', '', /without TRIGGER on it/],
+  ['key elsewhere', 'trigger', /without PROCESS or SELECT on all databases/],
+  ['key elsewhere', 'trigger, process', /tables elsewhere refer to it/],
+  ['nothing', 'trigger, process', /^$/],
+] as const)('replace with the rights of the manual does not take away what this user cannot see: %s, %s', async (what, more, said) => {
+  const [db, elsewhere] = [await server.database(), await server.database()];
+  const user = `${db.name}_loader`;
+  await load(db, { mode: 'append', schema: 'create' }, { id: 'a', splits: [[order(1)]] });
+  if (what === 'trigger') await db.sql('create trigger t before insert on orders for each row set @x = 1');
+  if (what === 'key elsewhere')
+    await elsewhere.sql(`create table child (id bigint, constraint of_orders foreign key (id) references ${db.name}.orders (id))`);
+  await server.sql(
+    `create user ${user}@'%' identified by 'pw'`,
+    `grant create, create temporary tables, drop, alter, insert, update, delete, select on ${db.name}.* to ${user}@'%'`,
+    ...(more.includes('trigger') ? [`grant trigger on ${db.name}.* to ${user}@'%'`] : []),
+    ...(more.includes('process') ? [`grant process on *.* to ${user}@'%'`] : []),
+  );
+  const context = testContext();
+  const target = mysql({ url: db.url.replace('root@', `${user}:pw@`) }).table(orders, { mode: 'replace' });
+  await loadRows(target, { id: 'b', runAt: '2026-03-30', context, splits: [[order(2)]] });
+  expect(await rows(db)).toEqual(['2 1.00 ']);
+  expect(context.lines.join('\n')).toMatch(said);
+  if (what === 'trigger') expect(await db.sql('show triggers')).toHaveLength(1);
+  if (what === 'key elsewhere') await elsewhere.sql('insert into child values (2)');
+});
+
 test('a RENAME that is refused has not happened: the old rows stay, nothing is noted, and the next attempt replaces them', async () => {
   const db = await server.database();
   await load(db, { mode: 'append', schema: 'create' }, { id: 'a', splits: [[order(1)]] });
