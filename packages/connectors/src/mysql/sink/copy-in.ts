@@ -2,7 +2,7 @@ import { type ColumnBatch, isMillraceError, MillraceError, type RejectedRow, row
 import type { Session } from '../session.ts';
 import { loadFormat, tsvEncoder } from './encode.ts';
 import { insertStatements } from './insert-values.ts';
-import type { Landing } from './landing.ts';
+import type { Landing, LandingColumn } from './landing.ts';
 import { type LoadWork, shownName } from './load-work.ts';
 import type { StrayFinder } from './strays.ts';
 
@@ -51,7 +51,49 @@ interface Copier {
 
 export function copierOf(session: Session, into: string, landing: Landing, object: string): Copier {
   const fits = session.server.localInfile && landing.columns.length > 0;
-  return fits ? loader(session, into, landing, object) : inserter(session, into, landing, object);
+  const copier = fits ? loader(session, into, landing, object) : inserter(session, into, landing, object);
+  const stamps = landing.columns.filter((column) => column.stamps);
+  return stamps.length === 0 ? copier : checked(copier, stamps, object);
+}
+
+/** LOAD DATA makes the present moment of a NULL in a NOT NULL timestamp, and says nothing: so nothing of the kind is sent. */
+function checked(copier: Copier, stamps: readonly LandingColumn[], object: string): Copier {
+  return {
+    stream(batches) {
+      async function* given(): AsyncGenerator<ColumnBatch> {
+        let first = 0;
+        for await (const batch of batches) {
+          assertGiven(batch, stamps, object, first);
+          first += batch.rowCount;
+          yield batch;
+        }
+      }
+      return copier.stream(given());
+    },
+    prepare(batches) {
+      let first = 0;
+      for (const batch of batches) {
+        assertGiven(batch, stamps, object, first);
+        first += batch.rowCount;
+      }
+      return copier.prepare(batches);
+    },
+  };
+}
+
+/** @throws TYPE_MISMATCH */
+function assertGiven({ vectors, rowCount }: ColumnBatch, stamps: readonly LandingColumn[], object: string, first: number): void {
+  for (const { name, place } of stamps) {
+    const vector = vectors[place]!;
+    for (let row = 0; row < rowCount; row++) {
+      if (!vector.isNull(row)) continue;
+      throw new MillraceError('TYPE_MISMATCH', {
+        message: `${object}: column "${name}" must not be NULL, and is at row ${first + row + 1}.`,
+        remedy: 'Change the value, or let the column be NULL. With onBadRow such rows can be set aside.',
+        facts: { object, column: name },
+      });
+    }
+  }
 }
 
 function loader(session: Session, into: string, landing: Landing, object: string): Copier {

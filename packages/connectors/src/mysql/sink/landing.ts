@@ -18,6 +18,8 @@ export interface LandingColumn {
   readonly target: CatalogColumn;
   /** The column in a staging table: the target's own type, with its character set. */
   readonly definition: string;
+  /** A timestamp that must not be NULL. MySQL would put the present moment in the place of a NULL, without a word; see `copierOf`. */
+  readonly stamps: boolean;
   /** What LOAD DATA makes of a field, with `@` for it; null where it is the field itself. */
   readonly made: string | null;
 }
@@ -36,6 +38,8 @@ export function landingOf(incoming: readonly ColumnSchema[], table: Relation, no
     }
     if (target.generated) return [];
     const quoted = quoteIdentifier(column.name);
+    const required = notNull.has(column.name);
+    const isStamp = target.dataType === 'timestamp';
     return [
       {
         name: column.name,
@@ -43,7 +47,9 @@ export function landingOf(incoming: readonly ColumnSchema[], table: Relation, no
         type: column.type,
         place,
         target,
-        definition: `${quoted} ${definitionOf(target)} ${notNull.has(column.name) ? 'NOT NULL' : 'NULL'}`,
+        // Servers that give a NOT NULL timestamp a default of their own have but one that is valid.
+        definition: `${quoted} ${definitionOf(target)} ${required && !isStamp ? 'NOT NULL' : 'NULL'}`,
+        stamps: isStamp && (required || target.notNull),
         made: madeOf(column.type, target),
       },
     ];

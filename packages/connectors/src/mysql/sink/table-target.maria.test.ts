@@ -424,6 +424,43 @@ test('a timestamp beyond 2038 is refused by the server, and named', async () => 
   expect(await code(load(db, { mode: 'append', schema: 'create' }, { splits }, odd))).toMatch(/^TYPE_MISMATCH: .*column .*v.* at row 2/);
 });
 
+test.for([
+  ['1', '1'],
+  ['0', '1'],
+  ['1', '0'],
+  ['0', '0'],
+] as const)(
+  'a NULL in a NOT NULL timestamp is refused, never the present moment (local_infile: %s, explicit_defaults_for_timestamp: %s)',
+  async ([infile, explicit]) => {
+    const payments = table('payments', { at: timestamptz(), id: int8(), paid_at: timestamptz() }, { key: ['at', 'id'] });
+    const payment = (id: number, paid = true): Row => ({
+      at: '2026-03-01T00:00:00.000000Z',
+      id: BigInt(id),
+      paid_at: paid ? '2026-03-02T00:00:00.000000Z' : null,
+    });
+    await server.sql(`set global local_infile = ${infile}`, `set global explicit_defaults_for_timestamp = ${explicit}`);
+    try {
+      for (const mode of ['append', 'merge', 'replace', 'history'] as const) {
+        const db = await server.database();
+        const options = { mode, schema: 'create' } as const;
+        await load(db, options, { id: 'a', splits: [[payment(1)]] }, payments);
+        const next = { id: 'b', runAt: '2026-03-30', context: testContext('2026-03-30T02:00:00.000Z') };
+        const splits = [[payment(2), payment(3), payment(4, false), payment(5)]];
+        expect(await code(load(db, options, { ...next, splits }, payments))).toMatch(/^TYPE_MISMATCH: .*"paid_at" must not be NULL, and is at row 3/);
+        expect(await db.sql('select id from payments')).toEqual([{ id: '1' }]);
+        const rejected: RejectedRow[] = [];
+        const spec = { ...next, epoch: 2, splits, reject: (row: RejectedRow) => void rejected.push(row) };
+        expect((await load(db, options, spec, payments)).rows).toBe(3);
+        expect(rejected.map(({ ordinal }) => ordinal)).toEqual([2]);
+        const stored = await db.sql(`set time_zone = '+00:00'`, `select distinct date(paid_at) as day from payments`);
+        expect(stored).toEqual([{ day: '2026-03-02' }]);
+      }
+    } finally {
+      await server.sql('set global local_infile = 1', 'set global explicit_defaults_for_timestamp = 1');
+    }
+  },
+);
+
 test.for([true, false])('rows that the table refuses are set aside, the others are loaded (local_infile: %s)', async (infile) => {
   const db = await server.database();
   await db.sql('create table events (id bigint primary key, kind varchar(3) not null, size int null, day date null)');

@@ -68,8 +68,12 @@ export async function prepareFresh(session: Session, rows: StagedRows, key: read
   const { tables, landing } = rows;
   const { columns } = landing;
   await session.execute(`DROP TEMPORARY TABLE IF EXISTS ${fresh}`);
+  // What is part of a primary key must not be NULL, and a timestamp then has a default that all servers take.
+  const definitions = columns.map(({ name, quoted, definition, target: { dataType, sqlType } }) =>
+    dataType === 'timestamp' && key.includes(name) ? `${quoted} ${sqlType} NOT NULL DEFAULT '1970-01-01 00:00:01'` : definition,
+  );
   await session.execute(
-    `CREATE TEMPORARY TABLE ${fresh} (${columns.map(({ definition }) => definition).join(', ')}, PRIMARY KEY (${key.map(quoteIdentifier).join(', ')})) ENGINE=InnoDB ROW_FORMAT=DYNAMIC`,
+    `CREATE TEMPORARY TABLE ${fresh} (${definitions.join(', ')}, PRIMARY KEY (${key.map(quoteIdentifier).join(', ')})) ENGINE=InnoDB ROW_FORMAT=DYNAMIC`,
   );
   if (tables.length === 0) return;
   const all = tables
