@@ -1,4 +1,4 @@
-import { fidelity, type Log, MillraceError, type RowSchema, type StreamTables } from '@millrace/core/runtime';
+import { type Log, MillraceError, type RowSchema, type StreamTables } from '@millrace/core/runtime';
 import { driftError } from '../../postgres/sink/drift.ts';
 import { quoteIdentifier, quoteName } from '../identifier.ts';
 import type { Session } from '../session.ts';
@@ -60,11 +60,7 @@ const missing = (table: string, remedy: string): MillraceError =>
 
 /** A wider type takes whatever comes. */
 function assertFits(target: TargetTable, schema: RowSchema): void {
-  const coming = schema.columns.map((column) => {
-    const there = target.columns.get(column.name);
-    return there && fidelity(column.type, there.type) !== 'lossy' ? { ...column, type: there.type } : column;
-  });
-  const wrong = differences({ ...schema, columns: coming }, target.relation, []);
+  const wrong = differences(schema, target.relation, []);
   if (wrong.length > 0) throw driftError({ name: target.shown }, wrong, true);
 }
 

@@ -3,7 +3,7 @@ import { type CatalogColumn, findRelation, type Relation } from '../catalog.ts';
 import { quoteIdentifier, quoteName } from '../identifier.ts';
 import type { Session } from '../session.ts';
 import { type LandingColumn, landingOf } from '../sink/landing.ts';
-import { holds } from '../sink/prepare-table.ts';
+import { bends, holds } from '../sink/prepare-table.ts';
 
 /** A table that changes go to, as it is in the database now. */
 export interface TargetTable {
@@ -65,9 +65,13 @@ export function columnsOf(target: TargetTable, schema: RowSchema, ignoresAdded: 
   });
 }
 
-/** A column of text keeps the text of any value, or refuses it for its length; one of the same kind refuses what is beyond it. */
+/**
+ * A column of text keeps the text of any value, or refuses it for its length; one of the same kind refuses what is beyond it. There are
+ * types that do neither, see `bends`.
+ */
 function assertTakes(target: TargetTable, column: CatalogColumn, type: RowSchema['columns'][number]['type']): void {
-  if (column.charset !== null || baseType(type).kind === baseType(column.type).kind || holds(column, type)) return;
+  const refuses = !bends(column) && (column.charset !== null || baseType(type).kind === baseType(column.type).kind);
+  if (refuses || holds(column, type)) return;
   throw new MillraceError('SCHEMA_DRIFT', {
     message: `"${column.name}" comes as ${typeName(type)}, and is ${column.sqlType} in ${target.shown}.`,
     remedy: 'Change the type of the column, or copy the table again with "millrace resync".',

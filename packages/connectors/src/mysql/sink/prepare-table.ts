@@ -125,28 +125,45 @@ function between(declared: ColumnSchema, real: CatalogColumn): Difference[] {
   return found;
 }
 
+/** Columns in which a value may become another one without an error or a warning, also in strict mode: whether it fits must be known before. */
+export const bends = ({ dataType, sqlType: real }: CatalogColumn): boolean =>
+  /^(binary|char|year|set|enum|datetime|timestamp|time)$/.test(dataType) || roundsToDecimals(real);
+
+const roundsToDecimals = (real: string): boolean => /^(float|double|real)\(\d+,\d+\)/i.test(real);
+
 /** Whether the column takes values of the declared type: as its own type, as a wider one, or as what `sqlType` makes of it. */
 export function holds(real: CatalogColumn, declared: ColumnType): boolean {
   const to = baseType(declared);
+  const length = real.type.kind === 'varchar' ? (real.type.length ?? 0) : 0;
+  switch (real.dataType) {
+    case 'binary': // is filled up with zeros
+      return to.kind === 'uuid' && real.sqlType === 'binary(16)';
+    case 'char': // loses blanks at the end
+      return (to.kind === 'char' && length >= to.length) || (to.kind === 'uuid' && length >= 36);
+    case 'year': // takes 5 for 2005
+    case 'set': // is put in order, and takes numbers for members
+      return false;
+    case 'enum': // takes other case, and numbers for labels
+      return to.kind === 'enum' && to.labels.every((label) => labelsOf(real.sqlType).includes(label));
+  }
+  if (roundsToDecimals(real.sqlType)) return false;
   if (fidelity(to, real.type) !== 'lossy') return true;
   switch (to.kind) {
     case 'bool':
       return real.dataType === 'tinyint' || real.sqlType === 'bit(1)';
     case 'time':
       return real.dataType === 'time' && Number(/\d/.exec(real.sqlType)?.[0] ?? 0) >= (to.precision ?? 6);
-    case 'uuid':
-      return real.sqlType === 'binary(16)';
     case 'json':
     case 'jsonb':
       return real.type.kind === 'json';
     case 'enum':
-      return real.dataType === 'enum' && to.labels.every((label) => labelsOf(real.sqlType).includes(label));
+      return false;
     default: {
       const made = sqlType(to);
       if (!('sql' in made) || made.kept !== 'text') return false;
       if (real.dataType === 'longtext') return true;
       const needed = /^varchar\((\d+)\)$/.exec(made.sql)?.[1];
-      return needed !== undefined && real.type.kind === 'varchar' && (real.type.length ?? 0) >= Number(needed);
+      return needed !== undefined && length >= Number(needed);
     }
   }
 }
