@@ -33,7 +33,7 @@ export async function commitLoad(
   const { mode, context } = work;
   passing(`mysql.${mode}.begun`);
   await session.execute('SET SESSION innodb_lock_wait_timeout = 60');
-  if (mode === 'merge' || mode === 'history') await prepareFresh(session, rows, work.settings.table.key ?? []);
+  if (mode === 'merge' || mode === 'history') await prepareFresh(session, rows, work.settings.table.key ?? [], quotedTarget(work));
   if (mode === 'replace') {
     const reasons = await reasonsAgainst(session, work);
     if (reasons.length === 0) return commitSwap(work, session, rows, parts, checkpoint);

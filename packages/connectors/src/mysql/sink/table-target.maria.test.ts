@@ -128,6 +128,29 @@ test('keys that differ in case or in a blank at the end are two keys', async () 
   expect(await db.sql('select count(*) as n from words')).toEqual([{ n: '4' }]);
 });
 
+test.each([
+  ['utf8mb4_general_ci', 'a', 'A'],
+  ['utf8mb4_bin', 'a', 'a '],
+  ['utf8mb4_unicode_ci', 'strasse', 'straße'],
+] as const)('keys that only the collation %s takes for one are refused: %j and %j', async (collation, one, other) => {
+  const words = table('words', { word: varchar(10), n: int4() }, { key: ['word'] });
+  const versions = ', valid_from timestamp(6) not null, valid_to timestamp(6) null, is_current boolean not null';
+  for (const mode of ['merge', 'history'] as const) {
+    const db = await server.database();
+    await db.sql(
+      `create table words (word varchar(10) collate ${collation}, n int not null${mode === 'history' ? versions : ''}, primary key (word${mode === 'history' ? ', valid_from' : ''}))`,
+    );
+    const at = (day: string) => ({ id: day, runAt: `2026-03-${day}`, context: testContext(`2026-03-${day}T02:00:00.000Z`) });
+    const refused = new RegExp(`^TYPE_MISMATCH: .*compares "word" by ${collation}`);
+    await load(db, { mode }, { ...at('01'), splits: [[{ word: one, n: 1 }], [{ word: one, n: 2 }]] }, words);
+    expect(await code(load(db, { mode }, { ...at('02'), splits: [[{ word: other, n: 3 }]] }, words))).toMatch(refused);
+    const both = [[{ word: 'b', n: 4 }, { word: 'B', n: 5 }], [{ word: 'c', n: 6 }], [{ word: 'c ', n: 7 }]];
+    expect(await code(load(db, { mode }, { ...at('03'), splits: both }, words))).toMatch(refused);
+    await load(db, { mode }, { ...at('04'), splits: [[{ word: one, n: 8 }]] }, words);
+    expect(await db.sql(`select word, n from words ${mode === 'history' ? 'where is_current' : ''}`)).toEqual([{ word: one, n: '8' }]);
+  }
+});
+
 test.for(['swapped', 'it has triggers', 'it has foreign keys', 'other tables refer to it'])(
   'replace leaves the new rows alone, and what hangs on the table stays: %s',
   async (why) => {

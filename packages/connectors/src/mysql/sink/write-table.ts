@@ -63,8 +63,12 @@ export async function insertRows(
   });
 }
 
-/** Outside the transaction, for it makes a table: the newest staged row of each key, keys compared as the target compares them. */
-export async function prepareFresh(session: Session, rows: StagedRows, key: readonly string[]): Promise<void> {
+/**
+ * Outside the transaction, for it makes a table: the newest staged row of each key, keys compared as the target compares them.
+ *
+ * @throws TYPE_MISMATCH where the target takes two keys for one
+ */
+export async function prepareFresh(session: Session, rows: StagedRows, key: readonly string[], target: string): Promise<void> {
   const { tables, landing } = rows;
   const { columns } = landing;
   await session.execute(`DROP TEMPORARY TABLE IF EXISTS ${fresh}`);
@@ -79,6 +83,14 @@ export async function prepareFresh(session: Session, rows: StagedRows, key: read
   const all = tables
     .map((table, part) => `SELECT ${part} AS \`__millrace_part\`, ${ordinal}, ${list(columns, itself)} FROM ${table}`)
     .join(' UNION ALL ');
+  await assertKeysApart(
+    session,
+    target,
+    looseKeys(columns, key),
+    (loose) =>
+      `SELECT ${loose.map(({ quoted }, at) => `HEX(MIN(${bytes(quoted)})) AS key_${at}`).join(', ')} FROM (${all}) AS staged GROUP BY ${key.map(quoteIdentifier).join(', ')}
+       HAVING ${list(loose, (name) => `MIN(${bytes(name)}) <> MAX(${bytes(name)})`, ' OR ')} LIMIT 1`,
+  );
   // A function may have left the cursor out of its rows.
   const cursor = columns.find(({ name }) => name === rows.cursor);
   const newest = [...(cursor ? [`${cursor.quoted} IS NULL`, `${cursor.quoted} DESC`] : []), '`__millrace_part` DESC', `${ordinal} DESC`];
@@ -89,12 +101,51 @@ export async function prepareFresh(session: Session, rows: StagedRows, key: read
   );
 }
 
+const bytes = (expression: string): string => `CAST(${expression} AS BINARY)`;
+
+/** Columns of the key that compare otherwise than by their bytes: `a` may be `A` there, or `a` with a blank at its end. */
+const looseKeys = (columns: readonly LandingColumn[], key: readonly string[]): LandingColumn[] =>
+  columns.filter(({ name, target: { charset, collation } }) => key.includes(name) && charset !== null && !/_(0900|nopad)_bin$/.test(collation ?? ''));
+
+/** `clash` finds a row whose key has other bytes than one that it is equal to, its columns in hex. */
+async function assertKeysApart(
+  session: Session,
+  target: string,
+  loose: readonly LandingColumn[],
+  clash: (loose: readonly LandingColumn[]) => string,
+): Promise<void> {
+  if (loose.length === 0) return;
+  const [found] = await session.query(clash(loose), target);
+  if (!found) return;
+  const shown = loose.map((_, at) => JSON.stringify(Buffer.from(found[`key_${at}`] ?? '', 'hex').toString())).join(', ');
+  const collations = loose.map(({ name, target: { collation } }) => `"${name}" by ${collation}`).join(', ');
+  throw new MillraceError('TYPE_MISMATCH', {
+    message: `${target} compares ${collations}, so it takes the key ${shown} and another one of other letters or blanks for one and the same.`,
+    remedy: `Give the columns of the key a collation that tells all texts apart: ${session.server.flavour === 'mysql' ? 'utf8mb4_0900_bin' : 'utf8mb4_nopad_bin'}.`,
+    facts: { object: target, columns: loose.map(({ name }) => name) },
+  });
+}
+
+/** Before rows of `prepareFresh` are written over those that they are equal to by the key. @throws TYPE_MISMATCH */
+async function assertSameKeys(session: Session, target: string, columns: readonly LandingColumn[], key: readonly string[]): Promise<void> {
+  const same = key.map((name) => `t.${quoteIdentifier(name)} = f.${quoteIdentifier(name)}`).join(' AND ');
+  await assertKeysApart(
+    session,
+    target,
+    looseKeys(columns, key),
+    (loose) =>
+      `SELECT ${loose.map(({ quoted }, at) => `HEX(f.${quoted}) AS key_${at}`).join(', ')} FROM ${fresh} AS f JOIN ${target} AS t ON ${same}
+       WHERE ${list(loose, (name) => `${bytes(`t.${name}`)} <> ${bytes(`f.${name}`)}`, ' OR ')} LIMIT 1 FOR UPDATE`,
+  );
+}
+
 /**
  * Writes the rows of `prepareFresh`: inserts what is not there, updates what has changed; a row that is equal to the last bit is left
  * alone by the server. Where a unique index beside the key could catch a row, it is not allowed to choose which row is updated.
  */
 export async function mergeRows({ session, table, target, key }: Writing, { landing: { columns } }: StagedRows): Promise<Changed> {
   const data = columns.filter(({ name }) => !key.includes(name));
+  await assertSameKeys(session, target, columns, key);
   const [counted] = await session.query(`SELECT COUNT(*) AS total FROM ${fresh}`);
   const total = Number(counted?.['total']);
   const [only] = table.uniqueKeys;
@@ -153,6 +204,7 @@ export async function writeHistory(
   const differs = data.length === 0 ? 'FALSE' : `NOT (${data.map((column) => equal(column)).join(' AND ')})`;
   const time = `CAST(${literal(at.replace('T', ' ').replace(/Z$/, ''))} AS DATETIME(6))`;
   const affected = async (statement: string): Promise<number> => (await session.execute(statement, target)).affected;
+  await assertSameKeys(session, target, columns, key);
   const [{ later = '0' } = {}] = await session.query(
     `SELECT COUNT(*) AS later FROM ${target} AS t JOIN ${fresh} AS f ON ${same} WHERE t.${current} AND t.${from} > ${time} AND ${differs}`,
   );
