@@ -1,6 +1,7 @@
 import { bytea, int4, int8, numeric, table, text, timestamp, timestamptz, uuid, varchar } from '@millrace/core';
 import { batchesOf, type Context, isMillraceError, type ReadRequest, type RowSource, rowsOf, type Selection } from '@millrace/core/runtime';
 import { testContext } from '@millrace/core/testing';
+import { type RawBuilder, sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type MariaDbDatabase, type MariaDbServer, mariaDbServer } from '../../../../test/mariadb-server.ts';
 import { mysql } from './index.ts';
@@ -288,6 +289,23 @@ test('a query is read with the columns that it is declared as', async () => {
   const { rows } = await readAll(selection);
   expect(rows.map(({ id }) => id)).toEqual([1n, 4n, 9n]);
   expect(String(rows[0]?.['name']).endsWith(`x'\\"`)).toBe(true);
+});
+
+test('backslashes in a query mean what they mean to MySQL: in LIKE, in strings, in patterns', async () => {
+  const database = await server.database();
+  await database.sql('create table items (id bigint primary key, name varchar(50) not null)');
+  await database.sql(`insert into items values (1, 'A_1'), (2, 'AB1'), (3, 'a\\\\b'), (4, 'a\\\\\\\\b')`); // a\b and a\\b
+  const found = async (where: RawBuilder<boolean>) => {
+    const query = mysql({ url: database.url }).query<{ items: { id: string; name: string } }, { id: string; name: string }, typeof items.declared>(
+      (db) => db.selectFrom('items').select(['id', 'name']).where(where) as never,
+      { as: items as never },
+    );
+    return (await readAll(query)).rows.map(({ id }) => Number(id));
+  };
+  expect(await found(sql<boolean>`name like ${'A\\_%'}`)).toEqual([1]);
+  expect(await found(sql<boolean>`name = ${sql.lit('a\\b')}`)).toEqual([3]);
+  expect(await found(sql<boolean>`name = ${'a\\\\b'}`)).toEqual([4]);
+  expect(await found(sql<boolean>`name regexp '^A\\\\w\\\\d$'`)).toEqual([1, 2]);
 });
 
 test('a connection that ends in the middle says so, and leaves nothing running at the server', async () => {

@@ -37,7 +37,7 @@ const defaultConnections = 4;
 export const offers: readonly WireFormat[] = ['batches'];
 
 export async function openSource(settings: SourceSettings, object: ReadObject, declared: RowSchema, context: Context): Promise<RowSource> {
-  const connect = (): Promise<Session> => openSession(settings, context, { purpose: 'read' });
+  const connect = (): Promise<Session> => openSession(settings, context, { purpose: 'read', reads: true });
   return new MysqlSource(settings, object, declared, context, connect, await connect());
 }
 
