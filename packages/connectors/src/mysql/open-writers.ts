@@ -4,8 +4,8 @@ import { literal } from './literal.ts';
 import type { Session } from './session.ts';
 
 /**
- * Between the moment that becomes the bound and the look at who has a transaction open: what `innodb_trx` shows may be a tenth of a second
- * old, and a statement is stamped a little before its transaction begins.
+ * Between the moment that becomes the bound and the look at who is at work, and from there to the look at who has a transaction open: what
+ * `innodb_trx` shows may be a tenth of a second old, and a statement is stamped a little before its transaction begins.
  */
 export const settleMs = 200;
 
@@ -23,6 +23,11 @@ export async function heldBack(session: Session, log: Log): Promise<HeldBack> {
   const now = literal(clock?.['now'] ?? '');
   await sleep(settleMs);
   try {
+    // Statements first: one that ends between the two looks is a transaction that has modified rows, or is committed and will be seen.
+    const [statement] = await session.query(
+      `SELECT MAX(time) AS seconds, MIN(id) AS thread FROM information_schema.processlist WHERE ${writes}`,
+    );
+    await sleep(settleMs);
     // The times of innodb_trx are in the time zone of the machine.
     await session.execute("SET SESSION time_zone = 'SYSTEM'");
     const [transaction] = await session.query(
@@ -30,9 +35,6 @@ export async function heldBack(session: Session, log: Log): Promise<HeldBack> {
        WHERE trx_is_read_only = 0 AND trx_rows_modified > 0 AND trx_mysql_thread_id <> CONNECTION_ID()`,
     );
     const repeated = transaction?.['seconds'] == null ? 0 : await repeatedSeconds(session, Number(transaction['seconds']));
-    const [statement] = await session.query(
-      `SELECT MAX(time) AS seconds, MIN(id) AS thread FROM information_schema.processlist WHERE ${writes}`,
-    );
     const ages = [
       { row: transaction, more: repeated },
       { row: statement, more: 0 },
@@ -71,12 +73,16 @@ export interface OpenWriter {
 
 export async function openWriters(session: Session, log: Log): Promise<OpenWriter[]> {
   try {
-    const rows = await session.query(
-      `SELECT CONCAT('transaction ', trx_mysql_thread_id, ' ', trx_started) AS id, trx_mysql_thread_id AS thread, NULL AS seconds FROM information_schema.innodb_trx
-         WHERE trx_is_read_only = 0 AND trx_mysql_thread_id <> CONNECTION_ID()
-       UNION ALL SELECT CONCAT('statement ', id), id, time FROM information_schema.processlist WHERE ${writes}`,
+    // In this order, and apart, as in `heldBack`: a statement that waits for a lock may not show as a transaction yet.
+    const statements = await session.query(
+      `SELECT CONCAT('statement ', id) AS id, id AS thread, time AS seconds FROM information_schema.processlist WHERE ${writes}`,
     );
-    return rows.map((row) => ({
+    await sleep(settleMs);
+    const transactions = await session.query(
+      `SELECT CONCAT('transaction ', trx_mysql_thread_id, ' ', trx_started) AS id, trx_mysql_thread_id AS thread, NULL AS seconds FROM information_schema.innodb_trx
+         WHERE trx_is_read_only = 0 AND trx_mysql_thread_id <> CONNECTION_ID()`,
+    );
+    return [...transactions, ...statements].map((row) => ({
       id: row['id'] ?? '',
       thread: row['thread'] ?? '',
       seconds: row['seconds'] == null ? null : Number(row['seconds']),
