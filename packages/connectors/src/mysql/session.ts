@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { type Context, describeSetting, isMillraceError, MillraceError } from '@millrace/core/runtime';
 import { bundleOf } from '../aws/authorities.ts';
 import type { AmazonEndpoint } from '../aws/endpoint.ts';
 import { logIn } from './connect.ts';
 import { type Credentials, credentialsOf, differ, type SessionSettings } from './credentials.ts';
 import { mysqlError, type Place, readOnly } from './errno.ts';
+import { literal } from './literal.ts';
 import { readingMode, type Server, serverOf, serverQuery, settingStatements, sqlMode, unknownServer } from './server.ts';
 import type { AnswerColumn, Outcome } from './wire/packets.ts';
 import type { ScanLimits, ScannedRows } from './wire/rows.ts';
@@ -69,11 +71,18 @@ async function begin(
       throw mysqlError(error, place);
     },
   );
-  const killer = async (id: number): Promise<void> => {
+  const killer = async (lock: string): Promise<void> => {
     const other = await logIn(await credentialsOf(settings, context), 'millrace kill');
     const wire = new Wire(other.stream);
-    await wire.query(`KILL ${id}`).catch(() => {}); // it may have ended
-    wire.destroy();
+    try {
+      // The way there may lead to another server, or to one that counts connections otherwise: who holds the lock is the one.
+      const [[thread] = []] = (await wire.query(`SELECT IS_USED_LOCK(${literal(lock)})`)).rows;
+      if (thread != null) await wire.query(`KILL ${Number(thread)}`);
+    } catch {
+      // It has ended by itself.
+    } finally {
+      wire.destroy();
+    }
   };
   const session = new Session({ wire: new Wire(stream), thread, secure, place, signal, killer });
   try {
@@ -104,8 +113,8 @@ interface SessionParts {
   readonly secure: boolean;
   readonly place: Place;
   readonly signal: AbortSignal;
-  /** Ends a connection of the server from another one. */
-  readonly killer: (thread: number) => Promise<void>;
+  /** Ends the connection that holds a lock of this name, from another one. */
+  readonly killer: (lock: string) => Promise<void>;
 }
 
 /** One connection to a server. Statements that are asked for at once run one after another; the reading of rows is a statement. */
@@ -116,7 +125,9 @@ export class Session implements AsyncDisposable {
   readonly thread: number;
   readonly #wire: Wire;
   readonly #signal: AbortSignal;
-  readonly #killer: (thread: number) => Promise<void>;
+  readonly #killer: (lock: string) => Promise<void>;
+  /** Held by this connection for as long as it lives; null where the server has no such locks. */
+  #lock: string | null = null;
   readonly #onAbort: () => void;
   #server: Server = unknownServer;
   #turn: Promise<unknown> = Promise.resolve();
@@ -148,8 +159,19 @@ export class Session implements AsyncDisposable {
     const [row] = await this.query(serverQuery);
     this.#server = serverOf(row);
     if (writer && this.#server.readOnly) throw readOnly(this.place);
+    this.#lock = await this.#held(`mrs/${randomBytes(12).toString('hex')}`);
     const mode = ownMode ? null : reads ? readingMode : sqlMode;
     for (const statement of settingStatements(this.#server, mode)) await this.execute(statement);
+  }
+
+  async #held(lock: string): Promise<string | null> {
+    try {
+      const [row] = await this.query(`SELECT GET_LOCK(${literal(lock)}, 0) AS got`);
+      return row?.['got'] === '1' ? lock : null;
+    } catch (error) {
+      if (this.ended || !isMillraceError(error) || error.facts['errno'] === undefined) throw error;
+      return null;
+    }
   }
 
   /** `object` is what an error message names. */
@@ -210,13 +232,14 @@ export class Session implements AsyncDisposable {
     this.#signal.removeEventListener('abort', this.#onAbort);
     const runs = this.#running > 0 && !this.#wire.ended;
     this.#wire.destroy();
-    if (!runs) return;
+    const lock = this.#lock;
+    if (!runs || lock === null) return;
     // The server notices that nobody listens when it has something to say, which may be in an hour.
     let timer: NodeJS.Timeout | undefined;
     const patience = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, killTimeoutMs);
     });
-    await Promise.race([this.#killer(this.thread).catch(() => {}), patience]);
+    await Promise.race([this.#killer(lock).catch(() => {}), patience]);
     clearTimeout(timer);
   }
 

@@ -1,3 +1,4 @@
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { bytea, int4, int8, numeric, table, text, timestamp, timestamptz, uuid, varchar } from '@millrace/core';
 import { batchesOf, type Context, isMillraceError, type ReadRequest, type RowSource, rowsOf, type Selection } from '@millrace/core/runtime';
 import { testContext } from '@millrace/core/testing';
@@ -326,6 +327,28 @@ test('a connection that ends in the middle says so, and leaves nothing running a
     if (tries > 100) throw new Error('The statement goes on.');
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+});
+
+test('a session is ended by the lock that it holds, never by a number that means another one elsewhere', async () => {
+  await using one = await mariaDbServer();
+  await using other = await mariaDbServer();
+  // The name leads to another server by the time the session is ended, as behind the endpoint of a cluster.
+  let leadsTo = one.port;
+  const proxy = createServer((near) => {
+    const far = connect(leadsTo, '127.0.0.1');
+    for (const socket of [near, far]) socket.on('error', () => {});
+    near.pipe(far).pipe(near);
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  const bystanders = await Promise.all(Array.from({ length: 20 }, () => other.connect()));
+  const session = await openSession({ url: `mysql://root@127.0.0.1:${(proxy.address() as AddressInfo).port}` }, testContext());
+  const sleeping = session.query('select sleep(20)').catch(() => {});
+  await expect.poll(async () => (await one.sql(`select id from information_schema.processlist where info = 'select sleep(20)'`)).length).toBe(1);
+  leadsTo = other.port;
+  await session.kill();
+  await sleeping;
+  for (const bystander of bystanders) await bystander.query('select 1');
+  proxy.close();
 });
 
 test.each([
