@@ -1,4 +1,4 @@
-import { isMillraceError, type Log } from '@millrace/core/runtime';
+import { isMillraceError, type Log, MillraceError } from '@millrace/core/runtime';
 import { literal } from './literal.ts';
 import type { Session } from './session.ts';
 
@@ -40,19 +40,9 @@ export class Snapshot implements AsyncDisposable {
   }
 
   static async take({ session, connect, most, tables, log }: SnapshotParts): Promise<Snapshot> {
-    const more: Session[] = [];
-    try {
-      const locked = most > 1 && tables !== null ? await lock(connect, tables, log) : null;
-      if (locked) {
-        await using _held = locked;
-        more.push(...(await Promise.all(Array.from({ length: most - 1 }, connect))));
-        await Promise.all([session, ...more].map(begin));
-      } else await begin(session);
-    } catch (error) {
-      for (const one of more) await one[Symbol.asyncDispose]();
-      throw error;
-    }
-    return new Snapshot([session, ...more]);
+    const more = most > 1 && tables !== null ? await beginTogether(session, { connect, most, tables, log }) : null;
+    if (!more) await begin(session);
+    return new Snapshot([session, ...(more ?? [])]);
   }
 
   /** The session that is there in any case, for the planning. */
@@ -94,19 +84,56 @@ export class Snapshot implements AsyncDisposable {
 
 const begin = (session: Session): Promise<unknown> => session.execute('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY');
 
-/** A session that keeps writers from the tables for as long as it lives. */
-async function lock(connect: () => Promise<Session>, tables: readonly string[], log: Log): Promise<Session | null> {
-  const session = await connect();
+/**
+ * The sessions beside the first one, all of them at the same moment; null where the lock is not to be had. All are connected before
+ * anything is locked, for writers wait until the last one has begun.
+ */
+async function beginTogether(
+  first: Session,
+  { connect, most, tables, log }: Pick<SnapshotParts, 'connect' | 'most' | 'log'> & { readonly tables: readonly string[] },
+): Promise<Session[] | null> {
+  const opened = await Promise.allSettled(Array.from({ length: most }, connect));
+  const sessions = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const [locking, ...more] = sessions;
+  let begun = false;
+  try {
+    for (const one of opened) if (one.status === 'rejected') throw one.reason;
+    if (!locking || !(await isLocked(locking, tables, log))) return null;
+    await Promise.all([first, ...more].map(begin));
+    await assertHeld(locking, tables);
+    begun = true;
+    return more;
+  } finally {
+    // Writers go on at once.
+    await locking?.[Symbol.asyncDispose]();
+    if (!begun) for (const one of more) await one[Symbol.asyncDispose]();
+  }
+}
+
+/** The lock ends with its session: if that has ended before the last one began, the moments may be several. @throws SNAPSHOT_LOST */
+async function assertHeld(locking: Session, tables: readonly string[]): Promise<void> {
+  try {
+    await locking.query('SELECT 1');
+  } catch (error) {
+    throw new MillraceError('SNAPSHOT_LOST', {
+      message: `The connection that kept writers from ${tables.join(', ')} ended before all readers had their snapshot.`,
+      remedy: 'Nothing to do: it is tried again with a new snapshot.',
+      cause: error,
+    });
+  }
+}
+
+/** From now on writers are kept from the tables for as long as the session lives. */
+async function isLocked(session: Session, tables: readonly string[], log: Log): Promise<boolean> {
   try {
     await session.execute(`SET SESSION lock_wait_timeout = ${literal(lockSeconds)}`);
     await session.execute(`LOCK TABLES ${tables.map((table) => `${table} READ`).join(', ')}`);
-    return session;
+    return true;
   } catch (error) {
-    await session[Symbol.asyncDispose]();
     if (!isMillraceError(error) || error.facts['errno'] === undefined) throw error;
     log.info('The table cannot be locked for a moment: its splits are read one after another on one connection.', {
       reason: error.message,
     });
-    return null;
+    return false;
   }
 }

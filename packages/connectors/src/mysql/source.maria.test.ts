@@ -8,6 +8,7 @@ import { type MariaDbDatabase, type MariaDbServer, mariaDbServer } from '../../.
 import { mysql } from './index.ts';
 import { repeatedSeconds } from './open-writers.ts';
 import { openSession } from './session.ts';
+import { Snapshot } from './snapshot.ts';
 
 let server: MariaDbServer;
 beforeAll(async () => {
@@ -116,6 +117,34 @@ test('a table that somebody goes on writing to is read on one connection, all of
   await writer.query('commit');
   expect(await read(source, plan.splits)).toHaveLength(300);
   expect(said).toEqual([expect.stringMatching(/cannot be locked for a moment/)]);
+});
+
+test('nothing is locked before all connections are there, and a lock that is lost on the way is noticed', async () => {
+  const database = await server.database();
+  await many(database, 10);
+  const did: string[] = [];
+  let loses = false;
+  const connect = async () => {
+    const session = await openSession({ url: database.url }, testContext());
+    did.push('connected');
+    const execute = session.execute.bind(session);
+    session.execute = async (text, object) => {
+      if (text.startsWith('LOCK')) {
+        did.push('locked');
+        locking = session.thread;
+      }
+      // As an operator does who looks for what blocks everybody.
+      if (loses && text.startsWith('START')) await server.sql(`kill ${locking}`).catch(() => {});
+      return execute(text, object);
+    };
+    return session;
+  };
+  let locking = 0;
+  const take = async () => Snapshot.take({ session: await connect(), connect, most: 3, tables: ['items'], log: { info: () => {}, warn: () => {} } });
+  await (await take())[Symbol.asyncDispose]();
+  expect(did).toEqual(['connected', 'connected', 'connected', 'connected', 'locked']);
+  loses = true;
+  await expect(take()).rejects.toMatchObject({ code: 'SNAPSHOT_LOST' });
 });
 
 test('a window of a timestamp waits for a transaction that has stamped its rows already', async () => {
