@@ -40,6 +40,8 @@ export interface CatalogColumn {
   /** Computed by the database: nothing can be written to it. */
   readonly generated: boolean;
   readonly autoIncrement: boolean;
+  /** A default, ON UPDATE, AUTO_INCREMENT, a comment or the like: what MODIFY COLUMN takes away where it does not repeat it. */
+  readonly hasMore: boolean;
 }
 
 /** @throws TABLE_MISSING, IDENTIFIER_INVALID */
@@ -110,7 +112,7 @@ export function databaseOf(session: Session, database: string | null, object: st
 
 async function readColumns(session: Session, at: string, schema: string, table: string): Promise<CatalogColumn[]> {
   const rows = await session.query(
-    `SELECT column_name AS name, data_type AS data_type, column_type AS column_type, is_nullable AS nullable, column_default IS NOT NULL AS has_default,
+    `SELECT column_name AS name, data_type AS data_type, column_type AS column_type, is_nullable AS nullable, column_default IS NOT NULL AS has_default, column_default AS default_, column_comment AS comment_,
        extra AS extra, character_maximum_length AS length_, numeric_precision AS precision_, numeric_scale AS scale_, datetime_precision AS fraction,
        character_set_name AS charset_, collation_name AS collation_ FROM information_schema.columns WHERE ${at} ORDER BY ordinal_position`,
     table,
@@ -155,6 +157,8 @@ function columnOf(row: TextRow, json: ReadonlySet<string>): CatalogColumn {
     hasDefault: row['has_default'] === '1',
     generated: /\b(VIRTUAL|STORED|PERSISTENT) GENERATED\b|^(VIRTUAL|PERSISTENT)/.test(extra),
     autoIncrement: extra.includes('AUTO_INCREMENT'),
+    // MariaDB writes down that the default is NULL.
+    hasMore: extra !== '' || (row['comment_'] ?? '') !== '' || !/^NULL$/i.test(row['default_'] ?? 'NULL'),
   };
 }
 
@@ -176,6 +180,7 @@ export async function readQuery(session: Session, select: string, object: string
       hasDefault: false,
       generated: false,
       autoIncrement: false,
+      hasMore: false,
     };
   });
 }

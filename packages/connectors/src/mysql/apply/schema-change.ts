@@ -63,6 +63,7 @@ const toCome = ({ name, type, nullable }: ColumnSchema): CatalogColumn => ({
   hasDefault: false,
   generated: false,
   autoIncrement: false,
+  hasMore: false,
 });
 
 function statements(writing: Writing, target: TargetTable, key: readonly string[] = [], change: ColumnChange): string[] {

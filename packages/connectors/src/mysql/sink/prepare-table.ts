@@ -7,6 +7,7 @@ import type { Session } from '../session.ts';
 import { createTable } from './create.ts';
 import { passing } from './failpoints.ts';
 import { keyTypes } from './key-type.ts';
+import { definitionOf } from './landing.ts';
 import type { TableSettings } from './load-work.ts';
 import { columnSql, sqlType } from './sql-type.ts';
 
@@ -101,28 +102,30 @@ function between(declared: ColumnSchema, real: CatalogColumn): Difference[] {
     const message = `"${name}" is ${real.sqlType} in the table and ${typeName(type)} in the declaration`;
     const to = sqlType(type);
     const widens = 'sql' in to && fidelity(real.type, type) === 'widening';
-    found.push(
-      widens
-        ? {
-            column: name,
-            message,
-            alter: [`MODIFY COLUMN ${columnSql(quoteIdentifier(name), type, nullable || !real.notNull)}`],
-            before: [],
-            curable: true,
-          }
-        : incurable(name, message),
-    );
+    if (!widens) found.push(incurable(name, message));
+    else if (real.hasMore) found.push(incurable(name, `${message}${losesMore}`));
+    else found.push({ column: name, message, alter: [`MODIFY COLUMN ${widened(real, to.sql, declared)}`], before: [], curable: true });
   } else if (nullable && real.notNull && !real.generated) {
     const message = `"${name}" must not be NULL in the table and may be in the declaration`;
-    found.push({
-      column: name,
-      message,
-      alter: [`MODIFY COLUMN ${quoteIdentifier(name)} ${real.sqlType} NULL`],
-      before: [],
-      curable: true,
-    });
+    if (real.hasMore) found.push(incurable(name, `${message}${losesMore}`));
+    else {
+      const alter = [`MODIFY COLUMN ${quoteIdentifier(name)} ${definitionOf(real)} NULL`];
+      found.push({ column: name, message, alter, before: [], curable: true });
+    }
   }
   return found;
+}
+
+/** MySQL changes a column by having all of it said again, and how it prints defaults cannot always be read back. */
+const losesMore =
+  '; it has a default, AUTO_INCREMENT, ON UPDATE or a comment, which a change would take away, so change it by hand (ALTER TABLE … MODIFY COLUMN)';
+
+/** The wider type, with the character set and the collation that the column has: its values go on comparing as they do. */
+function widened(real: CatalogColumn, sql: string, { name, type, nullable }: ColumnSchema): string {
+  const isNullable = nullable || !real.notNull;
+  const isText = real.charset !== null && /^(varchar|char|longtext)/.test(sql);
+  if (!isText) return columnSql(quoteIdentifier(name), type, isNullable);
+  return `${quoteIdentifier(name)} ${definitionOf({ ...real, sqlType: sql })} ${isNullable ? 'NULL' : 'NOT NULL'}`;
 }
 
 /** Columns in which a value may become another one without an error or a warning, also in strict mode: whether it fits must be known before. */

@@ -642,6 +642,36 @@ test('a strict load names every difference, and evolve adds and widens without l
   expect(await rows(db)).toEqual(['1 5.00 ', '9223372036854775807 1.00 new']);
 });
 
+test('evolve takes nothing away: neither a collation, nor a default, AUTO_INCREMENT or a comment', async () => {
+  const db = await server.database();
+  const codes = table('codes', { id: int8(), code: varchar(100), state: varchar(20).orNull() }, { key: ['id'] });
+  const row = { id: 7n, code: 'x', state: null };
+  await db.sql(
+    `create table codes (id bigint primary key, code varchar(50) collate utf8mb4_bin not null, state varchar(10) character set latin1 not null) default collate utf8mb4_general_ci`,
+  );
+  await load(db, { mode: 'append', schema: 'evolve' }, { splits: [[row]] }, codes);
+  expect(
+    await db.sql(
+      `select column_name as name, column_type as type, collation_name as collation, is_nullable as nullable from information_schema.columns where table_schema = database() and table_name = 'codes' and column_name <> 'id' order by 1`,
+    ),
+  ).toEqual([
+    { name: 'code', type: 'varchar(100)', collation: 'utf8mb4_bin', nullable: 'NO' },
+    { name: 'state', type: 'varchar(20)', collation: 'latin1_swedish_ci', nullable: 'YES' },
+  ]);
+  for (const column of [
+    `id int auto_increment`,
+    `code varchar(50) default 'none'`,
+    `code varchar(50) comment 'of the shop'`,
+    `state varchar(20) not null default ''`,
+  ]) {
+    const of = await server.database();
+    const others = ['id bigint', 'code varchar(100)', 'state varchar(20) null'].filter((one) => one.split(' ')[0] !== column.split(' ')[0]);
+    await of.sql(`create table codes (${[column, ...others].join(', ')}, primary key (id))`);
+    const loading = load(of, { mode: 'append', schema: 'evolve' }, { splits: [[row]] }, codes);
+    expect(await code(loading)).toMatch(/^SCHEMA_DRIFT: [\s\S]*change it by hand/);
+  }
+});
+
 test('a table of another engine, a view and a key without an index are refused before anything is staged', async () => {
   const db = await server.database();
   await db.sql('create table orders (id bigint, total decimal(12,2), note longtext, updated_at timestamp(6) null) engine=MyISAM');
