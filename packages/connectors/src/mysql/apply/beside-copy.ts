@@ -1,10 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { ChangeGroup, Position, TableCopy } from '@millrace/core/runtime';
+import { type ChangeGroup, fidelity, MillraceError, type Position, type TableCopy } from '@millrace/core/runtime';
 import { segmentsOf } from '../../postgres/apply/segments.ts';
+import type { CatalogColumn } from '../catalog.ts';
 import { quoteIdentifier, quoteName } from '../identifier.ts';
 import { literal } from '../literal.ts';
 import type { Session } from '../session.ts';
+import { warned } from '../sink/copy-in.ts';
+import { definitionOf } from '../sink/landing.ts';
 import { ledger, prefix, transaction } from '../sink/ledger.ts';
+import { bends } from '../sink/prepare-table.ts';
 import { hasSwapped, reasonsAgainst } from '../sink/swap.ts';
 import type { Applying } from './apply-sink.ts';
 import { passing } from './failpoints.ts';
@@ -102,10 +106,16 @@ async function takeOver(
   const reasons = await reasonsAgainst(session, { table: target.relation });
   if (reasons.length > 0) {
     context.log.info(`${target.shown} is emptied and filled again rather than swapped: ${reasons.join('; ')}.`);
+    await checkHold(session, hold);
+    await widen(session, target, shadow);
     const columns = [...shadow.columns.keys()].map(quoteIdentifier).join(', ');
     await transaction(session, async () => {
       await session.execute(`DELETE FROM ${target.quoted}`, target.shown);
-      await session.execute(`INSERT INTO ${target.quoted} (${columns}) SELECT ${columns} FROM ${shadow.quoted}`, target.shown);
+      const { warnings } = await session.execute(
+        `INSERT INTO ${target.quoted} (${columns}) SELECT ${columns} FROM ${shadow.quoted}`,
+        target.shown,
+      );
+      if (warnings > 0) throw await warned(session, target.shown);
       await recordCopied(session, hold, table, position);
       await changeTable(session, hold, table, `retired = ${literal(shadow.quoted)}`);
       await keepHold(session, hold);
@@ -125,6 +135,34 @@ async function takeOver(
   passing('mysql.apply.copy.swapped');
   await record(session, hold, table, position, retired);
 }
+
+/**
+ * The table that is about to be filled gets the columns and the types of the one that it is filled from, as far as that takes nothing away
+ * from the rows which are there until then. @throws SCHEMA_DRIFT
+ */
+async function widen(session: Session, before: TargetTable, shadow: TargetTable): Promise<void> {
+  const target = (await readAgain(session, before)) ?? before;
+  const parts: string[] = [];
+  for (const column of shadow.columns.values()) {
+    const there = target.columns.get(column.name);
+    const name = quoteIdentifier(column.name);
+    if (!there) parts.push(`ADD COLUMN ${name} ${definitionOf(column)} NULL`);
+    else if (there.sqlType !== column.sqlType && !takes(there, column)) {
+      if (fidelity(there.type, column.type) === 'lossy') {
+        throw new MillraceError('SCHEMA_DRIFT', {
+          message: `"${column.name}" of ${target.shown} is ${there.sqlType}, and the new copy of the table has ${column.sqlType} there.`,
+          remedy: `Change the column by hand: ALTER TABLE ${target.quoted} MODIFY COLUMN ${name} ${definitionOf(column)}; then start again.`,
+          facts: { table: target.shown, column: column.name },
+        });
+      }
+      parts.push(`MODIFY COLUMN ${name} ${definitionOf(column)} ${there.notNull ? 'NOT NULL' : 'NULL'}`);
+    }
+  }
+  if (parts.length > 0) await session.execute(`ALTER TABLE ${target.quoted} ${parts.join(', ')}`, target.shown);
+}
+
+/** Without a change of a value: a clock of more decimals would be cut without a word, and digits of a number with a note. */
+const takes = (there: CatalogColumn, column: CatalogColumn): boolean => !bends(there) && fidelity(column.type, there.type) !== 'lossy';
 
 async function record(session: Session, hold: Hold, table: string, position: Position, retired: string): Promise<void> {
   await transaction(session, async () => {

@@ -1,4 +1,4 @@
-import { int4, int8, numeric, table, text, varchar } from '@millrace/core';
+import { int4, int8, numeric, table, text, timestamp, varchar } from '@millrace/core';
 import { type ChangeSink, isMillraceError, type StreamTables, type Table } from '@millrace/core/runtime';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -151,6 +151,39 @@ test('foreign keys and generated columns do not stand in the way; a table copied
     `select table_name as name from information_schema.tables where table_schema = database() and table_name like '\\_millrace\\_shadow%'`,
   );
   expect(beside).toEqual([]);
+});
+
+test('a table that is filled anew gets wider columns first, and no value of the new copy is cut', async () => {
+  const db = await server.database();
+  await db.sql(
+    'create table things (id bigint primary key, code varchar(10), total decimal(6,2), at datetime)',
+    'create table parts (thing bigint references things (id))',
+  );
+  const before = table('shop.things', { id: int8(), code: varchar(10).orNull(), total: numeric(6, 2).orNull(), at: timestamp(0).orNull() }, { key: ['id'] });
+  const after = table(
+    'shop.things',
+    { id: int8(), code: varchar(10).orNull(), total: numeric(8, 4).orNull(), at: timestamp(6).orNull(), extra: text().orNull() },
+    { key: ['id'] },
+  );
+  {
+    await using sink = await begin(db, { things: before });
+    await sink.follow(streamOf(), positionAt(1));
+    await using copy = await sink.copy('things', 'fresh');
+    await copy.stage(split(0), batches(before, [{ id: 1n, code: 'a', total: '1.00', at: null }]));
+    await copy.finish(positionAt(1));
+  }
+  await using sink = await begin(db, { things: after });
+  await using copy = await sink.copy('things', 'beside', positionAt(1));
+  await copy.stage(split(0), batches(after, [{ id: 1n, code: 'a', total: '1.2345', at: '2026-03-01T00:00:00.123456', extra: 'new' }]));
+  await copy.finish(positionAt(9));
+  expect(await db.sql('select id, total, at, extra from things')).toEqual([
+    { id: '1', total: '1.2345', at: '2026-03-01 00:00:00.123456', extra: 'new' },
+  ]);
+  // What the stream cannot bring over without taking something away is said, and the old rows stay.
+  await db.sql('update things set code = null', 'alter table things modify code int null');
+  await using again = await sink.copy('things', 'beside', positionAt(10));
+  expect(await code(again.finish(positionAt(10)))).toMatch(/^SCHEMA_DRIFT: .*"code" of .*things is int/);
+  expect(await db.sql('select id from things')).toEqual([{ id: '1' }]);
 });
 
 test('what cannot be followed is said before anything is changed', async () => {
