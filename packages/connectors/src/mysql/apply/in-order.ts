@@ -10,7 +10,7 @@ import {
 } from '../../postgres/apply/one-change.ts';
 import { literal } from '../literal.ts';
 import type { Session } from '../session.ts';
-import { warned } from '../sink/copy-in.ts';
+import { nullStamp, warned } from '../sink/copy-in.ts';
 import { fieldOf } from '../sink/field.ts';
 import type { LandingColumn } from '../sink/landing.ts';
 import type { TargetTable } from './target-table.ts';
@@ -45,6 +45,7 @@ async function applyOne(session: Session, change: OneChange): Promise<void> {
   };
   if (part.kinds[row] === changeKinds.delete) return run(`DELETE FROM ${target.quoted} WHERE ${same(keyOf(change))}`);
   const after = valuesAfter(change);
+  for (const { column, text } of after) if (text === null && column.stamps) throw nullStamp(target.shown, column.name);
   const isWhole = after.length === change.columns.filter((column) => column !== null).length;
   const moves = part.kinds[row] === changeKinds.update && movesKey(change);
   const places = [...(part.kinds[row] === changeKinds.update ? [keyOf(change)] : []), ...(isWhole ? [keyAfter(change)] : [])];

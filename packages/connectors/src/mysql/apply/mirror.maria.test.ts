@@ -1,4 +1,4 @@
-import { int4, int8, numeric, table, text, timestamp, varchar } from '@millrace/core';
+import { int4, int8, numeric, table, text, timestamp, timestamptz, varchar } from '@millrace/core';
 import { type ChangeSink, isMillraceError, type StreamTables, type Table } from '@millrace/core/runtime';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -184,6 +184,26 @@ test('a table that is filled anew gets wider columns first, and no value of the 
   await using again = await sink.copy('things', 'beside', positionAt(10));
   expect(await code(again.finish(positionAt(10)))).toMatch(/^SCHEMA_DRIFT: .*"code" of .*things is int/);
   expect(await db.sql('select id from things')).toEqual([{ id: '1' }]);
+});
+
+test.each(['1', '0'])('a NULL in a NOT NULL timestamp is refused, never the present moment (explicit_defaults_for_timestamp: %s)', async (explicit) => {
+  const db = await server.database();
+  const paid = table('shop.paid', { id: int8(), at: timestamptz() }, { key: ['id'] });
+  const later: Change = { op: 'insert', table: 'paid', row: { id: 2n, at: null } };
+  await server.sql(`set global explicit_defaults_for_timestamp = ${explicit}`);
+  try {
+    await using sink = await begin(db, { paid });
+    await sink.follow(streamOf(), positionAt(1));
+    {
+      await using copy = await sink.copy('paid', 'fresh');
+      expect(await code(copy.stage(split(0), batches(paid, [{ id: 1n, at: null }])))).toMatch(/^TYPE_MISMATCH: .*"at" must not be NULL/);
+      await copy.finish(positionAt(1));
+    }
+    expect(await code(sink.apply(groupOf({ paid }, [{ at: 10, changes: [later] }])))).toMatch(/^CHANGE_REFUSED: .*id = 2 .*"at" must not be NULL/);
+    expect(await db.sql('select * from paid')).toEqual([]);
+  } finally {
+    await server.sql('set global explicit_defaults_for_timestamp = 1');
+  }
 });
 
 test('what cannot be followed is said before anything is changed', async () => {

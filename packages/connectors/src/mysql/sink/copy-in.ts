@@ -87,14 +87,17 @@ function assertGiven({ vectors, rowCount }: ColumnBatch, stamps: readonly Landin
     const vector = vectors[place]!;
     for (let row = 0; row < rowCount; row++) {
       if (!vector.isNull(row)) continue;
-      throw new MillraceError('TYPE_MISMATCH', {
-        message: `${object}: column "${name}" must not be NULL, and is at row ${first + row + 1}.`,
-        remedy: 'Change the value, or let the column be NULL. With onBadRow such rows can be set aside.',
-        facts: { object, column: name },
-      });
+      throw nullStamp(object, name, ` at row ${first + row + 1}`);
     }
   }
 }
+
+export const nullStamp = (object: string, column: string, where = ''): MillraceError =>
+  new MillraceError('TYPE_MISMATCH', {
+    message: `${object}: column "${column}" must not be NULL, and is${where}.`,
+    remedy: 'Change the value, or let the column be NULL. With onBadRow such rows can be set aside.',
+    facts: { object, column },
+  });
 
 function loader(session: Session, into: string, landing: Landing, object: string): Copier {
   const text = loadStatement(into, landing);

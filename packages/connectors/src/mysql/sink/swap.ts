@@ -72,7 +72,7 @@ const attemptHash = ({ load, fence }: LoadWork): string =>
 
 /** An empty table like the target, beside it; of each attempt its own. Quoted. */
 export async function buildBeside(session: Session, work: LoadWork): Promise<string> {
-  const { load, fence, table } = work;
+  const { fence, table } = work;
   const name = `${prefix}built_${attemptHash(work)}_${fence.epoch}`;
   const built = quoteName({ database: table.database, name });
   await noteTable(session, work, built);
