@@ -642,6 +642,20 @@ test('a strict load names every difference, and evolve adds and widens without l
   expect(await rows(db)).toEqual(['1 5.00 ', '9223372036854775807 1.00 new']);
 });
 
+test('a row that points at nothing is found also where a NULL stands among what is pointed at', async () => {
+  const db = await server.database();
+  await db.sql(
+    'create table shops (town varchar(10) unique)',
+    `insert into shops values (null), ('Bern')`,
+    'create table events (id bigint primary key, town varchar(10), foreign key (town) references shops (town))',
+  );
+  const events = table('events', { id: int8(), town: varchar(10).orNull() }, { key: ['id'] });
+  const rejected: RejectedRow[] = [];
+  const rows = ['Bern', null, 'Basel', 'Bern'].map((town, id) => ({ id: BigInt(id), town }));
+  expect((await load(db, { mode: 'append' }, { splits: [rows], reject: (row) => void rejected.push(row) }, events)).rows).toBe(3);
+  expect(rejected.map(({ ordinal }) => ordinal)).toEqual([2]);
+});
+
 test('evolve takes nothing away: neither a collation, nor a default, AUTO_INCREMENT or a comment', async () => {
   const db = await server.database();
   const codes = table('codes', { id: int8(), code: varchar(100), state: varchar(20).orNull() }, { key: ['id'] });
