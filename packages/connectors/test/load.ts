@@ -36,6 +36,9 @@ export function testContext(logicalTime = '2026-03-29T02:00:00.000Z', more: Part
   };
 }
 
+/** As a reader has it that does not know of columns whether they may be NULL. */
+export const loosened = ({ columns }: RowSchema): RowSchema => ({ columns: columns.map((column) => ({ ...column, nullable: true })) });
+
 export function batches(schema: RowSchema, rows: readonly Row[], each = 1_000): Channel {
   return {
     format: 'batches',

@@ -140,7 +140,8 @@ test('nothing is locked before all connections are there, and a lock that is los
     return session;
   };
   let locking = 0;
-  const take = async () => Snapshot.take({ session: await connect(), connect, most: 3, tables: ['items'], log: { info: () => {}, warn: () => {} } });
+  const take = async () =>
+    Snapshot.take({ session: await connect(), connect, most: 3, tables: ['items'], log: { info: () => {}, warn: () => {} } });
   await (await take())[Symbol.asyncDispose]();
   expect(did).toEqual(['connected', 'connected', 'connected', 'connected', 'locked']);
   loses = true;
@@ -326,10 +327,11 @@ test('backslashes in a query mean what they mean to MySQL: in LIKE, in strings, 
   await database.sql('create table items (id bigint primary key, name varchar(50) not null)');
   await database.sql(`insert into items values (1, 'A_1'), (2, 'AB1'), (3, 'a\\\\b'), (4, 'a\\\\\\\\b')`); // a\b and a\\b
   const found = async (where: RawBuilder<boolean>) => {
-    const query = mysql({ url: database.url }).query<{ items: { id: string; name: string } }, { id: string; name: string }, typeof items.declared>(
-      (db) => db.selectFrom('items').select(['id', 'name']).where(where) as never,
-      { as: items as never },
-    );
+    const query = mysql({ url: database.url }).query<
+      { items: { id: string; name: string } },
+      { id: string; name: string },
+      typeof items.declared
+    >((db) => db.selectFrom('items').select(['id', 'name']).where(where) as never, { as: items as never });
     return (await readAll(query)).rows.map(({ id }) => Number(id));
   };
   expect(await found(sql<boolean>`name like ${'A\\_%'}`)).toEqual([1]);
@@ -372,7 +374,9 @@ test('a session is ended by the lock that it holds, never by a number that means
   const bystanders = await Promise.all(Array.from({ length: 20 }, () => other.connect()));
   const session = await openSession({ url: `mysql://root@127.0.0.1:${(proxy.address() as AddressInfo).port}` }, testContext());
   const sleeping = session.query('select sleep(20)').catch(() => {});
-  await expect.poll(async () => (await one.sql(`select id from information_schema.processlist where info = 'select sleep(20)'`)).length).toBe(1);
+  await expect
+    .poll(async () => (await one.sql(`select id from information_schema.processlist where info = 'select sleep(20)'`)).length)
+    .toBe(1);
   leadsTo = other.port;
   await session.kill();
   await sleeping;

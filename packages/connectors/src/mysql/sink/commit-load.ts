@@ -5,7 +5,17 @@ import { findApplied, findCheckpoint, forgetOld, holdOwner, recordLoad } from '.
 import { passing } from './failpoints.ts';
 import { attemptSession, closeAttempt, holdFence } from './fence.ts';
 import { type LoadWork, quotedTarget, shownName } from './load-work.ts';
-import { type Announced, announce, assertNoneAnnounced, buildBeside, dropBuilt, reasonsAgainst, settle, settleOne, swapIn } from './swap.ts';
+import {
+  type Announced,
+  announce,
+  assertNoneAnnounced,
+  buildBeside,
+  dropBuilt,
+  reasonsAgainst,
+  settle,
+  settleOne,
+  swapIn,
+} from './swap.ts';
 import {
   type Changed,
   insertRows,

@@ -105,7 +105,9 @@ const bytes = (expression: string): string => `CAST(${expression} AS BINARY)`;
 
 /** Columns of the key that compare otherwise than by their bytes: `a` may be `A` there, or `a` with a blank at its end. */
 const looseKeys = (columns: readonly LandingColumn[], key: readonly string[]): LandingColumn[] =>
-  columns.filter(({ name, target: { charset, collation } }) => key.includes(name) && charset !== null && !/_(0900|nopad)_bin$/.test(collation ?? ''));
+  columns.filter(
+    ({ name, target: { charset, collation } }) => key.includes(name) && charset !== null && !/_(0900|nopad)_bin$/.test(collation ?? ''),
+  );
 
 /** `clash` finds a row whose key has other bytes than one that it is equal to, its columns in hex. */
 async function assertKeysApart(
