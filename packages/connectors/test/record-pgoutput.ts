@@ -1,6 +1,6 @@
+import type { Tuple } from '../src/changes/tuple.ts';
 import { pgoutputParser } from '../src/postgres/replication/pgoutput.ts';
 import type { StreamHandler } from '../src/postgres/replication/stream.ts';
-import type { Tuple } from '../src/postgres/replication/tuple.ts';
 
 /** A message by the name of its handler and what it was told. Rows are arrays of text; an unchanged value is undefined. */
 export type Heard = readonly [what: string, ...told: unknown[]];

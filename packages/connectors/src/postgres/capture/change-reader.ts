@@ -1,14 +1,14 @@
 import { type ChangeGroup, changeKinds, MillraceError, type ReadChanges, type SchemaChange } from '@millrace/core/runtime';
+import { GroupBuilder, groupLimits } from '../../changes/group-builder.ts';
+import { GroupQueue } from '../../changes/group-queue.ts';
+import type { Tuple } from '../../changes/tuple.ts';
 import { isoInstant } from '../replication/clock.ts';
 import { type Commit, type PgoutputHandler, type PgoutputParser, pgoutputParser } from '../replication/pgoutput.ts';
 import type { Relation } from '../replication/relation.ts';
 import type { ReplicationStream, StreamHandler } from '../replication/stream.ts';
-import type { Tuple } from '../replication/tuple.ts';
 import { readCatalogColumns } from './catalog-table.ts';
 import { announcedColumns, ddlPrefix, isKept, readAnnouncement } from './ddl-trigger.ts';
 import { FollowedTable, remade } from './followed-table.ts';
-import { GroupBuilder, groupLimits } from './group-builder.ts';
-import { GroupQueue } from './group-queue.ts';
 import { nudgePrefix } from './nudge.ts';
 import type { ReadParts } from './read-parts.ts';
 import { SourceTypes } from './source-types.ts';

@@ -1,4 +1,5 @@
 import { MillraceError, type RowSchema, type SchemaChange } from '@millrace/core/runtime';
+import type { TableShape } from '../../changes/table-shape.ts';
 import type { CatalogTable } from './catalog-table.ts';
 import { type ColumnMemory, declaredNumbers } from './column-memory.ts';
 import type { ColumnHistory } from './ddl-trigger.ts';
@@ -12,7 +13,7 @@ import {
   type StreamColumn,
   sameColumns,
 } from './stream-columns.ts';
-import { canBeBinary, type TableShape, tableShape } from './table-shape.ts';
+import { canBeBinary, tableShape } from './table-shape.ts';
 
 export interface FollowedParts {
   /** Its name in the pipeline. */

@@ -1,7 +1,8 @@
+import { type OldKind, Tuple } from '../../changes/tuple.ts';
 import { postgresEpoch } from './clock.ts';
 import { cut, Fields } from './fields.ts';
 import { type NamedType, type Relation, readRelation, readType } from './relation.ts';
-import { readTuple, Tuple } from './tuple.ts';
+import { readTuple } from './tuple.ts';
 
 /*
  * Messages of Postgres' own output plugin, protocols 1 to 4.
@@ -40,9 +41,6 @@ export interface Rollback {
   readonly end: bigint;
   readonly at: bigint;
 }
-
-/** What an update or delete says of the row before: its replica identity's columns (the others are NULL), or all of it. */
-export type OldKind = 'key' | 'row';
 
 /**
  * Told of each message, in the order of the stream. Rows are cursors that change at the next message; see `Tuple`. What it throws ends

@@ -1,6 +1,6 @@
 import { beforeKinds, type ChangeKind, type ColumnBatch, changeKinds, type TableChanges, unchangedVector } from '@millrace/core/runtime';
-import { columnKinds, type Tuple } from '../replication/tuple.ts';
 import { columnVector, type TableShape } from './table-shape.ts';
+import { columnKinds, type Tuple } from './tuple.ts';
 
 const firstRows = 16;
 const firstBytes = 4 * 1024;

@@ -7,11 +7,10 @@ import {
   type SchemaChange,
   type SourceTransaction,
 } from '@millrace/core/runtime';
-import type { OldKind } from '../replication/pgoutput.ts';
-import type { Tuple } from '../replication/tuple.ts';
 import { LargeGroup, wholeGroup } from './change-group.ts';
 import { TableRows } from './table-rows.ts';
 import type { TableShape } from './table-shape.ts';
+import type { OldKind, Tuple } from './tuple.ts';
 
 export interface GroupLimits {
   /** A group is closed at this many rows or bytes, at the end of a transaction. */

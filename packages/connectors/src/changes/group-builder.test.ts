@@ -1,9 +1,9 @@
 import { type ChangeGroup, changeKinds, type Position, positionOf, type SourceTransaction } from '@millrace/core/runtime';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { columnKinds, Tuple } from '../replication/tuple.ts';
+import { tableShape } from '../postgres/capture/table-shape.ts';
 import { GroupBuilder } from './group-builder.ts';
-import { tableShape } from './table-shape.ts';
+import { columnKinds, Tuple } from './tuple.ts';
 
 const shapes = ['a', 'b'].map((table) =>
   tableShape({
