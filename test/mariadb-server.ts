@@ -40,6 +40,8 @@ export interface MariaDbServer extends AsyncDisposable {
   /** On the same port and files as before. `settings` are added to those it had. */
   start(settings?: Readonly<Record<string, string>>): Promise<void>;
   restart(settings?: Readonly<Record<string, string>>): Promise<void>;
+  /** Begins a new file of the binary log, and takes the others away as soon as the server lets go of them. */
+  purge(): Promise<void>;
 }
 
 export interface MariaDbDatabase {
@@ -86,6 +88,7 @@ export async function mariaDbServer(options: MariaDbServerOptions = {}): Promise
       'binlog-row-metadata': 'FULL',
       'gtid-strict-mode': '1',
       'log-slave-updates': '1',
+      'loose-slave-connections-needed-for-purge': '0', // since 11.4: PURGE does what it is told without a replica too
       'sync-binlog': options.durable ? '1' : '0',
     }),
     ...options.settings,
@@ -130,12 +133,13 @@ export async function mariaDbServer(options: MariaDbServerOptions = {}): Promise
     if (!running) return;
     const { guard, pid, ended } = running;
     running = undefined;
-    for (const connection of connections) connection.destroy();
-    connections.clear();
     if (isAlive(pid)) process.kill(pid, signal);
     while (isAlive(pid)) await pause(10);
     guard.stdin?.end();
     await ended;
+    // By now they have heard of it: what waits in a connection that is destroyed before waits for ever.
+    for (const connection of connections) connection.destroy();
+    connections.clear();
   }
 
   async function connect(database?: string): Promise<Connection> {
@@ -180,6 +184,15 @@ export async function mariaDbServer(options: MariaDbServerOptions = {}): Promise
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
     start,
+    async purge() {
+      await sql(undefined, ['flush binary logs']);
+      for (const deadline = Date.now() + 30_000; ; await pause(50)) {
+        const files = await sql(undefined, ['show binary logs']);
+        if (files.length === 1) return;
+        if (Date.now() > deadline) throw new Error(`MariaDB keeps its logs: ${files.map((file) => file['Log_name']).join(', ')}`);
+        await sql(undefined, [`purge binary logs to '${files.at(-1)?.['Log_name']}'`]);
+      }
+    },
     async restart(more) {
       await end('SIGTERM');
       await start(more);

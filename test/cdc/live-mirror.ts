@@ -14,9 +14,25 @@ import {
   type Step,
   type Table,
 } from '@millrace/core';
-import { type ChangeTarget, compile, MillraceError, type PlanStage, runStage, type StageJob } from '@millrace/core/runtime';
+import {
+  type CaptureConnection,
+  type ChangeTarget,
+  compile,
+  MillraceError,
+  type PlanStage,
+  runStage,
+  type StageJob,
+} from '@millrace/core/runtime';
 import { testContext } from '@millrace/core/testing';
 import type { TestDatabase } from '../database.ts';
+
+/** What is followed, where it is no Postgres. It has the table of `markerTable`. */
+export interface MirrorSource {
+  readonly connection: CaptureConnection<never>;
+  readonly tables: CapturedTables;
+  /** Adds one to the number in `markerTable`, and answers it. */
+  mark(): Promise<bigint>;
+}
 
 /** A target of another kind. */
 export interface OtherTarget {
@@ -25,8 +41,8 @@ export interface OtherTarget {
   marker(): Promise<string | undefined>;
 }
 
-export interface MirrorOptions<Target = TestDatabase> {
-  readonly source: TestDatabase;
+export interface MirrorOptions<Target = TestDatabase, Source = TestDatabase> {
+  readonly source: Source;
   readonly target: Target;
   /** By the names they have at the source; what `declared` finds there by default. */
   readonly tables?: CapturedTables;
@@ -51,9 +67,14 @@ export async function declared(database: TestDatabase): Promise<Record<string, T
   return Object.fromEntries(found.map((table) => [table.name.replace(/^public\./, ''), table]));
 }
 
+async function markIn(source: TestDatabase): Promise<bigint> {
+  const [row] = await source.sql<{ n: string }>(`update ${markerTable} set n = n + 1 returning n`);
+  return BigInt(row?.n ?? 0);
+}
+
 /** A stream from one database to another, in this process, that can be stopped, and started again from where it is. */
 export class LiveMirror implements AsyncDisposable {
-  readonly #options: MirrorOptions<TestDatabase | OtherTarget>;
+  readonly #options: MirrorOptions<TestDatabase | OtherTarget, TestDatabase | MirrorSource>;
   readonly #folder = mkdtempSync(join(tmpdir(), 'millrace-mirror-'));
   #pipeline: Pipeline | undefined;
   #epoch = 0;
@@ -63,13 +84,15 @@ export class LiveMirror implements AsyncDisposable {
   /** The first copies are there. */
   #streams = false;
 
-  constructor(options: MirrorOptions<TestDatabase | OtherTarget>) {
+  constructor(options: MirrorOptions<TestDatabase | OtherTarget, TestDatabase | MirrorSource>) {
     this.#options = options;
   }
 
   /** Follows the source until it is stopped or fails. `tables`: others than before. */
   async start(tables?: CapturedTables): Promise<void> {
-    if (tables || !this.#pipeline) this.#pipeline = this.#make(tables ?? this.#options.tables ?? (await declared(this.#options.source)));
+    const { source } = this.#options;
+    if (tables || !this.#pipeline)
+      this.#pipeline = this.#make(tables ?? this.#options.tables ?? ('connection' in source ? source.tables : await declared(source)));
     this.#stop = new AbortController();
     this.#failure = undefined;
     this.#streams = false;
@@ -92,7 +115,7 @@ export class LiveMirror implements AsyncDisposable {
   /** Everything that is committed at the source now is at the target. @throws what the stream ended with */
   async caughtUp(): Promise<void> {
     const { source, target, apply } = this.#options;
-    const [row] = await source.sql<{ n: string }>(`update ${markerTable} set n = n + 1 returning n`);
+    const marked = 'connection' in source ? await source.mark() : await markIn(source);
     const there = `${apply?.schema ?? 'public'}.${markerTable}`;
     const marker = async (): Promise<string | undefined> =>
       'marker' in target ? target.marker() : (await target.sql<{ n: string }>(`select n from ${there}`))[0]?.n;
@@ -100,7 +123,7 @@ export class LiveMirror implements AsyncDisposable {
     for (;;) {
       if (this.#failure) throw this.#failure.error;
       const seen = !this.#streams ? undefined : await marker().catch(() => undefined);
-      if (seen !== undefined && BigInt(seen) >= BigInt(row?.n ?? 0)) return;
+      if (seen !== undefined && BigInt(seen) >= marked) return;
       if (performance.now() > deadline) throw new Error('the mirror does not catch up');
       await sleep(10);
     }
@@ -113,7 +136,8 @@ export class LiveMirror implements AsyncDisposable {
 
   #make(tables: CapturedTables): Pipeline {
     const { source, target, capture: options, apply, through, urls } = this.#options;
-    const changes = capture(postgres({ url: urls?.source ?? source.url }), { tables, ...options } as CaptureOptions<CapturedTables>);
+    const from = 'connection' in source ? source.connection : postgres({ url: urls?.source ?? source.url });
+    const changes = capture(from as CaptureConnection<object>, { tables, ...options } as CaptureOptions<CapturedTables>);
     const between = through?.(changes as Step<never, 'changes'>) ?? {};
     const last = Object.values(between).at(-1);
     const place = 'marker' in target ? target.apply() : postgres({ url: urls?.target ?? target.url }).apply(apply ?? {});

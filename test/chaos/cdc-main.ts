@@ -2,12 +2,14 @@ import { bundled } from '../bundle.ts';
 import { type ChaosResult, chaos, chaosServers } from './chaos.ts';
 
 /*
- * npm run chaos -- [cdc] --seeds 200 [--first 1] [--seconds 6] [--json]
+ * npm run chaos -- [cdc] [mariadb] --seeds 200 [--first 1] [--seconds 6] [--json]
  *
  * Each seed is a random schedule of faults over a bank under load; see chaos.ts. Ends with 1 at the first seed after which something is wrong.
  */
 
 export async function main(words: string[]): Promise<void> {
+  const engine = words[0] === 'mariadb' ? 'mariadb' : 'postgres';
+  if (engine === 'mariadb') words.shift();
   const flags = new Map<string, string>();
   for (let word = words.shift(); word !== undefined; word = words.shift())
     flags.set(word, word === '--json' ? 'true' : (words.shift() ?? ''));
@@ -16,7 +18,7 @@ export async function main(words: string[]): Promise<void> {
   const duration = Number(flags.get('--seconds') ?? 6) * 1000;
 
   await using program = await bundled(new URL('./worker.ts', import.meta.url));
-  await using servers = await chaosServers();
+  await using servers = await chaosServers(engine);
   if (servers.disk.missing) console.error(`"spool disk full" is left out: ${servers.disk.missing}.`);
   const totals: ChaosResult[] = [];
   for (let seed = first; seed < first + seeds; seed++) {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bundled } from '../bundle.ts';
 import { type ChaosResult, type ChaosServers, chaos, chaosServers } from './chaos.ts';
-import { faultNames } from './faults.ts';
+import { faultsOf } from './faults.ts';
 
 let program: Awaited<ReturnType<typeof bundled>>;
 let servers: ChaosServers;
@@ -32,7 +32,7 @@ test('in these seeds every fault has happened, a full disk has ended attempts, a
   skip(results.length < seeds.length, 'not every seed has passed');
   const { missing } = servers.disk;
   if (missing) console.error(`"spool disk full" is left out: ${missing}.`);
-  const expected = faultNames.filter((fault) => fault !== 'spool disk full' || !missing);
+  const expected = faultsOf('postgres').filter((fault) => fault !== 'spool disk full' || !missing);
   const happened = new Set(results.flatMap(({ faults }) => Object.keys(faults)));
   expect(expected.filter((fault) => !happened.has(fault))).toEqual([]);
   const sum = (of: (result: ChaosResult) => number): number => results.reduce((total, result) => total + of(result), 0);

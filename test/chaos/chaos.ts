@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type LogicalServer, logicalServer } from '../logical-server.ts';
 import { startTcpProxy } from '../tcp-proxy.ts';
-import { BankLoad } from './bank-load.ts';
+import type { Bank, BankServer } from './bank.ts';
 import { connected } from './connected.ts';
-import { allFaults, type Fault, faultNames } from './faults.ts';
-import { bankSql, compare } from './money.ts';
+import { allFaults, type Fault, faultsOf } from './faults.ts';
+import { mariaBanks } from './maria-bank.ts';
+import { compare } from './money.ts';
+import { postgresBanks, whatGoesOn } from './postgres-bank.ts';
 import { random } from './random.ts';
 import { type SmallDisk, smallDisk } from './small-disk.ts';
 import { SumsReader } from './sums-reader.ts';
@@ -38,15 +40,13 @@ export interface ChaosOptions {
 
 /** A source and a target that can crash alone, and a disk that can be filled, kept over several seeds. */
 export interface ChaosServers extends AsyncDisposable {
-  readonly source: LogicalServer;
+  readonly source: BankServer;
   readonly target: LogicalServer;
   readonly disk: SmallDisk;
 }
 
-export async function chaosServers(): Promise<ChaosServers> {
-  // What a crash must not take back has to be on the disk: here a crash is one of processes, not of the machine.
-  const settings = { synchronous_commit: 'on', wal_sender_timeout: '5s', logical_decoding_work_mem: '64kB' };
-  const source = await logicalServer({ settings });
+export async function chaosServers(engine: BankServer['engine'] = 'postgres'): Promise<ChaosServers> {
+  const source = await (engine === 'postgres' ? postgresBanks() : mariaBanks());
   const target = await logicalServer({ settings: { synchronous_commit: 'on' } });
   const disk = await smallDisk();
   return {
@@ -69,9 +69,8 @@ export async function chaos({ seed, program, servers, duration, signal }: ChaosO
   const { source, target, disk } = servers;
   const started = performance.now();
   const dice = random(seed);
-  await using bank = await source.database();
+  await using bank = await source.bank();
   await using mirror = await target.database();
-  await bank.sql(bankSql);
   await using sourceLine = await startTcpProxy(bank.url);
   await using targetLine = await startTcpProxy(mirror.url);
   const ends = {
@@ -79,12 +78,13 @@ export async function chaos({ seed, program, servers, duration, signal }: ChaosO
     mirror: targetLine.through(mirror.url),
     history: targetLine.through(mirror.url),
   };
-  const worker = new Workers(program, disk.folder, ends, () => whatGoesOn(bank.url, mirror.url));
+  const worker = new Workers(program, disk.folder, ends, async () => `${await bank.whatGoesOn()}\n${await whatGoesOn(mirror.url)}`);
   const wrong: string[] = [];
   let bookings = 0;
   const faults: Partial<Record<Fault, number>> = {};
-  const scene = { dice, worker, sourceLine, targetLine, source, target, disk, bank: bank.url, mirror: mirror.url };
-  const load = new BankLoad(bank.url, dice);
+  const possible = faultsOf(source.engine);
+  const scene = { dice, worker, sourceLine, targetLine, source, target, disk, bank, mirror: mirror.url };
+  const load = bank.load(dice);
   const reader = new SumsReader(mirror.url, wrong);
   worker.start();
   reader.start();
@@ -95,7 +95,7 @@ export async function chaos({ seed, program, servers, duration, signal }: ChaosO
     // Half of the seeds disturb the first copies, the others what comes after them.
     if (seed % 2 === 0) await worker.says('streaming');
     const end = Date.now() + duration;
-    for (let fault = faultNames[seed % faultNames.length] as Fault; ; fault = dice.pick(faultNames)) {
+    for (let fault = possible[seed % possible.length] as Fault; ; fault = dice.pick(possible)) {
       await sleep(dice.between(100, 1000));
       signal?.throwIfAborted();
       if (fault !== 'spool disk full' || !disk.missing) faults[fault] = (faults[fault] ?? 0) + 1;
@@ -108,7 +108,7 @@ export async function chaos({ seed, program, servers, duration, signal }: ChaosO
     targetLine.cutAfter(Number.POSITIVE_INFINITY);
     await worker.catchUp();
     await reader.stop();
-    bookings = await compared(bank.url, mirror.url, wrong);
+    bookings = await compared(bank, mirror.url, wrong);
   } catch (error) {
     wrong.push(`${error instanceof Error ? error.message : String(error)}`);
   } finally {
@@ -123,37 +123,13 @@ export async function chaos({ seed, program, servers, duration, signal }: ChaosO
   return { seed, faults, bookings, attempts, fullDisks, looks: reader.looks, seconds, wrong };
 }
 
-/** Sessions and slots of both servers, a line each. */
-async function whatGoesOn(...urls: string[]): Promise<string> {
-  const lines: string[] = [];
-  for (const url of urls) {
-    const client = await connected(url);
-    try {
-      const { rows } = await client.query(
-        `select 'session ' || row_to_json(a) as line from (
-           select pid, pg_blocking_pids(pid) as blocked_by, backend_type, application_name, state, wait_event, now() - state_change as since, left(query, 200) as query
-             from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()) a
-         union all select 'slot ' || row_to_json(s) from pg_replication_slots s where database = current_database()
-         union all select 'walsender ' || row_to_json(r) from pg_stat_replication r
-         union all select 'log ' || pg_current_wal_lsn()`,
-      );
-      lines.push(url, ...rows.map(({ line }) => line as string));
-    } finally {
-      await client.end();
-    }
-  }
-  return lines.join('\n');
-}
-
-async function compared(bank: string, mirror: string, wrong: string[]): Promise<number> {
-  const source = await connected(bank);
+async function compared(bank: Bank, mirror: string, wrong: string[]): Promise<number> {
   const target = await connected(mirror);
   try {
-    const { bookings, differences } = await compare(source, target);
+    const { bookings, differences } = await compare(bank, target);
     wrong.push(...differences);
     return bookings;
   } finally {
-    await source.end();
     await target.end();
   }
 }

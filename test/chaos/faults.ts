@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LogicalServer } from '../logical-server.ts';
 import type { TcpProxy } from '../tcp-proxy.ts';
-import { connected } from './connected.ts';
-import { uncountedSql } from './money.ts';
+import type { Bank, BankServer } from './bank.ts';
+import { terminate } from './postgres-bank.ts';
 import type { Random } from './random.ts';
 import type { SmallDisk } from './small-disk.ts';
 import { until } from './until.ts';
@@ -14,11 +14,11 @@ export interface Scene {
   readonly worker: Workers;
   readonly sourceLine: TcpProxy;
   readonly targetLine: TcpProxy;
-  readonly source: LogicalServer;
+  readonly source: BankServer;
   readonly target: LogicalServer;
   /** Where attempts keep open transactions. */
   readonly disk: SmallDisk;
-  readonly bank: string;
+  readonly bank: Bank;
   readonly mirror: string;
 }
 
@@ -33,10 +33,11 @@ export const allFaults = {
   },
   'worker asleep, another takes over, it wakes': async ({ worker, dice }) => worker.asleep(dice.between(200, 1500)),
   'a twin by mistake': async ({ worker }) => worker.twin(),
-  'walsender terminated': ({ bank }) => terminate(bank, "backend_type = 'walsender'"),
-  'source sessions terminated': ({ bank }) => terminate(bank, "application_name like 'millrace%'"),
+  'log sender terminated': ({ bank }) => bank.end('log'),
+  'source sessions terminated': ({ bank }) => bank.end('followers'),
+  'log rotated and purged': async ({ bank }) => bank.rotate?.(),
   'target sessions terminated': ({ mirror }) => terminate(mirror, "application_name like 'millrace%'"),
-  'source restarted': ({ source }) => restart(source),
+  'source restarted': ({ source }) => source.crash(),
   'target restarted': ({ target }) => restart(target),
   'source line cut': async ({ sourceLine }) => sourceLine.cut(),
   'target line cut': async ({ targetLine }) => targetLine.cut(),
@@ -52,13 +53,20 @@ export type Fault = keyof typeof allFaults;
 
 export const faultNames = Object.keys(allFaults) as Fault[];
 
+/**
+ * Those that can happen to a bank of an engine: only Postgres sends transactions that are open, so only its followers keep files; and its slots
+ * keep of the log what they need.
+ */
+export const faultsOf = (engine: BankServer['engine']): Fault[] =>
+  faultNames.filter((fault) => fault !== (engine === 'postgres' ? 'log rotated and purged' : 'spool disk full'));
+
 /** A transaction that has to be kept in a file comes while no byte can be written, until one or two attempts have failed of it or nobody wants it. */
 async function fullDisk({ disk, worker, bank, dice }: Scene): Promise<void> {
   if (disk.missing) return;
   const wanted = worker.fullDisks + dice.between(1, 2);
   disk.fill();
   try {
-    await execute(bank, uncountedSql);
+    await bank.large();
     await until(() => worker.fullDisks >= wanted, 10_000);
   } finally {
     disk.free();
@@ -74,19 +82,4 @@ async function stalled(line: TcpProxy, milliseconds: number): Promise<void> {
 async function restart(server: LogicalServer): Promise<void> {
   await server.stop('immediate');
   await server.start();
-}
-
-const terminate = (url: string, which: string): Promise<void> =>
-  execute(
-    url,
-    `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and ${which}`,
-  );
-
-async function execute(url: string, sql: string): Promise<void> {
-  const client = await connected(url);
-  try {
-    await client.query(sql);
-  } finally {
-    await client.end();
-  }
 }

@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import type pg from 'pg';
+import type { Bank } from './bank.ts';
 
 /**
  * What pgbench does to a bank, on tables small enough to be compared often: every transaction moves a sum on an account, a teller and a
@@ -75,38 +77,53 @@ export const sumsSql = (schema: string): string => `
 /** A transaction that is large enough to be sent while it is open, and books nothing. */
 export const uncountedSql = `insert into history (tid, bid, aid, delta, mtime, filler) select 1, 1, 1 + n % 1000, 0, now(), repeat('much ', 100) from generate_series(1, 1500) n`;
 
-/** Count and checksum of a table's rows, the same for the same rows in whatever order. */
-async function contents(client: pg.Client, table: string, columns: string, where = 'true'): Promise<string> {
-  const { rows } = await client.query<{ sum: string }>(
-    `select count(*) || '/' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) as sum from (select ${columns} from ${table} where ${where}) t`,
+/** The rows of a table, each as one text, sorted: what a bank of another engine can print as well. */
+export async function linesOf(client: pg.Client, from: string, table: string, where = 'true'): Promise<string[]> {
+  const { rows } = await client.query<{ line: string }>(
+    `select concat_ws('|', ${lineColumns[table as keyof typeof lineColumns]}) as line from ${from} where ${where}`,
   );
-  return rows[0]?.sum ?? '';
+  return rows.map(({ line }) => line).sort();
 }
 
 /** The mirror must have what the bank has; so must the log in its current versions, and no booking may be in it twice. */
-export async function compare(bank: pg.Client, mirror: pg.Client): Promise<{ bookings: number; differences: readonly string[] }> {
+export async function compare(bank: Bank, mirror: pg.Client): Promise<{ bookings: number; differences: readonly string[] }> {
   const differences: string[] = [];
-  const differ = (what: string, found: string, expected: string): void => {
-    if (found !== expected) differences.push(`${what}: ${found} and not ${expected}.`);
+  const differ = (what: string, found: readonly string[], expected: readonly string[]): void => {
+    if (isDeepStrictEqual(found, expected)) return;
+    const [lacks, has] = [missing(expected, found), missing(found, expected)];
+    differences.push(`${what}: ${found.length} rows and not ${expected.length}; it lacks ${shown(lacks)} and has ${shown(has)}.`);
   };
   let bookings = 0;
-  for (const [table, columns] of Object.entries(bankColumns)) {
-    const expected = await contents(bank, `public.${table}`, columns);
-    differ(`${table} of the mirror`, await contents(mirror, `bank.${table}`, columns), expected);
-    differ(`${table} in the log, current versions`, await contents(mirror, `log.${table}`, columns, 'is_current'), expected);
+  for (const table of bankTables) {
+    const expected = await bank.lines(table);
+    differ(`${table} of the mirror`, await linesOf(mirror, `bank.${table}`, table), expected);
+    differ(`${table} in the log, current versions`, await linesOf(mirror, `log.${table}`, table, 'is_current'), expected);
     // Nobody ever changes one, so each has one version.
-    if (table === 'history') differ('all versions of bookings in the log', await contents(mirror, 'log.history', columns), expected);
-    bookings = Number(expected.split('/')[0]);
+    if (table === 'history') differ('all versions of bookings in the log', await linesOf(mirror, 'log.history', table), expected);
+    bookings = expected.length;
   }
   return { bookings, differences };
 }
 
-/** The bookings come last. */
-const bankColumns = {
-  branches: 'bid, bbalance, filler',
-  tellers: 'tid, bid, tbalance, filler',
-  accounts: 'aid, bid, abalance, filler',
-  history: 'id, tid, bid, aid, delta, mtime, filler',
+const missing = (all: readonly string[], from: readonly string[]): string[] => {
+  const there = new Set(from);
+  return all.filter((line) => !there.has(line));
 };
 
-export const bankTables = Object.keys(bankColumns);
+const shown = (lines: readonly string[]): string =>
+  lines.length === 0
+    ? 'nothing'
+    : `${lines.length}, such as ${lines
+        .slice(0, 3)
+        .map((line) => line.slice(0, 80))
+        .join('; ')}`;
+
+/** The bookings come last. */
+const lineColumns = {
+  branches: "bid, bbalance, coalesce(filler, '-')",
+  tellers: "tid, bid, tbalance, coalesce(filler, '-')",
+  accounts: "aid, bid, abalance, coalesce(filler, '-')",
+  history: "id, tid, bid, aid, delta, to_char(mtime at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS.US'), coalesce(filler, '-')",
+};
+
+export const bankTables = Object.keys(lineColumns);

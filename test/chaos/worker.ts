@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { mariadb } from '@millrace/connectors/mysql';
 import { postgres } from '@millrace/connectors/postgres';
 import { capture, continuous, int4, int8, load, pipeline, table, text, timestamptz } from '@millrace/core';
 import { compile, runStage, storeFailure } from '@millrace/core/runtime';
@@ -20,17 +21,22 @@ export interface ChaosErrand {
 }
 
 const errand = JSON.parse(process.argv[2] ?? '') as ChaosErrand;
-const branches = table('public.branches', { bid: int4(), bbalance: int8(), filler: text().orNull() }, { key: ['bid'] });
-const tellers = table('public.tellers', { tid: int4(), bid: int4(), tbalance: int8(), filler: text().orNull() }, { key: ['tid'] });
-const accounts = table('public.accounts', { aid: int4(), bid: int4(), abalance: int8(), filler: text().orNull() }, { key: ['aid'] });
+const isPostgres = errand.source.startsWith('postgres');
+/** A table by its name in the source. */
+const named = (name: string): string => (isPostgres ? `public.${name}` : name);
+const branches = table(named('branches'), { bid: int4(), bbalance: int8(), filler: text().orNull() }, { key: ['bid'] });
+const tellers = table(named('tellers'), { tid: int4(), bid: int4(), tbalance: int8(), filler: text().orNull() }, { key: ['tid'] });
+const accounts = table(named('accounts'), { aid: int4(), bid: int4(), abalance: int8(), filler: text().orNull() }, { key: ['aid'] });
 const history = table(
-  'public.history',
+  named('history'),
   { id: int8(), tid: int4(), bid: int4(), aid: int4(), delta: int8(), mtime: timestamptz(), filler: text().orNull() },
   { key: ['id'] },
 );
 
-const bank = postgres({ url: errand.source });
-const changes = capture(bank, { tables: { branches, tellers, accounts, history }, streaming: true });
+const tables = { branches, tellers, accounts, history };
+const changes = isPostgres
+  ? capture(postgres({ url: errand.source }), { tables, streaming: true })
+  : capture(mariadb({ url: errand.source }), { tables });
 const mirrored = load(changes, postgres({ url: errand.mirror }).apply({ schema: 'bank' }));
 const logged = load(changes, postgres({ url: errand.history }).apply({ schema: 'log', mode: 'history' }));
 const made = pipeline({ name: 'chaos', runs: continuous, steps: { changes, mirrored, logged } });

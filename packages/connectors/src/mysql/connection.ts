@@ -1,4 +1,6 @@
 import {
+  type CaptureConnection,
+  type CaptureSource,
   type ChangeTarget,
   type Columns,
   type Context,
@@ -19,6 +21,8 @@ import type { MysqlSslSetting } from './address.ts';
 import { applyTarget } from './apply/apply-target.ts';
 import type { MysqlApplyOptions } from './apply/settings.ts';
 import type { ZeroDates } from './batches.ts';
+import { type CapturedRows, captureSource } from './capture/capture.ts';
+import type { MysqlCaptureOptions } from './capture/options.ts';
 import { examine } from './examine.ts';
 import { quoteIdentifier } from './identifier.ts';
 import { introspect } from './introspect.ts';
@@ -39,7 +43,7 @@ export interface MysqlOptions {
 }
 
 /** A MySQL, MariaDB or Aurora MySQL database: tables and queries to read, tables to load, SQL to run. A frozen value that holds no connection. */
-export interface MysqlConnection extends TableConnection, SqlConnection, IntrospectableConnection {
+export interface MysqlConnection extends TableConnection, SqlConnection, IntrospectableConnection, CaptureConnection<MysqlCaptureOptions> {
   readonly connector: 'mysql' | 'mariadb';
   readonly dialect: 'mysql';
   selection<C extends Columns>(table: Table<C>): Selection<RowOf<Table<C>>>;
@@ -52,6 +56,11 @@ export interface MysqlConnection extends TableConnection, SqlConnection, Introsp
   table<C extends Columns>(table: Table<C>, options: MysqlLoadOptions): Target<RowOf<Table<C>>, 'rows', 'table'>;
   /** Tables that follow a stream of changes: `load(changes, mirror.apply())`. */
   apply(options?: MysqlApplyOptions): ChangeTarget<unknown>;
+  /** Tables whose changes are followed in the binary log; for `capture(shop, { tables: { orders } })`. */
+  capture<Tables extends Readonly<Record<string, Table>>>(
+    tables: Tables,
+    options?: MysqlCaptureOptions,
+  ): CaptureSource<CapturedRows<Tables>>;
 }
 
 /** A MySQL or Aurora MySQL database. A MariaDB will do too: what a server is, it says itself. */
@@ -80,6 +89,8 @@ function connection(connector: MysqlConnection['connector'], options: MysqlOptio
     table: <C extends Columns>(table: Table<C>, loading: MysqlLoadOptions) =>
       tableTarget({ connector, label, settings, connection: self, stored }, table, loading),
     apply: (options: MysqlApplyOptions = {}) => applyTarget({ settings, connector, label, connection: self, stored }, options),
+    capture: <Tables extends Readonly<Record<string, Table>>>(tables: Tables, capturing?: MysqlCaptureOptions) =>
+      captureSource({ connector, label, settings, connection: self }, tables, capturing),
     sql: () => sqlRunner(settings),
     examine: (context: Context) => examine(settings, label, context),
     introspect: (context: Context, wanted: { readonly schemas?: readonly string[]; readonly tables?: readonly string[] }) =>

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import { type Context, describeSetting, isMillraceError, MillraceError } from '@millrace/core/runtime';
 import { bundleOf } from '../aws/authorities.ts';
 import type { AmazonEndpoint } from '../aws/endpoint.ts';
@@ -223,6 +224,11 @@ export class Session implements AsyncDisposable {
   error(error: unknown, object?: string): unknown {
     if (this.#signal.aborted && !isMillraceError(error)) return aborted(this.#signal);
     return mysqlError(error, object === undefined ? this.place : { ...this.place, object });
+  }
+
+  /** The socket, for somebody who asks for the binary log on it. It still ends when the signal aborts. */
+  handOver(): Duplex {
+    return this.#wire.handOver();
   }
 
   /** Ends what runs at the server, and the connection. */

@@ -45,6 +45,11 @@ export class Snapshot implements AsyncDisposable {
     return new Snapshot([session, ...(more ?? [])]);
   }
 
+  /** Of sessions that see the same already, which belong to it from now on. */
+  static of(sessions: readonly Session[]): Snapshot {
+    return new Snapshot(sessions);
+  }
+
   /** The session that is there in any case, for the planning. */
   get session(): Session {
     return this.#all[0] as Session;
@@ -82,7 +87,7 @@ export class Snapshot implements AsyncDisposable {
   }
 }
 
-const begin = (session: Session): Promise<unknown> => session.execute('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY');
+export const begin = (session: Session): Promise<unknown> => session.execute('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY');
 
 /**
  * The sessions beside the first one, all of them at the same moment; null where the lock is not to be had. All are connected before

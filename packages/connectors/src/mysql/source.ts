@@ -36,9 +36,16 @@ export interface SourceSettings extends SessionSettings {
 const defaultConnections = 4;
 export const offers: readonly WireFormat[] = ['batches'];
 
-export async function openSource(settings: SourceSettings, object: ReadObject, declared: RowSchema, context: Context): Promise<RowSource> {
+/** `shared`: a snapshot that is there already, and stays with its owner. */
+export async function openSource(
+  settings: SourceSettings,
+  object: ReadObject,
+  declared: RowSchema,
+  context: Context,
+  shared: Snapshot | null = null,
+): Promise<RowSource> {
   const connect = (): Promise<Session> => openSession(settings, context, { purpose: 'read', reads: true });
-  return new MysqlSource(settings, object, declared, context, connect, await connect());
+  return new MysqlSource(settings, object, declared, context, connect, await connect(), shared);
 }
 
 /** The object as the catalog has it now. */
@@ -64,6 +71,7 @@ class MysqlSource implements RowSource {
   readonly #context: Context;
   readonly #connect: () => Promise<Session>;
   readonly #first: Session;
+  readonly #shared: Snapshot | null;
   #planned: Planned | undefined;
 
   constructor(
@@ -73,6 +81,7 @@ class MysqlSource implements RowSource {
     context: Context,
     connect: () => Promise<Session>,
     first: Session,
+    shared: Snapshot | null,
   ) {
     this.#settings = settings;
     this.#object = object;
@@ -80,6 +89,7 @@ class MysqlSource implements RowSource {
     this.#context = context;
     this.#connect = connect;
     this.#first = first;
+    this.#shared = shared;
   }
 
   async describe(): Promise<RowSchema> {
@@ -102,13 +112,15 @@ class MysqlSource implements RowSource {
     const splits = continues
       ? earlier.splits
       : await this.#splits(found, select, conditions, window !== null && window.low !== null, splitBytes);
-    const snapshot = await Snapshot.take({
-      session: this.#first,
-      connect: this.#connect,
-      most: Math.min(this.#settings.maxConnections ?? defaultConnections, splits.length),
-      tables: found.relation?.kind === 'table' ? [found.from] : null,
-      log: this.#context.log,
-    });
+    const snapshot =
+      this.#shared ??
+      (await Snapshot.take({
+        session: this.#first,
+        connect: this.#connect,
+        most: Math.min(this.#settings.maxConnections ?? defaultConnections, splits.length),
+        tables: found.relation?.kind === 'table' ? [found.from] : null,
+        log: this.#context.log,
+      }));
     this.#planned = { found, select, conditions, snapshot };
     const sum = (of: 'rows' | 'bytes') =>
       splits.reduce<number | null>((total, { estimate }) => (total === null || estimate[of] === null ? null : total + estimate[of]), 0);
@@ -146,7 +158,7 @@ class MysqlSource implements RowSource {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#planned?.snapshot[Symbol.asyncDispose]();
+    if (!this.#shared) await this.#planned?.snapshot[Symbol.asyncDispose]();
     await this.#first[Symbol.asyncDispose]();
   }
 

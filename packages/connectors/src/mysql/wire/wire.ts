@@ -145,6 +145,13 @@ export class Wire {
     }
   }
 
+  /** The socket, for somebody who speaks another part of the protocol on it from here on. */
+  handOver(): Duplex {
+    this.#stream.removeAllListeners('data');
+    this.#failure ??= new WireFailure('ended', 'The connection serves another purpose.');
+    return this.#stream;
+  }
+
   /** Says goodbye. */
   async close(): Promise<void> {
     if (this.ended) return;

@@ -14,6 +14,7 @@ import {
   type StreamStatus,
   type TableSnapshot,
 } from '@millrace/core/runtime';
+import { startHeartbeat } from '../../changes/heartbeat.ts';
 import { openSession, type Session } from '../client.ts';
 import { openReplication, type ReplicationConnection } from '../replication/transport.ts';
 import { importSnapshot } from '../snapshot.ts';
@@ -23,7 +24,6 @@ import { type ChangeReader, readGroups } from './change-reader.ts';
 import { installTrigger } from './ddl-trigger.ts';
 import { checkFollowed, checkWhole, type FollowedCheck } from './followed-check.ts';
 import { canStreamBinary, type FollowedParts } from './followed-table.ts';
-import { startHeartbeat } from './heartbeat.ts';
 import { LastingSession } from './lasting-session.ts';
 import { nudge } from './nudge.ts';
 import type { CaptureSettings } from './options.ts';

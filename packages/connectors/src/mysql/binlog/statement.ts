@@ -1,0 +1,131 @@
+import { alterSteps, type ColumnStep } from './alter-table.ts';
+import { WordReader, wordsOf } from './statement-words.ts';
+
+export interface TableName {
+  readonly schema: string;
+  readonly name: string;
+}
+
+/** What a statement of the log means to whoever follows tables. Pure; `schema` is the one that its session was in. */
+export type Statement =
+  | { readonly kind: 'begin' | 'commit' | 'rollback' | 'savepoint' | 'rollback-to' }
+  /** `xa-end`: what was prepared under XA commits, or is taken back. */
+  | { readonly kind: 'xa-begin' | 'xa-end' | 'xa-other' }
+  | { readonly kind: 'truncate'; readonly table: TableName }
+  | { readonly kind: 'drop'; readonly tables: readonly TableName[] }
+  | { readonly kind: 'drop-schema'; readonly schema: string }
+  | { readonly kind: 'rename'; readonly renames: readonly { readonly from: TableName; readonly to: TableName }[] }
+  /** `steps` in their order; null where they could not be understood, which matters only for a table that somebody follows. */
+  | { readonly kind: 'alter'; readonly table: TableName; readonly steps: readonly ColumnStep[] | null; readonly renamed: TableName | null }
+  /** It may replace a table of this name. */
+  | { readonly kind: 'create'; readonly table: TableName; readonly replaces: boolean }
+  /** Rows changed by a statement, where rows themselves should stand. `table` is null where it is not known. */
+  | { readonly kind: 'rows'; readonly table: TableName | null; readonly verb: string }
+  /** Nothing about rows or columns of tables: grants, views, procedures, indexes, accounts. */
+  | { readonly kind: 'other' };
+
+const other: Statement = { kind: 'other' };
+/** What a statement begins with that changes rows of tables. */
+const rowVerbs = new Set(['INSERT', 'UPDATE', 'DELETE', 'REPLACE', 'LOAD', 'CALL', 'DO', 'SELECT', 'WITH', 'EXECUTE']);
+
+export function readStatement(sql: string, schema: string, ansiQuotes = false): Statement {
+  // Nearly all of them.
+  if (sql === 'BEGIN') return { kind: 'begin' };
+  if (sql === 'COMMIT') return { kind: 'commit' };
+  const words = new WordReader(wordsOf(sql, ansiQuotes));
+  const verb = words.next()?.key ?? '';
+  switch (verb) {
+    case 'BEGIN':
+      return { kind: 'begin' };
+    case 'START':
+      return words.skip('TRANSACTION') ? { kind: 'begin' } : other;
+    case 'COMMIT':
+      return { kind: 'commit' };
+    case 'ROLLBACK':
+      return { kind: words.has('TO') ? 'rollback-to' : 'rollback' };
+    case 'SAVEPOINT':
+    case 'RELEASE':
+      return { kind: 'savepoint' };
+    case 'XA':
+      if (words.skip('START') || words.skip('BEGIN')) return { kind: 'xa-begin' };
+      return { kind: words.skip('COMMIT') || words.skip('ROLLBACK') ? 'xa-end' : 'xa-other' };
+    case 'TRUNCATE': {
+      words.skip('TABLE');
+      const table = words.tableName(schema);
+      return table ? { kind: 'truncate', table } : other;
+    }
+    case 'DROP':
+      return drop(words, schema);
+    case 'RENAME':
+      return words.skip('TABLE') || words.skip('TABLES') ? rename(words, schema) : other;
+    case 'ALTER':
+      return alter(words, schema);
+    case 'CREATE':
+      return create(words, schema);
+    default:
+      return rowVerbs.has(verb) ? { kind: 'rows', verb, table: rowsOf(verb, words, schema) } : other;
+  }
+}
+
+function drop(words: WordReader, schema: string): Statement {
+  if (words.skip('DATABASE') || words.skip('SCHEMA')) {
+    words.skip('IF', 'EXISTS');
+    const name = words.name();
+    return name === null ? other : { kind: 'drop-schema', schema: name };
+  }
+  if (words.skip('TEMPORARY') || !(words.skip('TABLE') || words.skip('TABLES'))) return other;
+  words.skip('IF', 'EXISTS');
+  const tables: TableName[] = [];
+  for (let item = words.item(); item; item = words.item()) {
+    const table = item.tableName(schema);
+    if (table) tables.push(table);
+  }
+  return { kind: 'drop', tables };
+}
+
+function rename(words: WordReader, schema: string): Statement {
+  words.skip('IF', 'EXISTS');
+  const renames: { from: TableName; to: TableName }[] = [];
+  for (let item = words.item(); item; item = words.item()) {
+    const from = item.tableName(schema);
+    // MariaDB may have WAIT n or NOWAIT in between.
+    while (!item.isAtEnd && !item.skip('TO')) item.next();
+    const to = item.tableName(schema);
+    if (from && to) renames.push({ from, to });
+  }
+  return { kind: 'rename', renames };
+}
+
+function alter(words: WordReader, schema: string): Statement {
+  while (words.skip('ONLINE') || words.skip('IGNORE') || words.skip('OFFLINE'));
+  if (!words.skip('TABLE')) return other;
+  words.skip('IF', 'EXISTS');
+  const table = words.tableName(schema);
+  if (!table) return other;
+  if (words.skip('WAIT')) words.next();
+  else words.skip('NOWAIT');
+  return { kind: 'alter', table, ...alterSteps(words, table.schema) };
+}
+
+function create(words: WordReader, schema: string): Statement {
+  const replaces = words.skip('OR', 'REPLACE');
+  if (words.skip('TEMPORARY') || !words.skip('TABLE')) return other;
+  words.skip('IF', 'NOT', 'EXISTS');
+  const table = words.tableName(schema);
+  return table ? { kind: 'create', table, replaces } : other;
+}
+
+const modifiers = ['LOW_PRIORITY', 'DELAYED', 'HIGH_PRIORITY', 'QUICK', 'IGNORE', 'CONCURRENT', 'DATA', 'LOCAL'];
+
+/** The table that a statement names first. */
+function rowsOf(verb: string, words: WordReader, schema: string): TableName | null {
+  if (!['INSERT', 'UPDATE', 'DELETE', 'REPLACE', 'LOAD'].includes(verb)) return null;
+  while (modifiers.some((modifier) => words.skip(modifier)));
+  if (verb === 'LOAD') {
+    while (!words.isAtEnd && !words.skip('INTO', 'TABLE')) words.next();
+    return words.tableName(schema);
+  }
+  if (verb === 'DELETE') return words.skip('FROM') ? words.tableName(schema) : null;
+  words.skip('INTO');
+  return words.tableName(schema);
+}

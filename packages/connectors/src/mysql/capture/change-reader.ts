@@ -1,0 +1,378 @@
+import { type ChangeGroup, type Context, changeKinds, type Position, type ReadChanges } from '@millrace/core/runtime';
+import { GroupBuilder, groupLimits } from '../../changes/group-builder.ts';
+import { GroupQueue } from '../../changes/group-queue.ts';
+import type { ColumnStep } from '../binlog/alter-table.ts';
+import { corrupt, unfollowable } from '../binlog/corrupt.ts';
+import type { DumpFrom } from '../binlog/dump-request.ts';
+import type { LogEvent } from '../binlog/event.ts';
+import { isPresent, type RowsEvent, readRowsEvent, rowsTable, sameText } from '../binlog/rows.ts';
+import type { Statement, TableName } from '../binlog/statement.ts';
+import { BinlogStream } from '../binlog/stream.ts';
+import { readTableMap, tableId, tableName } from '../binlog/table-map.ts';
+import type { SessionSettings } from '../credentials.ts';
+import { type FollowedParts, type FollowedSetting, FollowedTable, type TableReading } from './followed-table.ts';
+import { homeDatabase, nudgeTable } from './home.ts';
+import { asStatement, type FilePlace, type GroupHandler, type GroupStart, LogReader } from './log-reader.ts';
+import type { LogServer } from './log-server.ts';
+import { refusal } from './refusal.ts';
+import { isReached, type StreamPlace } from './stream-position.ts';
+import { Track } from './track.ts';
+
+export interface ReadParts {
+  readonly pipeline: string;
+  readonly label: string;
+  readonly settings: SessionSettings;
+  readonly context: Pick<Context, 'secret' | 'signal'>;
+  readonly server: LogServer;
+  readonly from: DumpFrom;
+  /** Where the reader begins; it changes its own copy. */
+  readonly after: { readonly position: Position; readonly place: StreamPlace };
+  readonly tables: readonly FollowedParts[];
+  readonly setting: FollowedSetting;
+  readonly memoryBytes: number;
+  /** Keeps at the source what an ALTER TABLE did, before anything after it is handed on. */
+  readonly remember: (table: string, commit: Position, steps: readonly ColumnStep[]) => Promise<void>;
+  /** Told of the reader once it runs. */
+  readonly onStart: (reader: ChangeReader) => Promise<void>;
+}
+
+/** Reads a log as groups of whole transactions, until the signal aborts or `until` is reached. */
+export async function* readGroups(parts: ReadParts, { signal, until }: ReadChanges): AsyncGenerator<ChangeGroup, void, undefined> {
+  if (signal.aborted) return;
+  const reader = new ChangeReader(parts, until !== undefined);
+  const stop = () => reader.stop();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    await reader.start();
+    await parts.onStart(reader);
+    // Nothing has to come where the reader is there already.
+    if (until !== undefined && isReached(parts.after.position, until)) return;
+    for (;;) {
+      const group = await reader.queue.next(until);
+      if (!group) return;
+      yield group;
+      if (until !== undefined && group.position() >= until) return;
+    }
+  } finally {
+    signal.removeEventListener('abort', stop);
+    reader[Symbol.dispose]();
+  }
+}
+
+/** What a table map has told of the rows that name its number. */
+interface Mapped {
+  readonly bytes: Buffer;
+  /** Null for a table that nobody follows. */
+  readonly table: FollowedTable | null;
+  readonly reading: TableReading | null;
+}
+
+/** Rows that belong to no table, and end a statement. */
+const noTable = 0xff_ffff;
+/** Databases of the server itself, and ours: what their statements do is nothing to followers. */
+const systemDatabases = new Set(['mysql', 'sys', 'performance_schema', 'information_schema', homeDatabase]);
+
+/** What the events of one log mean for the tables that are followed. */
+export class ChangeReader implements Disposable {
+  readonly queue: GroupQueue;
+  readonly #parts: ReadParts;
+  readonly #builder: GroupBuilder;
+  readonly #track: Track;
+  readonly #log: LogReader;
+  readonly #tables: ReadonlyMap<string, FollowedTable>;
+  readonly #mapped = new Map<number, Mapped>();
+  /** Every position counts, also those that only our own bookkeeping has moved. */
+  readonly #isHurried: boolean;
+  #stream: BinlogStream | undefined;
+  #held = 0;
+  #isPaused = false;
+  #start: GroupStart | null = null;
+  /** Somebody has been told of the transaction at work. */
+  #isTouched = false;
+  /** What else it has in it. */
+  #isForeign = false;
+  #isNudge = false;
+  #heardAt = performance.now();
+
+  constructor(parts: ReadParts, isHurried: boolean) {
+    this.#parts = parts;
+    this.#isHurried = isHurried;
+    this.queue = new GroupQueue(parts.after.position, (bytes) => this.#hold(-bytes));
+    this.#builder = new GroupBuilder({
+      limits: groupLimits(parts.memoryBytes),
+      onGroup: (group, bytes) => this.queue.add(group, bytes),
+      onBytes: (bytes) => this.#hold(bytes),
+    });
+    this.queue.attach(this.#builder);
+    this.#track = new Track(parts.after.place);
+    const { place } = parts.from;
+    this.#log = new LogReader(parts.server.counts, placeInFiles(place, parts.after.place), this.#handler());
+    const tables = parts.tables.map((table) => new FollowedTable(table, parts.setting));
+    this.#tables = new Map(tables.map((table) => [table.name, table]));
+  }
+
+  async start(): Promise<void> {
+    const { settings, context, from, label, pipeline } = this.#parts;
+    this.#stream = await BinlogStream.open({ settings, context, from, handler: (event) => this.#log.take(event) });
+    this.#stream.done.catch((error: unknown) => this.queue.fail(refusal(error, { label, pipeline, stream: this.#stream as BinlogStream })));
+  }
+
+  /** No group is handed on any more, and the one that is coming in parts breaks off. */
+  stop(): void {
+    this.queue.end();
+    this.#builder.fail(corrupt('not been read to the end of a transaction, since the reader was told to stop'));
+  }
+
+  /** What has come whole is handed on still, and then this is thrown. */
+  fail(error: unknown): void {
+    this.queue.fail(error);
+  }
+
+  /** Milliseconds since a change has come. */
+  get quietMs(): number {
+    return performance.now() - this.#heardAt;
+  }
+
+  /** Where in the files of the log it is. */
+  get at(): FilePlace {
+    return this.#log.at;
+  }
+
+  [Symbol.dispose](): void {
+    this.stop();
+    this.#stream?.destroy();
+  }
+
+  #hold(bytes: number): void {
+    this.#held += bytes;
+    const { memoryBytes } = this.#parts;
+    if (this.#isPaused ? this.#held >= memoryBytes / 2 : this.#held <= memoryBytes) return;
+    this.#isPaused = !this.#isPaused;
+    if (this.#isPaused) this.#stream?.pause();
+    else this.#stream?.resume();
+  }
+
+  #handler(): GroupHandler {
+    return {
+      begin: (start) => {
+        if (this.#track.has(start.name)) return false;
+        this.#start = start;
+        this.#isTouched = false;
+        this.#isForeign = false;
+        this.#isNudge = false;
+        return true;
+      },
+      tableMap: (event) => this.#map(event),
+      rows: (event) => this.#rows(event),
+      statement: (statement) => this.#statement(statement),
+      undone: (how) => {
+        if (this.#isTouched)
+          throw unfollowable(
+            `The log has changes of captured tables which ${how} takes back, or leaves to be decided later.`,
+            'Change captured tables in transactions of InnoDB alone, and without XA.',
+            { how, xid: this.#start?.xid },
+          );
+      },
+      commit: (end) => this.#commit(end),
+      // The file before may be taken away now, with our own bookkeeping as the last thing in it.
+      moved: (end) => {
+        this.#track.moveTo(end);
+        this.#builder.moveTo(this.#track.position);
+        this.queue.moved();
+      },
+    };
+  }
+
+  /** The transaction at work has something of ours. */
+  #touch(): void {
+    if (this.#isTouched) return;
+    this.#isTouched = true;
+    const { name, xid, committedAt } = this.#start as GroupStart;
+    this.#builder.begin({ commit: this.#track.commit(name), committedAt, xid });
+  }
+
+  #commit(end: FilePlace): void {
+    const { name } = this.#start as GroupStart;
+    this.#track.pass(name, end);
+    if (this.#isTouched) {
+      this.#builder.commit(this.#track.position);
+      this.#heardAt = performance.now();
+      this.queue.committed();
+      return;
+    }
+    // What we write down of our own progress is no progress.
+    if (!this.#isForeign && !this.#isHurried) return;
+    this.#builder.moveTo(this.#track.position);
+    if (this.#isNudge) this.queue.asked();
+    this.queue.moved();
+  }
+
+  #map(event: LogEvent): Promise<void> | void {
+    const id = tableId(event);
+    const known = this.#mapped.get(id);
+    if (known?.bytes.equals(event.bytes.subarray(event.start, event.end))) {
+      if (!known.table) this.#isForeign = true;
+      return;
+    }
+    const bytes = Buffer.from(event.bytes.subarray(event.start, event.end));
+    const { schema, name } = tableName(event);
+    const table = this.#tables.get(`${schema}.${name}`) ?? null;
+    if (schema !== homeDatabase || name === nudgeTable) this.#isForeign = true;
+    if (schema === homeDatabase && name === nudgeTable) this.#isNudge = true;
+    if (!table) {
+      // Of our own every one is looked at.
+      this.#mapped.set(id, { bytes: schema === homeDatabase ? Buffer.alloc(0) : bytes, table: null, reading: null });
+      return;
+    }
+    const { reading, change, untold } = table.map(readTableMap(event));
+    const take = (): void => {
+      this.#touch();
+      if (change) this.#builder.schema(change);
+      this.#builder.reshape(table.table);
+      this.#mapped.set(id, { bytes, table, reading });
+    };
+    if (!untold) return take();
+    const commit = this.#track.commit((this.#start as GroupStart).name);
+    return this.#parts.remember(table.table, commit, untold).then(take);
+  }
+
+  #rows(event: LogEvent): void {
+    const id = rowsTable(event);
+    const mapped = this.#mapped.get(id);
+    if (!mapped) {
+      if (id === noTable) return;
+      throw corrupt(`rows of table ${id}, of which nothing was told`);
+    }
+    if (!mapped.table || !mapped.reading) return;
+    this.#touch();
+    this.#read(mapped.table, mapped.reading, readRowsEvent(event));
+  }
+
+  #read(table: FollowedTable, { shape, wanted, key, row, old }: TableReading, rows: RowsEvent): void {
+    const { kind, bytes, end, before, after } = rows;
+    const isKeyed = key.length > 0;
+    if (kind !== 'insert') this.#mustHave(table, isKeyed ? key : wanted, before, 'the row before a change');
+    if (kind === 'insert') this.#mustHave(table, wanted, after, 'a new row');
+    else if (kind === 'update') this.#mustHave(table, key, after, 'a changed row');
+    const builder = this.#builder;
+    const oldKind = isKeyed ? 'key' : 'row';
+    let at = rows.start;
+    while (at < end) {
+      const from = at;
+      switch (kind) {
+        case 'insert':
+          at = row.read(bytes, at, end, after);
+          builder.change(shape, changeKinds.insert, row.tuple, null, null);
+          break;
+        case 'delete':
+          at = old.read(bytes, at, end, before);
+          builder.change(shape, changeKinds.delete, null, old.tuple, oldKind);
+          break;
+        case 'update': {
+          at = old.read(bytes, at, end, before);
+          at = row.read(bytes, at, end, after);
+          const isSame = isKeyed && key.every((column) => sameText(row.tuple, old.tuple, column));
+          builder.change(shape, changeKinds.update, row.tuple, isSame ? null : old.tuple, isSame ? null : oldKind);
+          break;
+        }
+        default:
+          kind satisfies never;
+      }
+      if (at === from) throw corrupt('a row without any column');
+    }
+  }
+
+  #mustHave(table: FollowedTable, columns: readonly number[], present: Buffer, what: string): void {
+    if (columns.every((column) => isPresent(present, column))) return;
+    throw unfollowable(
+      `The log has ${what} of ${table.name} without all of its columns.`,
+      'Set binlog_row_image = FULL, and let no session have another (SET SESSION binlog_row_image).',
+      { table: table.table },
+    );
+  }
+
+  #find({ schema, name }: TableName): FollowedTable | undefined {
+    const table = this.#tables.get(`${schema}.${name}`);
+    if (!table) return undefined;
+    // Before it joined it was another table, or the copy has what happened.
+    return this.#track.commit((this.#start as GroupStart).name) < table.joinedAt ? undefined : table;
+  }
+
+  #statement(statement: Statement): Promise<void> | void {
+    this.#isForeign = true;
+    switch (statement.kind) {
+      case 'truncate': {
+        const table = this.#tables.get(`${statement.table.schema}.${statement.table.name}`);
+        if (!table) return;
+        this.#touch();
+        this.#builder.truncate([table.table]);
+        return;
+      }
+      case 'alter':
+        return this.#alter(statement);
+      case 'drop':
+        for (const name of statement.tables) this.#lost(name, 'dropped');
+        return;
+      case 'drop-schema':
+        for (const { schema, plainName: name } of this.#tables.values())
+          if (schema === statement.schema) this.#lost({ schema, name }, 'dropped with its database');
+        return;
+      case 'rename':
+        for (const { from, to } of statement.renames) {
+          this.#lost(from, `renamed to ${to.schema}.${to.name}`);
+          this.#lost(to, `replaced by ${from.schema}.${from.name}`);
+        }
+        return;
+      case 'create':
+        if (statement.replaces) this.#lost(statement.table, 'replaced by CREATE OR REPLACE TABLE');
+        return;
+      case 'rows':
+        if (!statement.table || !systemDatabases.has(statement.table.schema)) throw asStatement(statement.verb);
+        return;
+      default:
+        return;
+    }
+  }
+
+  #alter({ table: name, steps, renamed }: Extract<Statement, { kind: 'alter' }>): Promise<void> | void {
+    const table = this.#find(name);
+    if (renamed) {
+      this.#lost(name, `renamed to ${renamed.schema}.${renamed.name}`);
+      this.#lost(renamed, `replaced by ${name.schema}.${name.name}`);
+    }
+    if (!table) return;
+    const rewrite = steps?.find((step) => step.do === 'rewrite');
+    if (!steps || rewrite) {
+      throw unfollowable(
+        `${table.name} was altered in a way that the log does not tell${rewrite ? ` (${rewrite.how})` : ''}: its rows may be others.`,
+        'There is nothing to set.',
+        { table: table.table },
+      );
+    }
+    if (steps.length === 0) return;
+    for (const [id, mapped] of this.#mapped) if (mapped.table === table) this.#mapped.delete(id);
+    const commit = this.#track.commit((this.#start as GroupStart).name);
+    return this.#parts.remember(table.table, commit, steps).then(() => {
+      const change = table.alter(steps);
+      if (!change) return;
+      this.#touch();
+      this.#builder.schema(change);
+      this.#builder.reshape(table.table);
+    });
+  }
+
+  #lost(name: TableName, how: string): void {
+    const table = this.#find(name);
+    if (!table) return;
+    throw unfollowable(
+      `${table.name} was ${how}: the changes of the new table, if there is one, do not belong to the copy of the old one.`,
+      'Declare the table as it is now, or leave it out.',
+      { table: table.table },
+    );
+  }
+}
+
+function placeInFiles(place: DumpFrom['place'], after: StreamPlace): FilePlace {
+  if (place.by === 'file' && after.by === 'file') return { file: after.file, offset: after.offset };
+  return { file: 0, offset: 4 };
+}

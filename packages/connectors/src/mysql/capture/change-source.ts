@@ -1,0 +1,364 @@
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  type CapturedTable,
+  type ChangeGroup,
+  type ChangeSource,
+  type Context,
+  MillraceError,
+  type Position,
+  type ReadChanges,
+  type StreamHealth,
+  type StreamIdentity,
+  type StreamName,
+  type StreamStatus,
+  type TableSnapshot,
+} from '@millrace/core/runtime';
+import { startHeartbeat } from '../../changes/heartbeat.ts';
+import { declaredNumbers } from '../../postgres/capture/column-memory.ts';
+import { findRelation, type Relation, readRelation } from '../catalog.ts';
+import { quoteName } from '../identifier.ts';
+import type { SourceSettings } from '../source.ts';
+import { type ChangeReader, type ReadParts, readGroups } from './change-reader.ts';
+import { checkCapture } from './examine.ts';
+import type { FollowedParts } from './followed-table.ts';
+import { LogWatch } from './health.ts';
+import {
+  findHome,
+  joinedTables,
+  makeHome,
+  nudgeStream,
+  originate,
+  readEvents,
+  readStream,
+  replaceStream,
+  type StreamRow,
+  streamKey,
+  writeEvent,
+} from './home.ts';
+import { LastingSession } from './lasting-session.ts';
+import { begun, type Event, joinedNow, type Lineage, lineageAt } from './lineage.ts';
+import { endOfLog, type LogServer, readLogFiles, readLogServer } from './log-server.ts';
+import type { CaptureSettings } from './options.ts';
+import { Releases } from './releases.ts';
+import { readCharsets } from './server-charsets.ts';
+import { checkPlace, type StreamOwner } from './stream-check.ts';
+import { beginAlone, claim } from './stream-claim.ts';
+import { placeOf, positionAt } from './stream-position.ts';
+import { MysqlTableSnapshot, takeSnapshot } from './table-snapshot.ts';
+
+export interface SourceParts {
+  readonly label: string;
+  readonly settings: SourceSettings;
+  readonly capture: CaptureSettings;
+  readonly tables: Readonly<Record<string, CapturedTable>>;
+  readonly context: Context;
+  readonly stream: StreamName;
+  /** Of this attempt. */
+  readonly epoch: number;
+}
+
+export async function openChangeSource(parts: SourceParts): Promise<ChangeSource> {
+  const session = new LastingSession(parts.settings, parts.context);
+  try {
+    return new MysqlChangeSource(parts, session, await readLogServer(await session.get()));
+  } catch (error) {
+    await session[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+class MysqlChangeSource implements ChangeSource {
+  readonly #parts: SourceParts;
+  readonly #session: LastingSession;
+  readonly #server: LogServer;
+  readonly #name: string;
+  readonly #watch = new LogWatch();
+  readonly #releases: Releases;
+  #reader: ChangeReader | undefined;
+  #claimed: AsyncDisposable | undefined;
+
+  constructor(parts: SourceParts, session: LastingSession, server: LogServer) {
+    this.#parts = parts;
+    this.#session = session;
+    this.#server = server;
+    this.#name = streamKey(parts.stream);
+    this.#releases = new Releases(session, this.#name, parts.context.log);
+  }
+
+  async stream(): Promise<StreamStatus | null> {
+    const session = await this.#session.get();
+    const home = await findHome(session);
+    const row = home === null ? null : await readStream(session, this.#name);
+    if (home === null || !row?.origin) return null;
+    return {
+      identity: this.#identity(home, row.origin),
+      confirmed: row.confirmed ?? row.origin,
+      end: positionAt(await endOfLog(session, this.#server)),
+    };
+  }
+
+  async create(): Promise<{ readonly identity: StreamIdentity; readonly snapshot: TableSnapshot }> {
+    const { epoch, tables } = this.#parts;
+    const session = await this.#session.get();
+    const home = await makeHome(session);
+    await using _alone = await beginAlone(this.#owner, this.#name);
+    await this.#prepare(Object.keys(tables));
+    if (!(await replaceStream(session, this.#name, epoch))) throw this.#fenced(await readStream(session, this.#name));
+    const snapshot = await this.#snapshot(Object.keys(tables));
+    try {
+      if (!(await originate(session, this.#name, epoch, snapshot.position))) throw this.#fenced(await readStream(session, this.#name));
+      return { identity: this.#identity(home, snapshot.position), snapshot };
+    } catch (error) {
+      await snapshot[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async snapshot(tables: readonly string[]): Promise<TableSnapshot> {
+    await this.#existing();
+    await this.#prepare(tables);
+    return this.#snapshot(tables);
+  }
+
+  async *read(after: Position, options: ReadChanges): AsyncGenerator<ChangeGroup, void, undefined> {
+    const { capture, context, tables } = this.#parts;
+    const row = await this.#existing();
+    await this.#prepare([]);
+    await using claimed = await claim(this.#owner, this.#name, row.epoch);
+    this.#claimed = claimed; // by whoever leaves the generator where it is
+    const session = await this.#session.get();
+    await checkPlace(session, this.#owner, this.#server, after, row);
+    this.#releases.begin(row.confirmed ?? after);
+    using _heartbeat =
+      capture.heartbeatMs === null
+        ? null
+        : startHeartbeat({
+            everyMs: capture.heartbeatMs,
+            quietMs: () => this.#reader?.quietMs ?? 0,
+            beat: () => this.nudge(),
+            log: context.log,
+          });
+    const parts = await this.#readParts(after, Object.keys(tables), this.#serverId);
+    yield* readGroups(
+      {
+        ...parts,
+        onStart: async (reader) => {
+          this.#reader = reader;
+        },
+      },
+      options,
+    );
+  }
+
+  release(position: Position): void {
+    this.#releases.release(position);
+  }
+
+  async nudge(): Promise<void> {
+    await nudgeStream(await this.#session.get(), this.#name);
+  }
+
+  async health(): Promise<StreamHealth> {
+    const session = await this.#session.get();
+    const row = await this.#existing();
+    await this.#checkFollowed();
+    return this.#watch.look(session, row.name, this.#reader?.at ?? null);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#reader?.[Symbol.dispose]();
+    await this.#releases[Symbol.asyncDispose]();
+    await this.#claimed?.[Symbol.asyncDispose]();
+    await this.#session[Symbol.asyncDispose]();
+  }
+
+  get #owner(): StreamOwner {
+    const { label, stream, epoch, context, settings } = this.#parts;
+    return { label, stream, epoch, context, settings };
+  }
+
+  /** With GTIDs a server and its replicas are one source, by what is kept in them; without, a log is that of one server. */
+  #identity(home: string, origin: Position): StreamIdentity {
+    const { flavour, counts, uuid } = this.#server;
+    return { source: `${flavour}:${home}${counts === 'file' ? `/${uuid}` : ''}`, slot: this.#name, origin };
+  }
+
+  get #serverId(): number {
+    return this.#parts.capture.serverId ?? serverIdOf(`${this.#parts.label}\0${this.#name}`);
+  }
+
+  async #existing(): Promise<StreamRow> {
+    const session = await this.#session.get();
+    const row = (await findHome(session)) === null ? null : await readStream(session, this.#name);
+    if (row?.origin) return row;
+    const { label, stream } = this.#parts;
+    throw new MillraceError('RESYNC_REQUIRED', {
+      message: `${label}: the source remembers no stream "${this.#name}".`,
+      remedy: `Run "millrace resync ${stream.pipeline}" to copy the tables again. Nothing was skipped.`,
+      facts: { pipeline: stream.pipeline, step: stream.step },
+    });
+  }
+
+  #fenced(row: StreamRow | null): MillraceError {
+    const { pipeline, step } = this.#parts.stream;
+    return new MillraceError('ATTEMPT_FENCED', {
+      message: `This attempt at "${step}" of "${pipeline}" came too late: a newer one (${row?.epoch ?? '?'}) has begun the stream.`,
+      remedy: 'Nothing to do: the newer attempt goes on.',
+      facts: { pipeline, step },
+    });
+  }
+
+  /** What has to be so at the source before a stream begins or goes on, and before tables join it. */
+  async #prepare(joining: readonly string[]): Promise<void> {
+    const session = await this.#session.get();
+    const joined = await joinedTables(session, this.#name);
+    const underWay = new Set([...joined].filter((table) => !joining.includes(table)));
+    await checkCapture(session, this.#parts.label, this.#parts.tables, underWay);
+  }
+
+  /** Ends a stream under way whose tables are not there any more. */
+  async #checkFollowed(): Promise<void> {
+    const session = await this.#session.get();
+    for (const [table, { name }] of Object.entries(this.#parts.tables)) {
+      if (await findRelation(session, name)) continue;
+      const { pipeline } = this.#parts.stream;
+      const error = new MillraceError('TABLE_MISSING', {
+        message: `There is no table ${name} any more: it was dropped, or goes by another name.`,
+        remedy: `Give it its name back and start again; or declare its new name (or leave it out) and run "millrace resync ${pipeline} --table ${table}".`,
+        facts: { pipeline, table, name },
+      });
+      this.#reader?.fail(error);
+      throw error;
+    }
+  }
+
+  async #snapshot(names: readonly string[]): Promise<TableSnapshot> {
+    const { settings, context, tables, label } = this.#parts;
+    const session = await this.#session.get();
+    const wanted = pick(tables, names);
+    const relations = new Map<string, Relation>();
+    for (const [table, { name }] of Object.entries(wanted)) relations.set(table, await readRelation(session, name));
+    const taken = await takeSnapshot({ settings, context, server: this.#server, label, tables: [...relations.values()].map(quoteName) });
+    try {
+      const position = positionAt(taken.place);
+      const events = await readEvents(session, this.#name);
+      for (const [table, relation] of relations) {
+        const before = lineageAt(events.get(table) ?? [], position);
+        const joined = joinedNow(
+          relation.columns.map(({ name }) => name),
+          before,
+          wanted[table]?.schema.columns.map(({ name }) => name),
+        );
+        await writeEvent(session, this.#name, table, { kind: 'join', at: position, joined });
+      }
+      // Not the number of the stream itself, which the server would end.
+      const serverId = serverIdOf(randomBytes(16).toString('hex'));
+      const read = async function* (this: MysqlChangeSource, options: ReadChanges) {
+        yield* readGroups(await this.#readParts(position, names, serverId), options);
+      }.bind(this);
+      return new MysqlTableSnapshot({ ...taken, position, settings, context, tables: wanted, read });
+    } catch (error) {
+      await taken.snapshot[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async #readParts(after: Position, names: readonly string[], serverId: number): Promise<ReadParts> {
+    const { settings, capture, context, stream, tables, label } = this.#parts;
+    const session = await this.#session.get();
+    const place = placeOf(after);
+    const events = await readEvents(session, this.#name);
+    const followed: FollowedParts[] = [];
+    for (const [table, { name, schema }] of Object.entries(pick(tables, names))) {
+      const catalog = await readRelation(session, name);
+      const known = events.get(table) ?? [];
+      const joinedAt =
+        known
+          .flatMap(({ kind, at }) => (kind === 'join' ? [at] : []))
+          .sort()
+          .at(-1) ?? after;
+      const declared = schema.columns.map((column) => column.name);
+      const lineage =
+        lineageAt(known, after) ??
+        begun(
+          joinedNow(
+            catalog.columns.map((column) => column.name),
+            null,
+            declared,
+          ),
+        );
+      const numbers = await this.#declaredNumbers(table, known, declared, lineage);
+      followed.push({ table, declared: schema, wholeRows: capture.wholeRows.includes(table), catalog, numbers, lineage, joinedAt });
+    }
+    return {
+      pipeline: stream.pipeline,
+      label,
+      settings,
+      context,
+      server: this.#server,
+      from: { place: await this.#dumpFrom(place), serverId, uuid: uuidOf(serverId, this.#name) },
+      after: { position: after, place },
+      tables: followed,
+      setting: {
+        charsets: await readCharsets(session),
+        isMariaDb: this.#server.flavour === 'mariadb',
+        zeroDates: settings.zeroDates ?? 'fail',
+      },
+      memoryBytes: capture.memoryBytes,
+      remember: async (table, at, steps) => writeEvent(await this.#session.get(), this.#name, table, { kind: 'alter', at, steps }),
+      onStart: async () => {},
+    };
+  }
+
+  /** A declaration that has not changed means the columns that it meant before, whatever they are called now; what it means is remembered. */
+  async #declaredNumbers(
+    table: string,
+    known: readonly Event[],
+    declared: readonly string[],
+    lineage: Lineage,
+  ): Promise<Record<string, number>> {
+    const latest = lineageAt(known, last) ?? lineage;
+    const now = Object.fromEntries(latest.columns.map(({ name, number }) => [name, number]));
+    const before = latest.joined.declared;
+    const numbers = declaredNumbers(declared, before, now);
+    const join = known
+      .flatMap((event) => (event.kind === 'join' ? [event] : []))
+      .sort((a, b) => (a.at < b.at ? -1 : 1))
+      .at(-1);
+    if (join && JSON.stringify(numbers) !== JSON.stringify(before)) {
+      const session = await this.#session.get();
+      await writeEvent(session, this.#name, table, { ...join, joined: { ...join.joined, declared: numbers } });
+    }
+    return numbers;
+  }
+
+  async #dumpFrom(place: ReturnType<typeof placeOf>): Promise<ReadParts['from']['place']> {
+    switch (place.by) {
+      case 'maria-gtid':
+        return { by: 'maria-gtid', position: place.position.toString() };
+      case 'mysql-gtid':
+        return { by: 'mysql-gtid', set: place.set };
+      case 'file': {
+        const files = await readLogFiles(await this.#session.get());
+        const name = files.find(({ file }) => file === place.file)?.name ?? '';
+        return { by: 'file', name, offset: place.offset };
+      }
+      default:
+        return place satisfies never;
+    }
+  }
+}
+
+/** After every place of a stream. */
+const last = '~';
+
+/** From 2^31 on, where people do not give numbers to servers. */
+const serverIdOf = (text: string): number => (createHash('sha256').update(text).digest().readUInt32LE(0) | 0x8000_0000) >>> 0;
+
+function uuidOf(serverId: number, name: string): string {
+  const hex = createHash('sha256').update(`${serverId}\0${name}`).digest('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
+
+const pick = (tables: SourceParts['tables'], names: readonly string[]): SourceParts['tables'] =>
+  Object.fromEntries(Object.entries(tables).filter(([name]) => names.includes(name)));
