@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { mysql } from '@millrace/connectors/mysql';
 import { postgres } from '@millrace/connectors/postgres';
 import { capture, continuous, load, type Pipeline, pipeline } from '@millrace/core';
 import { type Context, compile, positionOf, runStage } from '@millrace/core/runtime';
@@ -19,10 +20,11 @@ import { ledger } from './cdc-workload.ts';
 
 const { MILLRACE_BENCH_SOURCE: from = '', MILLRACE_BENCH_TARGET: to = '' } = process.env;
 const [work = '', table = 'ledger', after = ''] = process.argv.slice(2);
-const source = postgres({ url: from });
 const target = postgres({ url: to });
-const tables = { [table]: ledger(table) };
-const changes = capture(source, { tables, snapshot: work === 'copy' ? 'initial' : 'never' });
+const snapshot = work === 'copy' ? 'initial' : 'never';
+const changes = from.startsWith('mysql:')
+  ? capture(mysql({ url: from }), { tables: { [table]: ledger(`bench.${table}`) }, snapshot })
+  : capture(postgres({ url: from }), { tables: { [table]: ledger(`public.${table}`) }, snapshot });
 const made: Pipeline = pipeline({
   name: 'bench-cdc',
   runs: continuous,
@@ -62,7 +64,7 @@ interface Done {
 async function drain(): Promise<Done> {
   const { work: step } = changes;
   if (step.kind !== 'capture') throw new Error('no capture');
-  await using opened = await step.source.open(context, { pipeline: made.name, step: 'changes' });
+  await using opened = await step.source.open(context, { pipeline: made.name, step: 'changes' }, Date.now() * 1000);
   const stream = await opened.stream();
   if (!stream) throw new Error('no stream');
   let count = 0;

@@ -3,7 +3,7 @@ import { int4, int8, numeric, type Table, table, text, timestamptz } from '@mill
 /** Bookings: what a stream of a shop or a bank mostly is. */
 export const ledger = (name: string): Table =>
   table(
-    `public.${name}`,
+    name,
     { id: int8(), account: int4(), amount: numeric(12, 2), kind: text(), note: text().orNull(), booked_at: timestamptz() },
     { key: ['id'] },
   );

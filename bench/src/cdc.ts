@@ -1,15 +1,14 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createDatabase, embeddedPostgres } from '@millrace/cli/embedded';
-import { MillraceError } from '@millrace/core';
 import pg from 'pg';
+import { type Child, started, wrong } from './cdc-child.ts';
 import { filled, giantSql, lastRow, ledgerSql, type Workload, workloads } from './cdc-workload.ts';
 import type { Options } from './main.ts';
-import { watchMemory } from './memory.ts';
 import { dumpRestore, psqlPipe, receiveLogical } from './peer.ts';
-import { median, percentile, type Result, rounded } from './report.ts';
+import { type Measured, percentile, type Result, rounded, Series } from './report.ts';
 
 /** What each case should reach: of pg_recvlogical, of the server's own subscription, of the pipe of its own client. */
 const targets = { decode: 0.9, small: 1, large: 1, inserts: 1, mixed: 1, snapshot: 0.9, 'snapshot-dump': 1 } as const;
@@ -278,58 +277,8 @@ async function latency(bench: Bench): Promise<Result[]> {
   }));
 }
 
-type Measured = Pick<Result, 'rows' | 'rowsPerSecond' | 'limitRowsPerSecond' | 'ratio' | 'peakRssMb'>;
-
-class Series {
-  readonly #times: number[] = [];
-  readonly #limits: number[] = [];
-  #peakRssMb = 0;
-
-  /** Round 0 warms up. */
-  add(round: number, seconds: number, limit: number, peakRssMb: number): void {
-    this.#peakRssMb = Math.max(this.#peakRssMb, peakRssMb);
-    if (round === 0) return;
-    this.#times.push(seconds);
-    this.#limits.push(limit);
-  }
-
-  measured(rows: number): Measured {
-    return {
-      rows,
-      rowsPerSecond: Math.round(rows / median(this.#times)),
-      limitRowsPerSecond: Math.round(rows / median(this.#limits)),
-      ratio: Number(median(this.#times.map((seconds, round) => (this.#limits[round] as number) / seconds)).toFixed(3)),
-      peakRssMb: Math.round(this.#peakRssMb),
-    };
-  }
-}
-
-interface Child {
-  readonly process: ChildProcess;
-  readonly lines: string[];
-  readonly ended: Promise<number | null>;
-  readonly memory: ReturnType<typeof watchMemory>;
-}
-
-/** In development the sources run as they are. */
-const own = import.meta.url.endsWith('.ts')
-  ? { file: 'cdc-lane.ts', flags: ['--conditions=millrace-source', '--import', 'tsx'] }
-  : { file: 'cdc-lane.js', flags: [] };
-
-/** Started, and ready to go. */
-async function ours(bench: Bench, work: 'attach' | 'drain' | 'apply' | 'copy', after = ''): Promise<Child> {
-  const child = spawn(process.execPath, [...own.flags, path.join(import.meta.dirname, own.file), work, table, after], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...process.env, MILLRACE_BENCH_SOURCE: bench.sourceUrl, MILLRACE_BENCH_TARGET: bench.targetUrl },
-  });
-  const ended = new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve));
-  const lines: string[] = [];
-  await new Promise<void>((resolve, reject) => {
-    createInterface(child.stdout).on('line', (line) => (line === 'ready' ? resolve() : lines.push(line)));
-    ended.then(() => reject(wrong(`The process for ${work} ended before it began.`)), reject);
-  });
-  return { process: child, lines, ended, memory: watchMemory(child.pid as number) };
-}
+const ours = (bench: Bench, work: 'attach' | 'drain' | 'apply' | 'copy', after = ''): Promise<Child> =>
+  started(work, { source: bench.sourceUrl, target: bench.targetUrl, table }, after);
 
 async function go(child: Child): Promise<{ seconds: number; changes: number; position: string | null; peakRssMb: number }> {
   child.process.stdin?.write('go\n');
@@ -366,5 +315,3 @@ async function dropSlots(source: pg.Client): Promise<void> {
     for (const { slot_name: slot } of rows) await source.query('select pg_drop_replication_slot($1)', [slot]).catch(() => sleep(50));
   }
 }
-
-const wrong = (message: string): MillraceError => new MillraceError('INTERNAL', { message, remedy: 'Please report it.' });

@@ -15,11 +15,12 @@ export interface MariaDbServer extends AsyncDisposable {
   /** Its own command line, and where the libraries of that are. */
   readonly client: string;
   readonly libraries: string;
-  sql(...statements: string[]): Promise<void>;
+  /** Answers the rows of the last one, their values as text. */
+  sql(...statements: string[]): Promise<Record<string, string | null>[]>;
 }
 
-/** A MariaDB that syncs nothing, with room for what is measured in its memory. It ends with this process. */
-export async function mariaDbServer(): Promise<MariaDbServer> {
+/** A MariaDB that syncs nothing, with room for what is measured in its memory. It ends with this process. `more` are options of its command line. */
+export async function mariaDbServer(more: readonly string[] = []): Promise<MariaDbServer> {
   const root = path.resolve(import.meta.dirname, '../..');
   const { provideMariaDb, storage } = (await import(pathToFileURL(path.join(root, 'scripts/mariadb.mjs')).href)) as Provider;
   const found = provideMariaDb();
@@ -43,6 +44,7 @@ export async function mariaDbServer(): Promise<MariaDbServer> {
     '--innodb-buffer-pool-size=1G',
     '--innodb-flush-log-at-trx-commit=0',
     '--performance-schema=OFF',
+    ...more,
   ];
   const server = spawn(
     'sh',
@@ -52,10 +54,12 @@ export async function mariaDbServer(): Promise<MariaDbServer> {
   );
   const ended = new Promise<void>((resolve) => server.once('exit', () => resolve()));
   const base = `mysql://root@127.0.0.1:${port}`;
-  const run = async (url: string, statements: readonly string[]): Promise<void> => {
+  const run = async (url: string, statements: readonly string[]): Promise<Record<string, string | null>[]> => {
     const connection = await createConnection(url);
-    for (const statement of statements) await connection.query(statement);
+    let rows: unknown;
+    for (const statement of statements) [rows] = await connection.query({ sql: statement, typeCast: (field) => field.string() });
     await connection.end();
+    return Array.isArray(rows) ? (rows as Record<string, string | null>[]) : [];
   };
   for (let tries = 0; ; tries++) {
     try {

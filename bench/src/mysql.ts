@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { createDatabase, embeddedPostgres } from '@millrace/cli/embedded';
 import { MillraceError } from '@millrace/core';
 import pg from 'pg';
+import { binlog } from './binlog.ts';
 import { dropLineitem, lineitemSql } from './lineitem.ts';
 import type { Options } from './main.ts';
 import { type MariaDbServer, mariaDbServer } from './mariadb.ts';
@@ -16,7 +17,13 @@ const targets = { driver: 2, pipe: 0.5 } as const;
 type Peer = keyof typeof targets;
 
 /** A full load from MariaDB to Postgres, each round beside a program around the driver's row stream and beside `mariadb --batch | psql`. */
-export async function* mysql({ rows, rounds, only }: Options): AsyncIterable<Result> {
+export async function* mysql(options: Options): AsyncIterable<Result> {
+  const { only } = options;
+  if (only.length === 0 || only.some((name) => !name.startsWith('binlog-'))) yield* fullLoad(options);
+  yield* binlog(options);
+}
+
+async function* fullLoad({ rows, rounds, only }: Options): AsyncIterable<Result> {
   const settings = { fsync: 'off', shared_buffers: '512MB', max_wal_size: '4GB', full_page_writes: 'off', autovacuum: 'off' };
   await using postgres = await embeddedPostgres({ directory: '.millrace/bench', settings });
   await using mariadb = await mariaDbServer();

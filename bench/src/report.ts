@@ -17,6 +17,33 @@ export interface Result {
   readonly peerMilliseconds?: number;
 }
 
+export type Measured = Pick<Result, 'rows' | 'rowsPerSecond' | 'limitRowsPerSecond' | 'ratio' | 'peakRssMb'>;
+
+/** Our seconds and the limit's, round by round. */
+export class Series {
+  readonly #times: number[] = [];
+  readonly #limits: number[] = [];
+  #peakRssMb = 0;
+
+  /** Round 0 warms up. */
+  add(round: number, seconds: number, limit: number, peakRssMb: number): void {
+    this.#peakRssMb = Math.max(this.#peakRssMb, peakRssMb);
+    if (round === 0) return;
+    this.#times.push(seconds);
+    this.#limits.push(limit);
+  }
+
+  measured(rows: number): Measured {
+    return {
+      rows,
+      rowsPerSecond: Math.round(rows / median(this.#times)),
+      limitRowsPerSecond: Math.round(rows / median(this.#limits)),
+      ratio: Number(median(this.#times.map((seconds, round) => (this.#limits[round] as number) / seconds)).toFixed(3)),
+      peakRssMb: Math.round(this.#peakRssMb),
+    };
+  }
+}
+
 /** One figure that is not of rows moved. */
 export interface Figure {
   readonly case: string;
