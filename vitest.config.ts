@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { findDrivers } from './scripts/jdbc-drivers.mjs';
 import { findMariaDb } from './scripts/mariadb.mjs';
 import { findMoto } from './scripts/moto.mjs';
 import { findRedis } from './scripts/redis.mjs';
@@ -10,10 +11,12 @@ const never = ['**/node_modules/**', '**/dist/**', '**/.millrace/**'];
 const moto = findMoto();
 const redis = findRedis();
 const mariadb = findMariaDb();
+const drivers = findDrivers();
 if (!process.env['MILLRACE_TOLD']) {
   if ('missing' in moto) console.error(`The S3 tests are left out: ${moto.missing}.`);
   if ('missing' in redis) console.error(`The Redis tests are left out: ${redis.missing}.`);
   if ('missing' in mariadb) console.error(`The MariaDB tests are left out: ${mariadb.missing}.`);
+  if ('missing' in drivers) console.error(`The JDBC tests are left out: ${drivers.missing}.`);
   process.env['MILLRACE_TOLD'] = 'yes'; // every project reads this file again
 }
 
@@ -41,7 +44,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: beside('test'),
-          exclude: [...['pg', 's3', 'redis', 'maria', 'lint'].flatMap((needs) => beside(`${needs}.test`)), ...never],
+          exclude: [...['pg', 's3', 'redis', 'maria', 'jdbc', 'lint'].flatMap((needs) => beside(`${needs}.test`)), ...never],
           globalSetup: ['test/run-folder.ts', 'test/bundled-packages.ts'],
         },
       },
@@ -74,6 +77,14 @@ export default defineConfig({
         test: {
           name: 'maria',
           include: 'missing' in mariadb ? [] : beside('maria.test'),
+          globalSetup: ['test/run-folder.ts', 'test/bundled-packages.ts', 'test/postgres-server.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'jdbc',
+          include: 'missing' in drivers ? [] : beside('jdbc.test'),
           globalSetup: ['test/run-folder.ts', 'test/bundled-packages.ts', 'test/postgres-server.ts'],
         },
       },

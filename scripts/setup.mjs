@@ -22,6 +22,7 @@ export function setup() {
 export function build(project = '.') {
   if (run('building', process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b', project]) !== 0) stop('The build failed.');
   if (run('bundling', process.execPath, [join(root, 'scripts/bundle.mjs')]) !== 0) stop('The packages could not be bundled.');
+  if (run('compiling Java', process.execPath, [join(root, 'scripts/java.mjs')]) !== 0) stop('The Java part could not be compiled.');
 }
 
 function install() {

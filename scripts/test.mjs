@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { checks, runAll } from './checks.mjs';
 import { provideDeployLint } from './deploy-lint.mjs';
+import { provideDrivers } from './jdbc-drivers.mjs';
 import { provideMariaDb } from './mariadb.mjs';
 import { provideMoto } from './moto.mjs';
 import { newestLts } from './node-lts.mjs';
@@ -24,6 +25,7 @@ const fetched = [
   { name: 'fetching the S3 server', command: ['scripts/moto.mjs'] },
   { name: 'fetching Redis', command: ['scripts/redis.mjs'] },
   { name: 'fetching MariaDB', command: ['scripts/mariadb.mjs'] },
+  { name: 'fetching JDBC drivers', command: ['scripts/jdbc-drivers.mjs'] },
   { name: 'fetching the newest LTS of Node', command: ['scripts/node-lts.mjs'] },
 ];
 total.failed += await runAll([...fetched, ...checks], (name, passed, seconds, output) => {
@@ -32,6 +34,7 @@ total.failed += await runAll([...fetched, ...checks], (name, passed, seconds, ou
 const moto = section('S3 server', provideMoto);
 const redis = section('Redis', provideRedis);
 const mariadb = section('MariaDB', provideMariaDb);
+const drivers = section('JDBC drivers', provideDrivers);
 /** They take long to come, and are wanted last. */
 const linters = spawn(process.execPath, ['scripts/deploy-lint.mjs'], { cwd: root, stdio: 'ignore' });
 const lintersFetched = new Promise((resolve) => linters.once('close', resolve).once('error', resolve));
@@ -48,6 +51,7 @@ section('files of a deployment', () => vitest(process.execPath, ['--project', 'l
 if ('missing' in moto) leftOut('S3', '*.s3.test.ts', moto.missing);
 if ('missing' in redis) leftOut('Redis', '*.redis.test.ts', redis.missing);
 if ('missing' in mariadb) leftOut('MariaDB', '*.maria.test.ts', mariadb.missing);
+if ('missing' in drivers) leftOut('JDBC', '*.jdbc.test.ts', drivers.missing);
 for (const failure of failures) console.log(`\nFAILED ${failure}`);
 console.log(`\nAll of it took ${((performance.now() - started) / 1000).toFixed(0)} s.`);
 console.log(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);

@@ -2,6 +2,7 @@ import { MillraceError } from '@millrace/core';
 import { cdc } from './cdc.ts';
 import { copy } from './copy.ts';
 import { fleet } from './fleet.ts';
+import { jdbc } from './jdbc.ts';
 import { mysql } from './mysql.ts';
 import { type Figure, printResult, type Result } from './report.ts';
 
@@ -11,6 +12,7 @@ const cases: Readonly<Record<string, Case>> = {
   copy: { measure: copy, rows: 4_000_000, rounds: 3 },
   cdc: { measure: cdc, rows: 1_000_000, rounds: 5 },
   mysql: { measure: mysql, rows: 2_000_000, rounds: 3 },
+  jdbc: { measure: jdbc, rows: 2_000_000, rounds: 3 },
   /** No rows at all: its stages do nothing. */
   fleet: { measure: fleet, rows: 1, rounds: 5 },
 };

@@ -1,0 +1,143 @@
+import { int4, table, text } from '@millrace/core';
+import { rowSinkConformance, rowSourceConformance, sinkTable } from '@millrace/core/testing';
+import { afterAll, beforeAll, describe, test } from 'vitest';
+import { findMariaDb } from '../../../../scripts/mariadb.mjs';
+import { drivers, h2Server, hsqldbServer, type JdbcDatabase, sqlShell } from '../../../../test/jdbc.ts';
+import { mariaDbServer } from '../../../../test/mariadb-server.ts';
+import { testDatabase } from '../../../../test/postgres.ts';
+import { jdbc } from './index.ts';
+
+const noted = table('noted', { id: int4(), note: text().orNull() }, { key: ['id'] });
+
+interface Engine {
+  readonly name: string;
+  readonly text: string;
+  open(): Promise<JdbcDatabase>;
+}
+
+/** The driver against the server that `*.pg.test.ts` use, although there is a connector for it. */
+async function postgresDatabase(): Promise<JdbcDatabase> {
+  const database = await testDatabase();
+  const { username, password, host, pathname } = new URL(database.url);
+  const url = `jdbc:postgresql://${host}${pathname}`;
+  const [user, secret] = [decodeURIComponent(username), decodeURIComponent(password)];
+  const jar = drivers.jars.postgresql;
+  const shell = await sqlShell(jar, url, user, secret);
+  return {
+    url,
+    user,
+    password: secret,
+    jar,
+    sql: shell.sql,
+    async [Symbol.asyncDispose]() {
+      await shell[Symbol.asyncDispose]();
+      await database[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const mariadb = findMariaDb();
+
+/** As above, and a server of its own. */
+async function mariaDatabase(): Promise<JdbcDatabase> {
+  const server = await mariaDbServer();
+  const { name } = await server.database();
+  const url = `jdbc:mariadb://127.0.0.1:${server.port}/${name}`;
+  const jar = drivers.jars['mariadb-java-client'];
+  const shell = await sqlShell(jar, url, 'root', '');
+  return {
+    url,
+    user: 'root',
+    password: '',
+    jar,
+    sql: shell.sql,
+    async [Symbol.asyncDispose]() {
+      await shell[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+let h2: Awaited<ReturnType<typeof h2Server>>;
+let hsqldb: Awaited<ReturnType<typeof hsqldbServer>>;
+beforeAll(async () => {
+  [h2, hsqldb] = await Promise.all([h2Server(), hsqldbServer(['tests'])]);
+});
+afterAll(async () => {
+  await Promise.all([h2[Symbol.asyncDispose](), hsqldb[Symbol.asyncDispose]()]);
+});
+
+const engines: readonly Engine[] = [
+  { name: 'H2', text: 'VARCHAR', open: () => h2.database('tests') },
+  { name: 'HSQLDB', text: 'VARCHAR(10000)', open: () => hsqldb.database('tests') },
+  { name: 'Postgres by its driver', text: 'TEXT', open: postgresDatabase },
+  ...('missing' in mariadb ? [] : [{ name: 'MariaDB by its driver', text: 'TEXT', open: mariaDatabase }]),
+];
+if ('missing' in mariadb) test.skip(`MariaDB by its driver: ${mariadb.missing}`);
+
+describe.each(engines)('$name', ({ text: textType, open }) => {
+  let database: JdbcDatabase;
+  beforeAll(async () => {
+    database = await open();
+  });
+  afterAll(() => database[Symbol.asyncDispose]());
+  const connection = () =>
+    jdbc({
+      url: database.url,
+      user: database.user,
+      password: database.password,
+      drivers: [database.jar],
+      native: false,
+      maxConnections: 3,
+    });
+  const drop = async (name: string) => void (await database.sql(`DROP TABLE ${name}`).catch(() => {}));
+  const noneStaged = async () => {
+    const left = await database.sql(
+      "SELECT table_name FROM information_schema.tables WHERE LOWER(table_name) LIKE 'millrace_s!_%' ESCAPE '!'",
+    );
+    if (left.length > 0) throw new Error(`staging tables are left: ${left}`);
+  };
+
+  describe('tables are read as every source is', () => {
+    rowSourceConformance(test, async () => {
+      await drop('noted');
+      await database.sql(`CREATE TABLE noted (id INTEGER NOT NULL PRIMARY KEY, note ${textType})`);
+      const insert = (from: number, to: number) =>
+        database.sql(
+          `INSERT INTO noted VALUES ${Array.from({ length: to - from + 1 }, (_, at) => `(${from + at}, ${(from + at) % 3 > 0 ? `'note ${from + at}'` : 'NULL'})`).join(', ')}`,
+        );
+      const rowsOf = async (where: string) =>
+        (await database.sql(`SELECT id, note FROM noted WHERE ${where}`)).map(([id, note]) => ({ id: Number(id), note: note ?? null }));
+      await insert(1, 60);
+      return {
+        selection: connection().selection(noted),
+        rows: await rowsOf('1 = 1'),
+        since: {
+          column: 'id',
+          async more() {
+            await insert(61, 70);
+            return rowsOf('id > 60');
+          },
+        },
+        splitBytes: 1_000,
+        [Symbol.asyncDispose]: async () => drop('noted'),
+      };
+    });
+  });
+
+  describe('tables are written as every target is', () => {
+    rowSinkConformance(test, async () => {
+      for (const name of ['conformance', 'millrace_fence', 'millrace_applied', 'millrace_checkpoint', 'millrace_staged']) await drop(name);
+      const there = async () =>
+        (await database.sql("SELECT COUNT(*) FROM information_schema.tables WHERE LOWER(table_name) = 'conformance'"))[0]?.[0] !== '0';
+      return {
+        target: (mode) => connection().table(sinkTable, { mode: mode === 'history' ? 'append' : mode, schema: 'create' }),
+        read: async () =>
+          (await there())
+            ? (await database.sql('SELECT id, note FROM conformance')).map(([id, note]) => ({ id: Number(id), note: note ?? null }))
+            : [],
+        [Symbol.asyncDispose]: noneStaged,
+      };
+    });
+  });
+});
