@@ -275,6 +275,8 @@ export interface ChangeTargetDescription {
   readonly connection: string;
   readonly mode: 'mirror' | 'soft-delete' | 'history' | 'log';
   readonly guarantee: 'exactly-once' | 'at-least-once';
+  /** How that is so, in one phrase for the plan, where it is not by a transaction of the target. */
+  readonly promise?: string;
   readonly options?: Readonly<Record<string, unknown>>;
 }
 

@@ -52,6 +52,8 @@ export interface TargetDescription {
   readonly mode: LoadMode;
   /** `at-least-once` where the system has no transaction that could hold data and checkpoint together. */
   readonly guarantee: 'exactly-once' | 'at-least-once';
+  /** How that is so, in one phrase for the plan, where it is not by a transaction of the target. */
+  readonly promise?: string;
   readonly options?: Readonly<Record<string, unknown>>;
 }
 

@@ -249,6 +249,14 @@ describe('rendering', () => {
     expect(renderPlan(plan)).toContain('extract public.orders from secret(SHOP_URL)');
   });
 
+  it('says what holds where it is not by a transaction of the target', () => {
+    const shown = (more: object) =>
+      renderPlan(compile(of({ rows, load: load(rows, target({ description: { ...target().description, ...more } })) })));
+    expect(shown({})).not.toContain('once');
+    expect(shown({ promise: 'in one script' })).toContain('exactly once: in one script');
+    expect(shown({ guarantee: 'at-least-once' })).toMatch(/^ +at least once$/m);
+  });
+
   it('draws Mermaid and SVG that are well-formed', () => {
     expect(toMermaid(plan)).toContain('rows --> facts');
     const svg = toSvg(plan);

@@ -49,7 +49,17 @@ function stageLines(
 }
 
 function detailLines(step: PlanStep): string[] {
-  return step.kind === 'capture' ? captureLines(step) : step.kind === 'remote' ? remoteLines(step) : [];
+  if (step.kind === 'capture') return captureLines(step);
+  if (step.kind === 'remote') return remoteLines(step);
+  return step.kind === 'load' ? loadLines(step) : [];
+}
+
+/** What holds for rows that come twice or late, where that is not a matter of course. */
+function loadLines({ description }: PlanStep): string[] {
+  const { guarantee, promise } = description as { guarantee: 'exactly-once' | 'at-least-once'; promise?: string };
+  const says = guarantee.replaceAll('-', ' ');
+  if (promise !== undefined) return [`${says}: ${promise}`];
+  return guarantee === 'exactly-once' ? [] : [says];
 }
 
 /** With what the service is called, and whether a start whose answer is lost is made twice. */
