@@ -10,11 +10,11 @@ import {
   type Setting,
   type Table,
 } from '@millrace/core/runtime';
-import { type CsvDialect, canonicalDialect } from '../duckdb/index.ts';
 import { type ChangeLogOptions, changeLogTarget } from './changelog/target.ts';
 import { examineStore } from './examine.ts';
-import type { StoreSettings } from './open-storage.ts';
-import { type CsvReadOptions, type DatasetReadOptions, fileSelection, type ReadOptions } from './selection.ts';
+import { fileReaders } from './file-readers.ts';
+import { openStorage, type StoreSettings } from './open-storage.ts';
+import { type CsvReadOptions, type DatasetReadOptions, fileSelection, type ReadOptions, type ReadPlace } from './selection.ts';
 import { type FilePlace, type FileTarget, fileTarget, type ParquetOptions, type TextOptions } from './target.ts';
 
 export interface S3Options extends StoreSettings {
@@ -69,6 +69,13 @@ export function s3(options: S3Options): FileConnection {
     examine: (context: Context) => examineStore(url, settings, context),
   };
   const place = (of: Connection): FilePlace => ({ url, settings, connection: of });
+  const readable = (of: Connection): ReadPlace => ({
+    connection: of,
+    async open(context, reading) {
+      const prefix = reading.from.kind === 'dataset' ? reading.from.prefix : '';
+      return { storage: await openStorage(typeof url === 'string' ? url : await context.secret(url), settings, context, prefix), reading };
+    },
+  });
   const lake: FileConnection = {
     ...connection,
     parquet: (first: string | ParquetOptions, table?: Table, read?: ReadOptions) => eitherWay('parquet', first, table, read),
@@ -81,7 +88,7 @@ export function s3(options: S3Options): FileConnection {
   function dataset(prefix: string, schema: RowSchema, read: DatasetReadOptions) {
     const { mayBeEmpty = false, table } = read;
     const from = { kind: 'dataset', prefix, ...(table !== undefined && { table }) } as const;
-    return fileSelection<never>(place(lake), { from, format: null, mayBeEmpty }, schema, read);
+    return fileSelection<never>(readable(lake), { from, format: null, mayBeEmpty }, schema, read);
   }
 
   function eitherWay(
@@ -92,36 +99,9 @@ export function s3(options: S3Options): FileConnection {
   ) {
     if (typeof first !== 'string')
       return fileTarget(place(lake), format, first, (schema) => dataset(first.prefix, schema, { mayBeEmpty: true }));
-    const { mayBeEmpty = false, maxRowBytes, ...dialect } = read;
-    const csv = format === 'csv' ? { csv: usableDialect({ ...canonicalDialect, ...dialect }) } : {};
-    return fileSelection<never>(
-      place(lake),
-      { from: { kind: 'glob', pattern: first }, format, mayBeEmpty, ...csv },
-      table!,
-      maxRowBytes === undefined ? {} : { maxRowBytes },
-    );
+    return fileReaders(readable(lake))[format](first, table!, read);
   }
 
   places.set(lake, place(lake));
   return Object.freeze(lake);
-}
-
-/** @throws PIPELINE_INVALID */
-function usableDialect(dialect: CsvDialect): CsvDialect {
-  const { delimiter, quote, escape: escaping, nullText } = dialect;
-  const one = (text: string) => /^[\t\x20-\x7e]$/.test(text);
-  const wrong = !one(delimiter)
-    ? 'the delimiter'
-    : !one(quote)
-      ? 'the quote'
-      : !one(escaping)
-        ? 'the escape'
-        : delimiter === quote
-          ? 'the quote'
-          : null;
-  if (wrong === null && !nullText.includes('\n')) return dialect;
-  throw new MillraceError('PIPELINE_INVALID', {
-    message: `CSV: ${wrong ?? 'nullText'} cannot be used.`,
-    remedy: 'Delimiter, quote and escape are one ASCII character each, and the quote is not the delimiter.',
-  });
 }

@@ -1,7 +1,7 @@
 import { type FilesRef, MillraceError } from '@millrace/core/runtime';
 import { type Manifest, type ManifestFile, manifestFolder, manifestKey, parseManifest, sequenceOf } from './manifest.ts';
 import { openStorage, type StorageContext, type StoreSettings } from './open-storage.ts';
-import type { Storage } from './storage.ts';
+import type { FileReader, Storage } from './storage.ts';
 
 /**
  * The manifests that make up a dataset now, oldest first: from the last one that replaced. With `after` (a `FilesRef.manifest`) only those
@@ -9,7 +9,7 @@ import type { Storage } from './storage.ts';
  *
  * `storage` stands at the dataset's location: `openDataset(ref.location, …)`.
  */
-export async function listManifests(storage: Storage, after?: string): Promise<Manifest[]> {
+export async function listManifests(storage: FileReader, after?: string): Promise<Manifest[]> {
   const latest = await latestManifest(storage);
   if (!latest) return [];
   const first = Math.max(latest.base, after === undefined ? 0 : (sequenceOf(after) ?? 0) + 1);
@@ -18,7 +18,7 @@ export async function listManifests(storage: Storage, after?: string): Promise<M
 }
 
 /** @throws MANIFEST_MISMATCH where there is none of that name */
-export async function readManifest(storage: Storage, manifest: string): Promise<Manifest> {
+export async function readManifest(storage: FileReader, manifest: string): Promise<Manifest> {
   const body = await storage.read(manifest);
   if (body) return parseManifest(body, storage.url + manifest);
   throw new MillraceError('MANIFEST_MISMATCH', {
@@ -48,7 +48,7 @@ export async function filesOf(
  * The end of the log. Listings are in order and consistent, so it is found by listing from a number that was written down not
  * long ago; the number may be old, or wrong after somebody has cleared the prefix, and then the listing begins at the beginning.
  */
-export async function latestManifest(storage: Storage): Promise<Manifest | null> {
+export async function latestManifest(storage: FileReader): Promise<Manifest | null> {
   const noted = Number((await storage.read(hintKey))?.toString('utf8') ?? 0);
   const last = (noted > 1 ? await lastKey(storage, manifestKey(noted - 1)) : null) ?? (await lastKey(storage));
   return last === null ? null : readManifest(storage, last);
@@ -63,7 +63,7 @@ export async function noteLatest(storage: Storage, sequence: number): Promise<vo
   if (sequence % hintEvery === 0) await storage.write(hintKey, String(sequence));
 }
 
-async function lastKey(storage: Storage, after?: string): Promise<string | null> {
+async function lastKey(storage: FileReader, after?: string): Promise<string | null> {
   let last: string | null = null;
   for await (const { key } of storage.list(manifestFolder, after === undefined ? {} : { after })) {
     if (sequenceOf(key) !== null) last = key;
@@ -72,7 +72,7 @@ async function lastKey(storage: Storage, after?: string): Promise<string | null>
 }
 
 /** Manifests from the end of the log back to those committed before `time`. Newest first. */
-export async function* manifestsSince(storage: Storage, latest: Manifest | null, time: number): AsyncGenerator<Manifest> {
+export async function* manifestsSince(storage: FileReader, latest: Manifest | null, time: number): AsyncGenerator<Manifest> {
   for (let manifest = latest; manifest; ) {
     if (Date.parse(manifest.committedAt) < time) return;
     yield manifest;

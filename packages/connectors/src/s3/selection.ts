@@ -1,5 +1,6 @@
 import {
-  describeSetting,
+  type Connection,
+  type Context,
   outputColumns,
   type RelationalOp,
   type RowOf,
@@ -9,9 +10,9 @@ import {
 } from '@millrace/core/runtime';
 import { absorbable, type CsvDialect } from '../duckdb/index.ts';
 import { glob } from './glob.ts';
-import { openStorage } from './open-storage.ts';
 import { type FileReading, FileSource } from './source.ts';
-import { bytesOf, type FilePlace, type Size } from './target.ts';
+import type { FileReader } from './storage.ts';
+import { bytesOf, type Size } from './target.ts';
 
 export interface ReadOptions {
   /** A pattern that matches nothing is no error. */
@@ -27,11 +28,18 @@ export interface DatasetReadOptions extends ReadOptions {
 
 export interface CsvReadOptions extends ReadOptions, Partial<CsvDialect> {}
 
+/** A place whose files can be read. */
+export interface ReadPlace {
+  readonly connection: Connection;
+  /** With what is to be read there in this run, where a pattern holds a value of the run. */
+  open(context: Context, reading: FileReading): Promise<{ readonly storage: FileReader; readonly reading: FileReading }>;
+}
+
 /** The rows of a table, out of files. */
 export type FileSelection<T extends Table> = Selection<RowOf<T>>;
 
 export function fileSelection<Row>(
-  place: FilePlace,
+  place: ReadPlace,
   reading: Omit<FileReading, 'maxRowBytes'>,
   schema: RowSchema,
   options: ReadOptions,
@@ -46,9 +54,9 @@ export function fileSelection<Row>(
     connection: place.connection,
     via: 'duckdb',
     description: {
-      connector: 's3',
+      connector: place.connection.connector,
       object: reading.from.kind === 'glob' ? reading.from.pattern : reading.from.prefix,
-      connection: describeSetting(place.url),
+      connection: place.connection.label,
       options: {
         ...(reading.format && { format: reading.format }),
         ...(reading.csv && { ...reading.csv }),
@@ -63,9 +71,8 @@ export function fileSelection<Row>(
         before.reduce((input, earlier: RelationalOp) => outputColumns(earlier, input), [...columns]),
       ),
     async open(context) {
-      const url = typeof place.url === 'string' ? place.url : await context.secret(place.url);
-      const prefix = reading.from.kind === 'dataset' ? reading.from.prefix : '';
-      return new FileSource(await openStorage(url, place.settings, context, prefix), complete, rows, context);
+      const { storage, reading: settled } = await place.open(context, complete);
+      return new FileSource(storage, settled, rows, context);
     },
   } satisfies Selection<Row>);
 }

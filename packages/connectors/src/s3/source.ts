@@ -20,7 +20,7 @@ import { listManifests } from './dataset.ts';
 import { glob } from './glob.ts';
 import { changed } from './mismatch.ts';
 import { fileSplits, type ReadFile, readFilesOf } from './split.ts';
-import type { Storage } from './storage.ts';
+import type { FileReader } from './storage.ts';
 
 export interface FileReading {
   readonly from:
@@ -34,13 +34,13 @@ export interface FileReading {
 }
 
 export class FileSource implements RowSource {
-  readonly #storage: Storage;
+  readonly #storage: FileReader;
   readonly #reading: FileReading;
   readonly #schema: RowSchema;
   readonly #context: Context;
   #absorbed: ReadPlan['absorbed'] = [];
 
-  constructor(storage: Storage, reading: FileReading, schema: RowSchema, context: Context) {
+  constructor(storage: FileReader, reading: FileReading, schema: RowSchema, context: Context) {
     this.#storage = storage;
     this.#reading = reading;
     this.#schema = schema;
@@ -108,10 +108,9 @@ export class FileSource implements RowSource {
             .replace(/^[^.]*/, '')
             .replace(/[^\w.]/g, '')}`,
         );
-        const path = await this.#storage.fetch(file, copy);
-        if (path === copy) copies.push(copy);
+        copies.push(copy);
         input.push({
-          path,
+          path: await this.#storage.fetch(file, copy),
           label: this.#storage.url + file.key,
           format: file.format,
           codec: file.codec,

@@ -34,3 +34,6 @@ export interface Storage extends AsyncDisposable {
   /** Ends uploads, begun before then, that nobody has finished. */
   sweep(before: Date): Promise<void>;
 }
+
+/** What a source of files needs of a place: also one where nothing can be written. */
+export type FileReader = Pick<Storage, 'url' | 'shared' | 'list' | 'head' | 'read' | 'fetch'> & AsyncDisposable;
