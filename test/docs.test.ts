@@ -28,12 +28,9 @@ const toFact = (order: RowOf<typeof shopOrders>) => ({ order_id: order.id, total
 `,
 };
 
-const pages = [
-  'README.md',
-  ...['docs', 'docs/connectors'].flatMap((folder) =>
-    readdirSync(join(root, folder)).flatMap((name) => (name.endsWith('.md') ? [join(folder, name)] : [])),
-  ),
-];
+const pagesIn = (folder: string): string[] =>
+  readdirSync(join(root, folder)).flatMap((name) => (name.endsWith('.md') ? [join(folder, name)] : []));
+const pages = ['README.md', ...pagesIn('docs'), ...pagesIn('docs/connectors')];
 
 test('every TypeScript block of the documentation compiles', () => {
   const files = pages.flatMap((page) => {

@@ -46,6 +46,7 @@ export const codes = {
   MANIFEST_MISMATCH: never(1, 'The files of a manifest are not the ones it lists (missing, other size, other row count). Somebody changed the prefix from outside.'),
   MEMORY_EXHAUSTED: never(1, 'Rows are so wide that converting them takes more memory than it may use. The message says what to raise; nothing was written.'),
   OBJECTS_REFUSED: never(1, 'Files of SQL could not be deployed without dropping something that is not theirs to drop. The message names what stands in the way; nothing was changed.'),
+  PAGES_MOVED: backoff(1, 'The listing of an API changed while it was read page by page, or the API answered a page twice, so that records may be missing. Read again with backoff; nothing of it was loaded.'),
   PARTITION_CONFLICT: never(1, 'A partition cannot be made: the default partition holds rows that belong into it, or its name is taken. The message says which and how to move them.'),
   PIPELINE_INVALID: never(2, 'The pipeline does not compile. Every problem is listed with its remedy.'),
   PIPELINE_NOT_FOUND: never(2, 'No pipeline file with that name or path. "millrace plan" without arguments lists what is there.'),

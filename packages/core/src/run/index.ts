@@ -8,4 +8,5 @@ export { judge, mayPass, type Verdict } from './retry.ts';
 export { batchesOf } from './route.ts';
 export { type Begun, failedLook, firstLook, type Looked, type LookJob, lookPause, requestId } from './run-remote.ts';
 export { beginStage, helpStage, lookStage, runStage, stageTimeout } from './run-stage.ts';
+export { bindArgument } from './run-value.ts';
 export type { AttemptProgress, RemotePort, SharedSplits, StageJob, StagePorts } from './stage-job.ts';
