@@ -1,0 +1,1 @@
+export { type SftpConnection, type SftpOptions, sftp } from './connection.ts';
