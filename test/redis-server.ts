@@ -101,6 +101,19 @@ export async function redisServer({ settings = {}, durable = false, tls }: Redis
   };
 }
 
+/** A cluster of one node, which has all slots. */
+export async function redisCluster(): Promise<RedisServer> {
+  const settings = { 'cluster-enabled': 'yes', 'cluster-announce-ip': '127.0.0.1', 'cluster-port': String(await freePort()) };
+  const node = await redisServer({ settings });
+  await node.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
+  const deadline = Date.now() + 30_000;
+  while (!(await node.command('CLUSTER', 'INFO')).includes('cluster_state:ok')) {
+    if (Date.now() > deadline) throw new Error('The cluster is not ready after 30 s');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return node;
+}
+
 function found() {
   const redis = findRedis();
   if ('missing' in redis) throw new Error(redis.missing);
@@ -129,7 +142,7 @@ function ask(port: number, words: readonly string[]): Promise<string> {
       answer += text;
       if (/^[+:-].*\r\n$/s.test(answer)) socket.end();
       const bulk = /^\$(-?\d+)\r\n/.exec(answer);
-      if (bulk && answer.length >= bulk[0].length + Math.max(Number(bulk[1]) + 2, 0)) socket.end();
+      if (bulk && answer.length >= bulk[0].length + (bulk[1] === '-1' ? 0 : Number(bulk[1]) + 2)) socket.end();
       if (answer.startsWith('*')) setTimeout(() => socket.end(), 50).unref();
     });
     socket.write(`*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`);

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bundled } from '../../../test/bundle.ts';
 import type { Errand } from '../../../test/crash/attempt.ts';
-import { AttemptProcess, passes } from '../../../test/crash/processes.ts';
+import { passes } from '../../../test/crash/processes.ts';
 import { type TestDatabase, testDatabase } from '../../../test/postgres.ts';
 import { redshiftApplyFailpoints } from '../src/redshift/index.ts';
 import { changeLogFailpoints } from '../src/s3/index.ts';
-import { copied, type FollowErrand, follow, history, tables } from './follow-once.ts';
+import { disturbedAt } from './disturbed.ts';
+import { outcomeOfHistory as expected, type FollowErrand, tables } from './follow-once.ts';
 import { readLog, stateOf } from './read-log.ts';
 
 let home: string;
@@ -30,15 +31,6 @@ const sceneOf = (sink: FollowErrand['sink']) => {
   const schema = `${sink}_${++made}`;
   return (epoch: number): FollowErrand => ({ sink, lake: `file:${home}/lake`, database: database.url, schema, epoch });
 };
-const processAt = (errand: FollowErrand, failpoint: string) => new AttemptProcess(program.file, errand as unknown as Errand, failpoint);
-
-const last = history.states.at(-1) ?? {};
-const expected = Object.fromEntries(
-  Object.keys(tables).map((name) => [
-    name,
-    [...(last[name] ?? []), ...copied].map((row) => ({ ...row, id: Number(row.id) })).sort((a, b) => a.id - b.id),
-  ]),
-);
 
 /** What readers see. Of a log also that each change is there once. */
 async function outcome({ sink, lake, schema }: FollowErrand): Promise<unknown> {
@@ -70,26 +62,7 @@ test.for([
     expect([...passed.keys()]).toEqual(expect.arrayContaining([...points]));
     const right = await outcome(calm(1));
     expect(right).toMatchObject({ rows: expected });
-    const differences: Record<string, unknown> = {};
-    const disturb = async (point: string): Promise<void> => {
-      const scene = sceneOf(sink);
-      const sleeper = processAt(scene(1), `${point}:${Math.ceil(passed.get(point)! / 2)}:pause`);
-      if (!(await sleeper.sleeps())) throw new Error(`Nobody fell asleep at ${point}: ${(await sleeper.ended).said}`);
-      const killed = await processAt(scene(2), point).end();
-      const again = await processAt(scene(3), `${point}:${Math.ceil(passed.get(point)! / 3)}`).end();
-      await follow(scene(4));
-      const before = JSON.stringify(await outcome(scene(4)));
-      const woken = await sleeper.wake();
-      const after = JSON.stringify(await outcome(scene(4)));
-      const isRefused = woken.how === 'done' || /ATTEMPT_FENCED|CONNECTION_FAILED|LOAD_CONFLICT/.test(woken.said);
-      if (!isRefused || after !== JSON.stringify(right) || before !== after)
-        differences[point] = { killed: killed.how, again: again.how, woken: `${woken.how} ${woken.said.slice(0, 300)}`, before, after };
-    };
-    const queue = [...points];
-    const lane = async (): Promise<void> => {
-      for (let point = queue.shift(); point; point = queue.shift()) await disturb(point);
-    };
-    await Promise.all([lane(), lane(), lane()]);
+    const differences = await disturbedAt(points, { program: program.file, passed, scene: () => sceneOf(sink), outcome, right });
     expect(differences).toEqual({});
   },
 );

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { int4, int8, table, text } from '@millrace/core';
 import type { ChangeTarget, Position } from '@millrace/core/runtime';
 import fc from 'fast-check';
+import { redis } from '../src/redis/index.ts';
 import { redshift } from '../src/redshift/index.ts';
 import { s3 } from '../src/s3/index.ts';
 import { groupOf, positionAt, streamOf } from './hand-made.ts';
@@ -15,9 +16,10 @@ import { batches, split, testContext } from './load.ts';
 import { arbitrarySteps, grouped, historyOf } from './random-changes.ts';
 
 export interface FollowErrand {
-  readonly sink: 'log' | 'mirror';
+  readonly sink: 'log' | 'mirror' | 'cache' | 'cluster';
   /** Of files, a directory: `file:…`. */
   readonly lake: string;
+  /** A URL; of caches too. */
   readonly database: string;
   readonly schema: string;
   readonly epoch: number;
@@ -32,7 +34,17 @@ const begins = positionAt(100);
 /** The stream changes none of these. */
 export const copied = [50, 51, 52].map((id) => ({ id: BigInt(id), note: 'copied', total: id }));
 
+const last = history.states.at(-1) ?? {};
+/** What is there after all of it, by table. */
+export const outcomeOfHistory = Object.fromEntries(
+  Object.keys(tables).map((name) => [
+    name,
+    [...(last[name] ?? []), ...copied].map((row) => ({ ...row, id: Number(row.id) })).sort((a, b) => a.id - b.id),
+  ]),
+);
+
 export function targetOf({ sink, lake, database, schema }: FollowErrand): ChangeTarget<never> {
+  if (sink === 'cache' || sink === 'cluster') return redis({ url: database, cluster: sink === 'cluster' }).apply({ prefix: `${schema}:` });
   const place = s3({ url: lake });
   if (sink === 'log') return place.changelog({ prefix: schema, roll: { every: '1h', size: '2KB' } });
   return redshift({ url: database }).apply({ schema, staging: place, prefix: schema, roll: { every: '1h', size: '2KB' } });

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import {
   batchOfRows,
   type Channel,
@@ -20,9 +21,11 @@ export type Row = Readonly<Record<string, unknown>>;
 /** A context for loads in tests. */
 export function testContext(logicalTime = '2026-03-29T02:00:00.000Z', more: Partial<Context> = {}): Context & { readonly lines: string[] } {
   const lines: string[] = [];
+  const { signal } = new AbortController();
+  setMaxListeners(0, signal); // as the engine's
   return {
     run: { id: 'run-1', pipeline: 'nightly', logicalTime, date: logicalTime.slice(0, 10), window: null, params: {} },
-    signal: new AbortController().signal,
+    signal,
     secret: async ({ name }) => {
       throw new MillraceError('SECRET_MISSING', { message: name, remedy: '' });
     },

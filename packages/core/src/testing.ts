@@ -1,5 +1,6 @@
 /** For tests: of pipelines, of connectors, of stores. */
 
+export { watchFailpoints } from './connector/failpoint.ts';
 export { changeGroup, type GroupOptions } from './testing/change-groups.ts';
 export { type ChangeSinkFixture, type ChangeSinkSuiteOptions, changeSinkConformance } from './testing/change-sink.ts';
 export {
