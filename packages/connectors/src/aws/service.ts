@@ -14,7 +14,7 @@ export interface ClientConfiguration {
     readonly connectionTimeout: number;
     readonly requestTimeout: number;
     readonly throwOnRequestTimeout: boolean;
-  } & ReturnType<typeof oneCallAgents>;
+  } & Partial<ReturnType<typeof oneCallAgents>>;
 }
 
 export interface ServiceOf<Sdk, Client> {
@@ -28,11 +28,13 @@ export interface ServiceOf<Sdk, Client> {
   readonly grant: string;
   /** The longest answer that is waited for. 60 s by default. */
   readonly answerMs?: number;
+  /** True where every call may be made again, so that connections are kept for the next call. */
+  readonly isRepeatable?: boolean;
 }
 
 type Request<Sdk, Client, Result> = (sdk: Sdk, client: Client, options: { readonly abortSignal: AbortSignal }) => Promise<Result>;
 
-/** One service as a connection reaches it. Its package is loaded, and a client made, with the first call, and each call has a connection of its own. */
+/** One service as a connection reaches it. Its package is loaded, and a client made, with the first call, and each call has a connection of its own unless it may be repeated. */
 export interface AwsService<Sdk, Client> {
   readonly region: string | null;
   /**
@@ -62,7 +64,12 @@ export function awsService<Sdk, Client extends AnyClient>(of: ServiceOf<Sdk, Cli
       ...(settings.endpoint !== undefined && { endpoint: settings.endpoint }),
       ...(credentials && { credentials }),
       maxAttempts: 1,
-      requestHandler: { ...oneCallAgents(), connectionTimeout: 10_000, requestTimeout: of.answerMs ?? 60_000, throwOnRequestTimeout: true },
+      requestHandler: {
+        ...(!of.isRepeatable && oneCallAgents()),
+        connectionTimeout: 10_000,
+        requestTimeout: of.answerMs ?? 60_000,
+        throwOnRequestTimeout: true,
+      },
     });
     // Calls that are under way have the client of before.
     made = { keys, sdk, client };
