@@ -27,7 +27,7 @@ changeSourceConformance(
     return {
       source: (tables) => connection.capture(tables, { wholeRows: ['events'] }),
       sendsUnchanged: true,
-      truncates: false,
+      work: { truncates: false },
       dropsIdleUpdates: true,
       async commit(statements: readonly Statement[]) {
         await session.query('begin');

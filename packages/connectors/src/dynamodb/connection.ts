@@ -1,4 +1,6 @@
 import {
+  type CaptureConnection,
+  type CaptureSource,
   type Connection,
   type Context,
   type Finding,
@@ -14,9 +16,13 @@ import { dynamoService } from './client.ts';
 import { exportOf } from './export.ts';
 import { type ItemsOptions, itemsTarget } from './items-target.ts';
 import { type ScanOptions, scanOf } from './scan.ts';
+import { type StreamsOptions, streamsCapture } from './streams/capture.ts';
+import { streamsService } from './streams/client.ts';
 
 /** Tables of DynamoDB, by their names there: `table('orders', { … }, { key: ['customer', 'id'] })`. */
-export interface DynamoConnection extends Connection {
+export interface DynamoConnection extends CaptureConnection<StreamsOptions> {
+  /** Follows the streams of tables: `capture(dynamo, { tables: { orders } })`. */
+  capture(tables: Readonly<Record<string, Table>>, options?: StreamsOptions): CaptureSource;
   /** Reads every item: `extract(dynamo, orders)`, or with options `extract(dynamo.scan(orders, { readUnits: 500 }))`. */
   selection(table: Table): Selection<never>;
   scan<T extends Table>(table: T, options?: ScanOptions): Selection<RowOf<T>>;
@@ -60,6 +66,8 @@ export function dynamodb(settings: AwsSettings = {}): DynamoConnection {
     scan: <T extends Table>(table: T, options?: ScanOptions): Selection<RowOf<T>> => scanOf(connection, service, table, options),
     exported: <T extends Table>(lake: FileConnection, folder: string, table: T): Selection<RowOf<T>> =>
       exportOf(connection, placeOf(lake), folder, table),
+    capture: (tables: Readonly<Record<string, Table>>, options: StreamsOptions = {}) =>
+      streamsCapture(connection, service, streamsService(settings), tables, options),
     items: <T extends Table>(table: T, options?: ItemsOptions) => itemsTarget(connection, service, table, options),
   });
   return dynamo;
