@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 import { findDrivers } from './scripts/jdbc-drivers.mjs';
 import { findMariaDb } from './scripts/mariadb.mjs';
+import { findMemcached } from './scripts/memcached.mjs';
 import { findMoto } from './scripts/moto.mjs';
 import { findRedis } from './scripts/redis.mjs';
 import { LongestFirst } from './test/longest-first.ts';
@@ -8,11 +9,13 @@ import { LongestFirst } from './test/longest-first.ts';
 const beside = (suffix: string) => ['packages', 'examples', 'bench', 'test', 'scripts'].map((folder) => `${folder}/**/*.${suffix}.ts`);
 const never = ['**/node_modules/**', '**/dist/**', '**/.millrace/**'];
 
+const memcached = findMemcached();
 const moto = findMoto();
 const redis = findRedis();
 const mariadb = findMariaDb();
 const drivers = findDrivers();
 if (!process.env['MILLRACE_TOLD']) {
+  if ('missing' in memcached) console.error(`The Memcached tests are left out: ${memcached.missing}.`);
   if ('missing' in moto) console.error(`The S3 tests are left out: ${moto.missing}.`);
   if ('missing' in redis) console.error(`The Redis tests are left out: ${redis.missing}.`);
   if ('missing' in mariadb) console.error(`The MariaDB tests are left out: ${mariadb.missing}.`);
@@ -44,7 +47,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: beside('test'),
-          exclude: [...['pg', 's3', 'redis', 'maria', 'jdbc', 'lint'].flatMap((needs) => beside(`${needs}.test`)), ...never],
+          exclude: [...['pg', 's3', 'redis', 'maria', 'jdbc', 'memcached', 'lint'].flatMap((needs) => beside(`${needs}.test`)), ...never],
           globalSetup: ['test/run-folder.ts', 'test/bundled-packages.ts'],
         },
       },
@@ -86,6 +89,14 @@ export default defineConfig({
           name: 'jdbc',
           include: 'missing' in drivers ? [] : beside('jdbc.test'),
           globalSetup: ['test/run-folder.ts', 'test/bundled-packages.ts', 'test/postgres-server.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'memcached',
+          include: 'missing' in memcached ? [] : beside('memcached.test'),
+          globalSetup: ['test/run-folder.ts', 'test/bundled-packages.ts'],
         },
       },
       // What others' programs say of files that are no code; `npm test` fetches them meanwhile.

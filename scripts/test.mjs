@@ -6,6 +6,7 @@ import { checks, runAll } from './checks.mjs';
 import { provideDeployLint } from './deploy-lint.mjs';
 import { provideDrivers } from './jdbc-drivers.mjs';
 import { provideMariaDb } from './mariadb.mjs';
+import { provideMemcached } from './memcached.mjs';
 import { provideMoto } from './moto.mjs';
 import { newestLts } from './node-lts.mjs';
 import { provideRedis } from './redis.mjs';
@@ -26,6 +27,7 @@ const fetched = [
   { name: 'fetching Redis', command: ['scripts/redis.mjs'] },
   { name: 'fetching MariaDB', command: ['scripts/mariadb.mjs'] },
   { name: 'fetching JDBC drivers', command: ['scripts/jdbc-drivers.mjs'] },
+  { name: 'fetching Memcached', command: ['scripts/memcached.mjs'] },
   { name: 'fetching the newest LTS of Node', command: ['scripts/node-lts.mjs'] },
 ];
 total.failed += await runAll([...fetched, ...checks], (name, passed, seconds, output) => {
@@ -35,6 +37,7 @@ const moto = section('S3 server', provideMoto);
 const redis = section('Redis', provideRedis);
 const mariadb = section('MariaDB', provideMariaDb);
 const drivers = section('JDBC drivers', provideDrivers);
+const memcached = section('Memcached', provideMemcached);
 /** They take long to come, and are wanted last. */
 const linters = spawn(process.execPath, ['scripts/deploy-lint.mjs'], { cwd: root, stdio: 'ignore' });
 const lintersFetched = new Promise((resolve) => linters.once('close', resolve).once('error', resolve));
@@ -52,6 +55,7 @@ if ('missing' in moto) leftOut('S3', '*.s3.test.ts', moto.missing);
 if ('missing' in redis) leftOut('Redis', '*.redis.test.ts', redis.missing);
 if ('missing' in mariadb) leftOut('MariaDB', '*.maria.test.ts', mariadb.missing);
 if ('missing' in drivers) leftOut('JDBC', '*.jdbc.test.ts', drivers.missing);
+if ('missing' in memcached) leftOut('Memcached', '*.memcached.test.ts', memcached.missing);
 for (const failure of failures) console.log(`\nFAILED ${failure}`);
 console.log(`\nAll of it took ${((performance.now() - started) / 1000).toFixed(0)} s.`);
 console.log(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
