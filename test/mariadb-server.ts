@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Connection, createConnection } from 'mysql2/promise';
-import { findMariaDb, storage } from '../scripts/mariadb.mjs';
+import { findMariaDb } from '../scripts/mariadb.mjs';
 import { freePort } from './free-port.ts';
 
 export interface MariaDbServerOptions {
@@ -20,8 +20,9 @@ export interface MariaDbServerOptions {
   readonly durable?: boolean;
 }
 
-/** A MariaDB of one's own on loopback. It stops with this process, however this process ends. */
+/** A MariaDB (or the MySQL that MILLRACE_TEST_MYSQLD names) of one's own on loopback. It stops with this process, however this process ends. */
 export interface MariaDbServer extends AsyncDisposable {
+  readonly flavour: 'mariadb' | 'mysql';
   readonly port: number;
   /** The administrator's URL, without a database. */
   readonly url: string;
@@ -52,7 +53,7 @@ export interface MariaDbDatabase {
 }
 
 export async function mariaDbServer(options: MariaDbServerOptions = {}): Promise<MariaDbServer> {
-  const { command, libraries, share, data: empty } = found();
+  const { flavour, command, libraries, share, data: empty, storage } = found();
   const folder = mkdtempSync(join(tmpdir(), 'millrace-mariadb-'));
   const data = join(folder, 'data');
   cpSync(empty, data, { recursive: true });
@@ -77,7 +78,7 @@ export async function mariaDbServer(options: MariaDbServerOptions = {}): Promise
     'innodb-buffer-pool-size': '32M',
     'innodb-flush-log-at-trx-commit': options.durable ? '1' : '2',
     'key-buffer-size': '1M',
-    'aria-pagecache-buffer-size': '8M',
+    ...(flavour === 'mariadb' ? { 'aria-pagecache-buffer-size': '8M' } : { mysqlx: 'OFF', 'secure-file-priv': join(folder, 'tmp') }),
     'performance-schema': 'OFF',
     'default-time-zone': '+03:00', // not ours: what depends on it shows
     'local-infile': '1',
@@ -86,9 +87,13 @@ export async function mariaDbServer(options: MariaDbServerOptions = {}): Promise
       'binlog-format': 'ROW',
       'binlog-row-image': 'FULL',
       'binlog-row-metadata': 'FULL',
-      'gtid-strict-mode': '1',
-      'log-slave-updates': '1',
-      'loose-slave-connections-needed-for-purge': '0', // since 11.4: PURGE does what it is told without a replica too
+      ...(flavour === 'mariadb'
+        ? {
+            'gtid-strict-mode': '1',
+            'log-slave-updates': '1',
+            'loose-slave-connections-needed-for-purge': '0', // since 11.4: PURGE does what it is told without a replica too
+          }
+        : { 'gtid-mode': 'ON', 'enforce-gtid-consistency': 'ON' }),
       'sync-binlog': options.durable ? '1' : '0',
     }),
     ...options.settings,
@@ -171,6 +176,7 @@ export async function mariaDbServer(options: MariaDbServerOptions = {}): Promise
   let databases = 0;
   await start();
   return {
+    flavour,
     port,
     url,
     data,

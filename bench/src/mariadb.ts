@@ -22,7 +22,7 @@ export interface MariaDbServer extends AsyncDisposable {
 /** A MariaDB that syncs nothing, with room for what is measured in its memory. It ends with this process. `more` are options of its command line. */
 export async function mariaDbServer(more: readonly string[] = []): Promise<MariaDbServer> {
   const root = path.resolve(import.meta.dirname, '../..');
-  const { provideMariaDb, storage } = (await import(pathToFileURL(path.join(root, 'scripts/mariadb.mjs')).href)) as Provider;
+  const { provideMariaDb } = (await import(pathToFileURL(path.join(root, 'scripts/mariadb.mjs')).href)) as Provider;
   const found = provideMariaDb();
   if ('missing' in found) throw new MillraceError('CONFIG_INVALID', { message: found.missing, remedy: 'Install MariaDB.' });
   const folder = await mkdtemp(path.join(tmpdir(), 'millrace-bench-mariadb-'));
@@ -32,7 +32,7 @@ export async function mariaDbServer(more: readonly string[] = []): Promise<Maria
   const settings = [
     '--no-defaults',
     ...(process.getuid?.() === 0 ? ['--user=root'] : []),
-    ...storage,
+    ...found.storage,
     `--port=${port}`,
     '--bind-address=127.0.0.1',
     '--skip-name-resolve',
@@ -85,8 +85,14 @@ export async function mariaDbServer(more: readonly string[] = []): Promise<Maria
 }
 
 interface Provider {
-  readonly storage: readonly string[];
   readonly provideMariaDb: () =>
-    | { readonly command: string; readonly libraries: string; readonly client: string; readonly share: string; readonly data: string }
+    | {
+        readonly command: string;
+        readonly libraries: string;
+        readonly client: string;
+        readonly share: string;
+        readonly data: string;
+        readonly storage: readonly string[];
+      }
     | { readonly missing: string };
 }
