@@ -44,8 +44,9 @@ async function attempt({ address, user, password = '' }: Credentials, program: s
     charset: 'utf8mb4_general_ci',
     connectTimeout: connectTimeoutMs,
     connectAttributes: { program_name: program },
-    // Changed rows are counted, not those that were found; blanks and double quotes keep the meaning that the server gives them.
-    flags: ['-FOUND_ROWS', '-IGNORE_SPACE', '-ODBC'],
+    // Changed rows are counted, not those that were found; blanks and double quotes keep the meaning that the server gives them; a
+    // statement is its text and nothing before it.
+    flags: ['-FOUND_ROWS', '-IGNORE_SPACE', '-ODBC', '-CLIENT_QUERY_ATTRIBUTES'],
   });
   try {
     await new Promise<void>((resolve, reject) => {
