@@ -132,7 +132,7 @@ async function made(choices: Choices, schemaChanges = {}) {
       for (let left = count; left > 0; left--) await world.transaction(mariaTransaction(choices));
       if (!withLarge) return;
       await world.transaction([
-        'insert ignore into by_int (id, a, b) select seq, seq, repeat(md5(seq), 300) from seq_10000_to_12000',
+        'insert ignore into by_int (id, a, b) select seq, seq, repeat(left(sha2(seq, 256), 32), 300) from seq_10000_to_12000',
         'update by_int set a = -a where id between 10000 and 11000',
         'delete from by_int where id > 10010',
         'update by_int set id = id + 5000000 where id >= 10000',
