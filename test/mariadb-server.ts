@@ -61,7 +61,7 @@ export async function mariaDbServer(options: MariaDbServerOptions = {}): Promise
   // A socket's path has at most 107 bytes, which a folder of tests may pass.
   const short = join('/tmp', `mr-${process.pid}-${Math.random().toString(36).slice(2, 8)}`);
   symlinkSync(folder, short);
-  const log = join(folder, 'log');
+  const log = join(folder, 'log.err');
   const port = await freePort();
   const url = `mysql://root@127.0.0.1:${port}`;
   let settings: Record<string, string> = {

@@ -104,11 +104,23 @@ const typedSql = [
   `insert into typed values ${typedRows.map((row) => `(${row.join(', ')})`).join(', ')}`,
 ].join('; ');
 
+/** MySQL keeps the value of a JSON text, MariaDB the text. */
+const asKept = (row: Record<string, unknown>): Record<string, unknown> =>
+  server.flavour === 'mariadb'
+    ? row
+    : Object.fromEntries(
+        Object.entries(row).map(([name, value]) => [name, typeof value === 'string' ? (jsonOfMysql[value] ?? value) : value]),
+      );
+const jsonOfMysql: Record<string, string> = {
+  '{"b": 1,  "a": ["ü\\n"]}': '{"a": ["ü\\n"], "b": 1}',
+  '{"a": [null], "b": 1.50}': '{"a": [null], "b": 1.5}',
+};
+
 test.each(['straight', 'by way of Parquet files'])('every type of Postgres comes to MySQL and back as it was, %s', async (way) => {
   await using shop = await testDatabase();
   const { url } = await server.database();
   await shop.sql(typedSql);
-  const given = await rowsIn(postgres({ url: shop.url }).selection(typed));
+  const given = (await rowsIn(postgres({ url: shop.url }).selection(typed))).map(asKept);
   const target = mysql({ url }).table(table('typed', typed.declared, { key: ['id'] }), { mode: 'append', schema: 'create' });
   const rows = extract(postgres({ url: shop.url }), typed);
   if (way === 'straight') await runPipeline(pipeline({ name: 'over', steps: { rows, loaded: load(rows, target) } }));

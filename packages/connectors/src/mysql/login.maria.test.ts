@@ -43,7 +43,7 @@ const openssl = (...args: readonly string[]): boolean => spawnSync('openssl', ar
 async function login(settings: SessionSettings, context = testContext()): Promise<string> {
   try {
     await using session = await openSession(settings, context);
-    const [row] = await session.query(`select current_user() as user, @@sql_mode like '%NO_BACKSLASH_ESCAPES%' as ours`);
+    const [row] = await session.query(`select current_user() as user, @@sql_mode like '%NO_AUTO_VALUE_ON_ZERO%' as ours`);
     return `${row?.['user']} ${row?.['ours']} ${session.secure ? 'secure' : 'open'}`;
   } catch (error) {
     return isMillraceError(error) ? error.code : String(error);
@@ -62,7 +62,7 @@ test('a server without TLS is taken as it is, unless TLS is asked for', async ()
 test('a server with TLS must be the one that the URL names, where that is asked for', async ({ skip }) => {
   if (!hasOpenssl) skip('openssl is not installed');
   await server.restart({
-    'tls-version=': 'TLSv1.2,TLSv1.3',
+    'tls-version': 'TLSv1.2,TLSv1.3',
     'ssl-cert': join(server.data, 'server.crt'),
     'ssl-key': join(server.data, 'server.key'),
   });

@@ -66,20 +66,20 @@ const sessionSettings = [
   'wait_timeout = 86400',
   'lock_wait_timeout = 120',
 ];
-/** In a string between quotes only the quote itself means anything; 0 is no order to make up a number. */
-export const sqlMode =
-  'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_BACKSLASH_ESCAPES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION';
-/** In which a backslash in a string means what the author of a query expects; LIKE has no escape character without it. */
-export const readingMode = sqlMode.replace('NO_BACKSLASH_ESCAPES,', '');
+/**
+ * 0 is no order to make up a number. Without NO_BACKSLASH_ESCAPES, in which MySQL cannot open a table that has a quote in a check or in a
+ * generated column; our own statements have no backslash in them.
+ */
+const sqlMode = 'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION';
 /** MySQL keeps what it tells of the sizes of tables for a day, unless told otherwise. */
 const byFlavour = {
   mysql: ['max_execution_time = 0', 'information_schema_stats_expiry = 0'],
   mariadb: ['max_statement_time = 0'],
 };
 
-/** What a session begins with. Without `mode` it keeps the server's `sql_mode`. */
-export function settingStatements({ flavour }: Server, mode: string | null): string[] {
-  const settings = [...sessionSettings, ...byFlavour[flavour], ...(mode === null ? [] : [`sql_mode = ${literal(mode)}`])];
+/** What a session begins with. With `ownMode` it keeps the server's `sql_mode`. */
+export function settingStatements({ flavour }: Server, ownMode: boolean): string[] {
+  const settings = [...sessionSettings, ...byFlavour[flavour], ...(ownMode ? [] : [`sql_mode = ${literal(sqlMode)}`])];
   return [
     'SET NAMES utf8mb4',
     `SET ${settings.map((setting) => `SESSION ${setting}`).join(', ')}`,

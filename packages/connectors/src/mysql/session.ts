@@ -7,7 +7,7 @@ import { logIn } from './connect.ts';
 import { type Credentials, credentialsOf, differ, type SessionSettings } from './credentials.ts';
 import { mysqlError, type Place, readOnly } from './errno.ts';
 import { literal } from './literal.ts';
-import { readingMode, type Server, serverOf, serverQuery, settingStatements, sqlMode, unknownServer } from './server.ts';
+import { type Server, serverOf, serverQuery, settingStatements, unknownServer } from './server.ts';
 import type { AnswerColumn, Outcome } from './wire/packets.ts';
 import type { ScanLimits, ScannedRows } from './wire/rows.ts';
 import { Wire } from './wire/wire.ts';
@@ -19,8 +19,6 @@ export interface SessionOptions {
   readonly writer?: boolean;
   /** Keeps the server's own `sql_mode`: statements of users mean what they mean elsewhere. */
   readonly ownMode?: boolean;
-  /** Queries of users run among our own, which hold no backslash and mean the same with and without NO_BACKSLASH_ESCAPES. */
-  readonly reads?: boolean;
 }
 
 /** Every value as the text that the server prints. */
@@ -156,13 +154,12 @@ export class Session implements AsyncDisposable {
     return this.#closed || this.#wire.ended;
   }
 
-  async prepare({ writer, ownMode, reads }: SessionOptions): Promise<void> {
+  async prepare({ writer, ownMode = false }: SessionOptions): Promise<void> {
     const [row] = await this.query(serverQuery);
     this.#server = serverOf(row);
     if (writer && this.#server.readOnly) throw readOnly(this.place);
     this.#lock = await this.#held(`mrs/${randomBytes(12).toString('hex')}`);
-    const mode = ownMode ? null : reads ? readingMode : sqlMode;
-    for (const statement of settingStatements(this.#server, mode)) await this.execute(statement);
+    for (const statement of settingStatements(this.#server, ownMode)) await this.execute(statement);
   }
 
   async #held(lock: string): Promise<string | null> {

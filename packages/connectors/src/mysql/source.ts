@@ -44,7 +44,7 @@ export async function openSource(
   context: Context,
   shared: Snapshot | null = null,
 ): Promise<RowSource> {
-  const connect = (): Promise<Session> => openSession(settings, context, { purpose: 'read', reads: true });
+  const connect = (): Promise<Session> => openSession(settings, context, { purpose: 'read' });
   return new MysqlSource(settings, object, declared, context, connect, await connect(), shared);
 }
 

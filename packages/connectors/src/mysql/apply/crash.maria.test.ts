@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bundled } from '../../../../../test/bundle.ts';
 import { AttemptProcess, passes } from '../../../../../test/crash/processes.ts';
-import { type MariaDbDatabase, type MariaDbServer, mariaDbServer } from '../../../../../test/mariadb-server.ts';
+import { type MariaDbDatabase, type MariaDbServer, mariaDbServer, testedServer } from '../../../../../test/mariadb-server.ts';
 import type { ApplyErrand } from '../../../test/apply-attempt.ts';
+import { binaryCollation } from '../sink/sql-type.ts';
 import { mysqlApplyFailpoints } from './failpoints.ts';
 
 let program: Awaited<ReturnType<typeof bundled>>;
@@ -32,7 +33,7 @@ async function outcome(db: MariaDbDatabase): Promise<unknown> {
   };
 }
 
-const things = 'create table things (id bigint primary key, name longtext) default character set utf8mb4 collate utf8mb4_nopad_bin';
+const things = `create table things (id bigint primary key, name longtext) default character set utf8mb4 collate ${binaryCollation[testedServer().flavour]}`;
 const run = (db: MariaDbDatabase, epoch: number, failpoint = '') => new AttemptProcess(program.file, errand(db, epoch), failpoint).end();
 
 test.for([

@@ -1,5 +1,5 @@
 import { ascii, baseType, type ColumnBatch, type ColumnType, inColumn, type Vector } from '@millrace/core/runtime';
-import { fieldText, refuse } from './field.ts';
+import { fieldText, keepsParsedJson, refuse } from './field.ts';
 import type { Landing, LandingColumn } from './landing.ts';
 
 /**
@@ -35,9 +35,9 @@ export function tsvEncoder({ columns }: Landing): (batch: ColumnBatch) => Genera
 
 type WriteField = (out: TsvBuffer, row: number) => void;
 
-function writerOf({ type }: LandingColumn): (vector: Vector) => WriteField {
-  const text = fieldText(type);
-  const copy = copyOf(type);
+function writerOf(column: LandingColumn): (vector: Vector) => WriteField {
+  const text = fieldText(column);
+  const copy = keepsParsedJson(column.target) ? undefined : copyOf(column.type);
   return (vector) => {
     const { encoded } = vector;
     if (!copy || encoded?.encoding !== 'text') {

@@ -1,9 +1,11 @@
 import { baseType, type ColumnType, MillraceError, shown, textCodec, typeName, type Vector } from '@millrace/core/runtime';
+import { inexactNumber } from './json-number.ts';
+import type { LandingColumn } from './landing.ts';
 
 /** A value as the text that MySQL reads: bytes as hex, truth as 1 and 0, moments in UTC without saying so. @throws VALUE_UNREPRESENTABLE */
-export function fieldText(type: ColumnType): (vector: Vector, row: number) => string | null {
+export function fieldText({ type, target }: LandingColumn): (vector: Vector, row: number) => string | null {
   const { print } = textCodec(type);
-  const converted = fieldOf(type);
+  const converted = keepsParsedJson(target) ? keptJson : fieldOf(type);
   return (vector, row) => (vector.isNull(row) ? null : converted(print(vector.get(row))));
 }
 
@@ -28,6 +30,18 @@ export function fieldOf(type: ColumnType): (text: string) => string {
     default:
       return (text) => text;
   }
+}
+
+/** MySQL's own `json`; that of MariaDB is text. */
+export const keepsParsedJson = ({ dataType }: LandingColumn['target']): boolean => dataType === 'json';
+
+function keptJson(text: string): string {
+  const changed = inexactNumber(text);
+  if (changed === null) return text;
+  throw new MillraceError('VALUE_UNREPRESENTABLE', {
+    message: `A JSON value has the number ${shown(changed)}, of which MySQL would keep fewer digits.`,
+    remedy: 'Declare the target column as text(), or write the number as a string.',
+  });
 }
 
 /** Four digits of a year, and no BC behind it. */

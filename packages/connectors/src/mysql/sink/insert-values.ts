@@ -12,7 +12,7 @@ export function insertStatements(
   { columns }: Landing,
   maxPacket: number,
 ): (batch: ColumnBatch) => Generator<string, void, undefined> {
-  const texts = columns.map(({ type }) => fieldText(type));
+  const texts = columns.map(fieldText);
   const head = `INSERT INTO ${table} (${columns.map(({ quoted }) => quoted).join(', ')}) VALUES `;
   const most = Math.min(statementBytes, maxPacket / 4);
   return function* ({ vectors, rowCount }) {

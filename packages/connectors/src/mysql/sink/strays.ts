@@ -2,7 +2,6 @@ import { isMillraceError, MillraceError } from '@millrace/core/runtime';
 import type { Relation } from '../catalog.ts';
 import { quoteIdentifier, quoteName } from '../identifier.ts';
 import { literal } from '../literal.ts';
-import { sqlMode } from '../server.ts';
 import type { Session, TextRow } from '../session.ts';
 import type { Landing } from './landing.ts';
 import { ordinal } from './ordinal.ts';
@@ -31,12 +30,9 @@ export async function strayFinder(session: Session, staging: string, table: Rela
   return async () => {
     const since = `FROM ${staging} WHERE ${ordinal} > ${after}`;
     const found = new Map<string, MillraceError>();
-    // A clause of the catalog has backslashes before its quotes, whatever the mode it was written in.
-    await session.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES'");
     for (const { broken, error } of rules) {
       for (const row of await seen(session, `SELECT ${ordinal} AS ordinal ${since} AND ${broken}`)) found.set(row['ordinal'] ?? '', error);
     }
-    await session.execute(`SET SESSION sql_mode = ${literal(sqlMode)}`);
     const strays: Stray[] = [];
     if (found.size > 0) {
       const rows = await session.query(`SELECT ${ordinal} AS ordinal ${since} ORDER BY ${ordinal}`);
