@@ -5,7 +5,7 @@ import type { CatalogColumn } from '../catalog.ts';
 import { quoteIdentifier, quoteName } from '../identifier.ts';
 import { literal } from '../literal.ts';
 import type { Session } from '../session.ts';
-import { warned } from '../sink/copy-in.ts';
+import { warned } from '../sink/copier.ts';
 import { definitionOf } from '../sink/landing.ts';
 import { ledger, prefix, transaction } from '../sink/ledger.ts';
 import { bends } from '../sink/prepare-table.ts';

@@ -115,7 +115,13 @@ export async function stageSplit(
         return { split: split.id, rows: Number(before['rows_']), bytes: Number(before['bytes_']), detail: {} };
       }
       const landing = landingOf(channel.schema.columns, into.relation, new Set());
-      const { rows, bytes } = await loadBatches({ landing, context, table: into.relation }, session, into.quoted, batchesOf(channel), null);
+      const { rows, bytes } = await loadBatches(
+        { landing, context, table: into.relation, files: null },
+        session,
+        into.quoted,
+        batchesOf(channel),
+        null,
+      );
       passing('mysql.apply.copy.rows');
       const values = [ownerHash(hold.owner), table, split.id, rows, bytes];
       await session.execute(

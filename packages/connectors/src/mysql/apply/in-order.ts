@@ -10,7 +10,7 @@ import {
 } from '../../postgres/apply/one-change.ts';
 import { literal } from '../literal.ts';
 import type { Session } from '../session.ts';
-import { nullStamp, warned } from '../sink/copy-in.ts';
+import { nullStamp, warned } from '../sink/copier.ts';
 import { fieldOf } from '../sink/field.ts';
 import type { LandingColumn } from '../sink/landing.ts';
 import type { TargetTable } from './target-table.ts';

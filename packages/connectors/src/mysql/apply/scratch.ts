@@ -2,7 +2,7 @@ import { type ColumnBatch, type RowSchema, takeRows } from '@millrace/core/runti
 import { type Piece, vectorOf } from '../../postgres/apply/pieces.ts';
 import { quoteIdentifier } from '../identifier.ts';
 import type { Session } from '../session.ts';
-import { copierOf } from '../sink/copy-in.ts';
+import { copierOf } from '../sink/copier.ts';
 import { definitionOf, type LandingColumn } from '../sink/landing.ts';
 import type { TargetTable } from './target-table.ts';
 

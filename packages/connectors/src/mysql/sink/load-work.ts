@@ -1,9 +1,11 @@
 import type { Context, Fence, LoadMode, LoadSpec, Table } from '@millrace/core/runtime';
+import type { FilePlace } from '../../s3/target.ts';
 import type { Relation } from '../catalog.ts';
 import type { SessionSettings } from '../credentials.ts';
 import { quoteName } from '../identifier.ts';
 import type { HistoryColumns } from './history.ts';
 import type { Landing } from './landing.ts';
+import type { LoadFiles } from './load-files.ts';
 
 /** A table target's options, with their defaults filled in. */
 export interface TableSettings {
@@ -13,6 +15,8 @@ export interface TableSettings {
   readonly schema: 'create' | 'evolve' | 'strict';
   readonly history: HistoryColumns | null;
   readonly closeMissing: boolean;
+  /** Where files lie that an Aurora reads by itself; null where rows are sent. */
+  readonly staging: FilePlace | null;
 }
 
 /** What a load has settled at its begin. */
@@ -25,6 +29,7 @@ export interface LoadWork {
   readonly mode: LoadMode;
   readonly table: Relation;
   readonly landing: Landing;
+  readonly files: LoadFiles | null;
 }
 
 export const quotedTarget = ({ table }: Pick<LoadWork, 'table'>): string => quoteName({ database: table.database, name: table.name });

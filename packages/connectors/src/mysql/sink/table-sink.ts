@@ -10,6 +10,7 @@ import { commitLoad } from './commit-load.ts';
 import { attemptSession, closeAttempt, takeFence } from './fence.ts';
 import { landingOf } from './landing.ts';
 import { hasLedger } from './ledger.ts';
+import { openLoadFiles } from './load-files.ts';
 import type { LoadWork, TableSettings } from './load-work.ts';
 import { checkedTables, dropLeftovers, dropParts, stagePart, wholeParts } from './parts.ts';
 import { prepareTable } from './prepare-table.ts';
@@ -39,7 +40,9 @@ export async function openTableSink(settings: TableSettings, context: Context): 
           .filter(({ notNull, generated, autoIncrement }) => notNull && !generated && !autoIncrement)
           .map((column) => column.name);
         const landing = landingOf(load.schema.columns, table, new Set([...required, ...(settings.table.key ?? [])]));
-        const work: LoadWork = { settings, context, load, fence, mode, table, landing };
+        const { staging } = settings;
+        const files = staging ? await openLoadFiles(session, staging, context, load.owner, fence) : null;
+        const work: LoadWork = { settings, context, load, fence, mode, table, landing, files };
         await dropLeftovers(work, session);
         return stagedLoad(work, session);
       } catch (error) {
@@ -93,6 +96,7 @@ function stagedLoad(work: LoadWork, session: Session): LoadSession {
     async [Symbol.asyncDispose]() {
       for (const one of busy) await one.kill();
       for (const one of [...idle, session]) await closeAttempt(one);
+      await work.files?.[Symbol.asyncDispose]();
     },
   };
 }

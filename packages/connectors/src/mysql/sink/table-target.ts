@@ -1,6 +1,17 @@
-import type { Context, LoadMode, RowOf, RowSchema, Selection, Sink, Table, Target } from '@millrace/core/runtime';
+import {
+  type Context,
+  describeSetting,
+  type LoadMode,
+  type RowOf,
+  type RowSchema,
+  type Selection,
+  type Sink,
+  type Table,
+  type Target,
+} from '@millrace/core/runtime';
 import { problems } from '../../postgres/sink/table-problems.ts';
 import type { HistoryOptions } from '../../postgres/sink/table-target.ts';
+import { type FileConnection, placeOf } from '../../s3/connection.ts';
 import type { SessionSettings } from '../credentials.ts';
 import { createTable } from './create.ts';
 import type { HistoryColumns } from './history.ts';
@@ -21,6 +32,11 @@ export interface MysqlLoadOptions {
    */
   readonly schema?: 'create' | 'evolve' | 'strict';
   readonly history?: HistoryOptions;
+  /**
+   * Where an Aurora reads the rows from by itself: they are written there as files, read by LOAD DATA FROM S3, and deleted. The cluster needs
+   * a role that may read there. Any other server is sent its rows, which is also the default.
+   */
+  readonly staging?: FileConnection;
 }
 
 /** Where the table is, as a `mysql()` connection hands it over. */
@@ -42,8 +58,9 @@ export function tableTarget<T extends Table>(home: TableHome, table: T, options:
     schema: options.schema ?? 'strict',
     history: options.mode === 'history' ? historyColumns(options.history) : null,
     closeMissing: options.history?.deletes === 'close',
+    staging: options.staging ? placeOf(options.staging) : null,
   };
-  const { history } = settings;
+  const { history, staging } = settings;
   const unfit = settings.schema === 'strict' ? [] : typeProblems(table);
   return Object.freeze({
     kind: 'target',
@@ -55,7 +72,11 @@ export function tableTarget<T extends Table>(home: TableHome, table: T, options:
       connection: home.label,
       mode: options.mode,
       guarantee: 'exactly-once',
-      options: { schema: settings.schema, ...(history && { history: { ...history, deletes: options.history?.deletes ?? 'keep' } }) },
+      options: {
+        schema: settings.schema,
+        ...(history && { history: { ...history, deletes: options.history?.deletes ?? 'keep' } }),
+        ...(staging && { staging: describeSetting(staging.url) }),
+      },
     },
     connection: home.connection,
     schema: { columns: table.columns, ...(table.key && { key: table.key }) },

@@ -18,7 +18,7 @@ import { ChangeSpool } from '../../s3/changelog/change-spool.ts';
 import { countedBatches } from '../../s3/source.ts';
 import type { MirrorTable } from './mirror-warehouse.ts';
 import { Rounds } from './rounds.ts';
-import type { StagedFile, StagingArea } from './staging-area.ts';
+import type { MirrorArea, StagedFile } from './staging-area.ts';
 import { recordStream } from './stream-ledger.ts';
 import { type Attempt, transact } from './transact.ts';
 import { type WriteWork, writeCopy } from './write-steps.ts';
@@ -27,7 +27,7 @@ export interface CopyHome {
   readonly table: string;
   readonly key: readonly string[];
   readonly attempt: Attempt;
-  readonly area: StagingArea;
+  readonly area: MirrorArea;
   readonly policy: SchemaPolicy;
   readonly tableOf: (name: string) => MirrorTable;
   readonly append: (spool: ChangeSpool, rounds: Rounds, group: ChangeGroup) => Promise<void>;

@@ -24,7 +24,7 @@ import { Rounds } from './rounds.ts';
 import { assertAllowed } from './schema-statements.ts';
 import { keyOf, type MirrorSettings, targetName, targetTable } from './settings.ts';
 import { stagedRows, stampText } from './staged-rows.ts';
-import { type StagedFile, StagingArea } from './staging-area.ts';
+import { MirrorArea, type StagedFile } from './staging-area.ts';
 import { forgetTables, openStreamLedger, readStream, recordStream } from './stream-ledger.ts';
 import { type Attempt, mirrorSession, transact } from './transact.ts';
 import { writeSteps } from './write-steps.ts';
@@ -64,7 +64,7 @@ export class MirrorSink implements ChangeSink {
       const attempt: Attempt = { settings: this.#settings, context: this.#context, owner: stream.owner, fence };
       const { staging, prefix } = this.#settings;
       const url = typeof staging.url === 'string' ? staging.url : await this.#context.secret(staging.url);
-      const area = new StagingArea(await openStorage(url, staging.settings, this.#context, prefix), this.#context, stream.owner, fence);
+      const area = new MirrorArea(await openStorage(url, staging.settings, this.#context, prefix), this.#context, stream.owner, fence);
       const begun: Begun = { attempt, area, stream, tables: new Map(), keys: new Map() };
       this.#begun = begun;
       const state = await this.#takeOver(begun);
@@ -262,7 +262,7 @@ export class MirrorSink implements ChangeSink {
 
 interface Begun {
   readonly attempt: Attempt;
-  readonly area: StagingArea;
+  readonly area: MirrorArea;
   readonly stream: SinkStream;
   readonly tables: Map<string, MirrorTable>;
   /** As the columns are called now. */

@@ -4,7 +4,7 @@ import type { Ledger } from '../ledger.ts';
 import type { TableName } from '../name.ts';
 import type { ColumnDialect } from './schema-statements.ts';
 import type { MirrorSettings } from './settings.ts';
-import type { StagedFile, StagingArea } from './staging-area.ts';
+import type { MirrorArea, StagedFile } from './staging-area.ts';
 
 /** A table to mirror into, by name. */
 export interface MirrorTable {
@@ -19,7 +19,7 @@ export interface LandChanges {
   readonly session: Session;
   readonly context: Context;
   readonly settings: MirrorSettings;
-  readonly area: StagingArea;
+  readonly area: MirrorArea;
   readonly table: MirrorTable;
   readonly files: readonly StagedFile[];
   /** Columns in the files, those of `staged` first where there are any. */

@@ -1,12 +1,11 @@
-import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import { type Context, type Fence, type LoadOwner, MillraceError, type RowSchema } from '@millrace/core/runtime';
+import { MillraceError, type RowSchema } from '@millrace/core/runtime';
 import type { Segment } from '../../s3/changelog/change-spool.ts';
-import type { Storage } from '../../s3/storage.ts';
+import { StagingArea } from '../../s3/staging-area.ts';
 import { passing } from './failpoints.ts';
 
 /** A file of rows that wait for the warehouse: CSV with a line of its own before the rows, packed by gzip. */
@@ -22,44 +21,20 @@ export interface StagedFile {
 /** COPY passes over the first line. */
 const header = 'staged\n';
 
-/**
- * Where staged files lie: `<owner>/<epoch>/`. They are nobody's once their attempt has been fenced off in the warehouse, since a fenced
- * attempt reads none of them.
- */
-export class StagingArea implements AsyncDisposable {
-  readonly #storage: Storage;
-  readonly #context: Context;
-  readonly #owner: string;
-  readonly #epoch: string;
-  #files = 0;
-
-  constructor(storage: Storage, context: Context, owner: LoadOwner, fence: Fence) {
-    this.#storage = storage;
-    this.#context = context;
-    this.#owner = `${createHash('sha256')
-      .update(JSON.stringify([owner.pipeline, owner.step, fence.key]))
-      .digest('hex')
-      .slice(0, 24)}/`;
-    this.#epoch = `${this.#owner}${String(fence.epoch).padStart(20, '0')}/`;
-  }
-
-  get storage(): Storage {
-    return this.#storage;
-  }
-
+export class MirrorArea extends StagingArea {
   /** Packs and stores what a spool has collected; the segment's file is gone afterwards. */
   async put(segment: Segment): Promise<StagedFile> {
     const { table, schema, path, rows } = segment;
-    const key = `${this.#epoch}${++this.#files}.csv.gz`;
+    const key = this.key('csv.gz');
     const packed = `${path}.gz`;
     const text = Readable.from(lines(path), { objectMode: false, highWaterMark: 512 * 1024 });
-    await pipeline(text, createGzip({ chunkSize: 256 * 1024 }), createWriteStream(packed), { signal: this.#context.signal });
+    await pipeline(text, createGzip({ chunkSize: 256 * 1024 }), createWriteStream(packed), { signal: this.context.signal });
     const { size } = await stat(packed);
-    const stored = await this.#storage.upload(key, packed);
+    const stored = await this.storage.upload(key, packed);
     await Promise.all([rm(packed, { force: true }), rm(path, { force: true })]);
     if (stored.size !== size) {
       throw new MillraceError('WIRE_CORRUPT', {
-        message: `${this.#storage.url}${key} was cut on its way.`,
+        message: `${this.storage.url}${key} was cut on its way.`,
         remedy: 'Nothing to do: what is in it is read again.',
       });
     }
@@ -69,29 +44,15 @@ export class StagingArea implements AsyncDisposable {
 
   /** What COPY reads: some of the files, by one key, which `tidy` takes. */
   async list(files: readonly StagedFile[]): Promise<string> {
-    const key = `${this.#epoch}${++this.#files}.manifest`;
-    const entries = files.map((file) => ({ url: this.#storage.url + file.key, mandatory: true, meta: { content_length: file.bytes } }));
-    await this.#storage.write(key, JSON.stringify({ entries }));
+    const key = this.key('manifest');
+    const entries = files.map((file) => ({ url: this.storage.url + file.key, mandatory: true, meta: { content_length: file.bytes } }));
+    await this.storage.write(key, JSON.stringify({ entries }));
     return key;
   }
 
-  /** Takes away what is not needed any more: files of this attempt, or all of those before it. May fail, and is then left to the next attempt. */
-  async tidy(files: readonly { readonly key: string }[] | 'of earlier attempts'): Promise<void> {
-    try {
-      const keys: string[] = [];
-      if (files !== 'of earlier attempts') keys.push(...files.map(({ key }) => key));
-      else for await (const { key } of this.#storage.list(this.#owner)) if (key < this.#epoch) keys.push(key);
-      if (keys.length > 0) await this.#storage.delete(keys);
-      passing('redshift.apply.tidied');
-    } catch (error) {
-      this.#context.log.warn(
-        `staged files under ${this.#storage.url} could not be deleted: ${error instanceof Error ? error.message : String(error)}`,
-      );
-    }
-  }
-
-  [Symbol.asyncDispose](): PromiseLike<void> {
-    return this.#storage[Symbol.asyncDispose]();
+  override async tidy(files: Parameters<StagingArea['tidy']>[0]): Promise<void> {
+    await super.tidy(files);
+    passing('redshift.apply.tidied');
   }
 }
 

@@ -17,14 +17,14 @@ import type { Round, Step } from './rounds.ts';
 import { fillStatements, type Names, schemaStatements } from './schema-statements.ts';
 import type { MirrorSettings } from './settings.ts';
 import { stagedColumns } from './staged-rows.ts';
-import type { StagedFile, StagingArea } from './staging-area.ts';
+import type { MirrorArea, StagedFile } from './staging-area.ts';
 
 export interface WriteWork {
   readonly session: Session;
   readonly warehouse: MirrorWarehouse;
   readonly settings: MirrorSettings;
   readonly context: Context;
-  readonly area: StagingArea;
+  readonly area: MirrorArea;
   readonly policy: SchemaPolicy;
   readonly tableOf: (name: string) => MirrorTable;
 }
