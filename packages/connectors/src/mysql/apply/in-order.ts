@@ -63,7 +63,11 @@ async function applyOne(session: Session, change: OneChange): Promise<void> {
   );
 }
 
-const same = (values: readonly TextValue<LandingColumn>[]): string => values.map(assigned).join(' AND ');
+const same = (values: readonly TextValue<LandingColumn>[]): string => values.map(compared).join(' AND ');
+
+/** A `char` is compared without the blanks at its end, which the server does not keep, and which a collation may tell apart. */
+const compared = ({ column, text }: TextValue<LandingColumn>): string =>
+  assigned({ column, text: text !== null && column.target.dataType === 'char' ? text.replace(/ +$/, '') : text });
 const assigned = (value: TextValue<LandingColumn>): string => `${value.column.quoted} = ${valueSql(value)}`;
 
 const numbers = new Set(['tinyint', 'smallint', 'mediumint', 'int', 'bigint', 'decimal']);

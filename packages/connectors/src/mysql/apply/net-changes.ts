@@ -2,7 +2,8 @@ import type { ColumnChange, SchemaChange } from '@millrace/core/runtime';
 import type { Act } from '../../postgres/apply/segments.ts';
 
 /**
- * Changes of one table's columns that follow one another, as one: what was added and dropped again never was.
+ * Changes of one table's columns that follow one another, as one: what was added and renamed has its last name, what was added and dropped
+ * is dropped where it is there.
  *
  * DDL that was done, and whose transaction was then broken off, is told of again by a source that has been started again: from the columns
  * that it was declared with to those before the DDL, which the target has left behind, and from there to those after it.
@@ -22,18 +23,21 @@ export async function* netChanges(acts: AsyncIterable<Act> | Iterable<Act>): Asy
   yield* waiting.values();
 }
 
-export function net(changes: readonly ColumnChange[]): ColumnChange[] {
-  let list: ColumnChange[] = [];
+/** `formerly`: names that the column has had in between, the last one first; a target that went part of the way has it under one of these. */
+export type NetChange = ColumnChange & { readonly formerly?: readonly string[] };
+
+export function net(changes: readonly ColumnChange[]): NetChange[] {
+  let list: NetChange[] = [];
   for (const change of changes) list = followed(list, change);
   return list;
 }
 
-function followed(list: readonly ColumnChange[], change: ColumnChange): ColumnChange[] {
+function followed(list: readonly NetChange[], change: ColumnChange): NetChange[] {
   switch (change.change) {
     case 'add':
       return [...list, change];
     case 'drop':
-      return dropped(list, change.name);
+      return dropped(list, { change: 'drop', name: change.name });
     case 'rename':
       return renamed(list, change.from, change.to);
     case 'retype': {
@@ -45,25 +49,37 @@ function followed(list: readonly ColumnChange[], change: ColumnChange): ColumnCh
   }
 }
 
-type Add = Extract<ColumnChange, { change: 'add' }>;
+type Add = Extract<NetChange, { change: 'add' }>;
+type Drop = Extract<NetChange, { change: 'drop' }>;
+type Rename = Extract<NetChange, { change: 'rename' }>;
 
-const addedAs = (list: readonly ColumnChange[], name: string): number =>
+const addedAs = (list: readonly NetChange[], name: string): number =>
   list.findLastIndex((one) => one.change === 'add' && one.column.name === name);
 
-const replaced = (list: readonly ColumnChange[], at: number, by: (add: Add) => Add): ColumnChange[] =>
+const replaced = (list: readonly NetChange[], at: number, by: (add: Add) => NetChange): NetChange[] =>
   list.map((one, place) => (place === at ? by(one as Add) : one));
 
-function dropped(list: readonly ColumnChange[], name: string): ColumnChange[] {
+const known = (...names: readonly string[]): { formerly?: readonly string[] } => (names.length > 0 ? { formerly: names } : {});
+
+/** In the place of what brought the column: what comes behind may use its names again. */
+function dropped(list: readonly NetChange[], { name, formerly = [] }: Drop): NetChange[] {
   const added = addedAs(list, name);
-  if (added >= 0) return list.filter((_, place) => place !== added);
+  if (added >= 0) {
+    const before = (list[added] as Add).formerly ?? [];
+    return replaced(list, added, () => ({ change: 'drop', name, ...known(...formerly, ...before) }));
+  }
   const moved = list.findLastIndex((one) => one.change === 'rename' && one.to === name);
-  if (moved < 0) return [...list, { change: 'drop', name }];
-  const { from } = list[moved] as Extract<ColumnChange, { change: 'rename' }>;
-  return [...list.filter((_, place) => place !== moved), { change: 'drop', name: from }];
+  if (moved < 0) return [...list, { change: 'drop', name, ...known(...formerly) }];
+  const { from } = list[moved] as Rename;
+  return [...dropped(list.slice(0, moved), { change: 'drop', name: from, ...known(...formerly, name) }), ...list.slice(moved + 1)];
 }
 
-function renamed(list: readonly ColumnChange[], from: string, to: string): ColumnChange[] {
+function renamed(list: readonly NetChange[], from: string, to: string): NetChange[] {
   const added = addedAs(list, from);
-  if (added >= 0) return replaced(list, added, (add) => ({ ...add, column: { ...add.column, name: to } }));
-  return [...list, { change: 'rename', from, to }];
+  if (added < 0) return [...list, { change: 'rename', from, to }];
+  return replaced(list, added, (add) => ({
+    ...add,
+    column: { ...add.column, name: to },
+    ...known(from, ...(add.formerly ?? [])),
+  }));
 }

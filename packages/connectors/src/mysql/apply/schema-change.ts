@@ -18,6 +18,7 @@ import { definitionOf } from '../sink/landing.ts';
 import { holds } from '../sink/prepare-table.ts';
 import { columnSql, quotedText, sqlType } from '../sink/sql-type.ts';
 import type { Writing } from './group-writer.ts';
+import type { NetChange } from './net-changes.ts';
 import { readAgain, type TargetTable } from './target-table.ts';
 
 /**
@@ -26,17 +27,46 @@ import { readAgain, type TargetTable } from './target-table.ts';
  *
  * @throws SCHEMA_CHANGED for what the policy does not let through
  */
-export async function* alterations(writing: Writing, target: TargetTable, { schema, changes }: SchemaChange): AsyncGenerator<string> {
+export async function* alterations(
+  writing: Writing,
+  target: TargetTable,
+  { schema, changes }: Pick<SchemaChange, 'schema'> & { readonly changes: readonly NetChange[] },
+): AsyncGenerator<string> {
   // DDL cannot be taken back: what is not let through is said before anything is done.
-  changes.reduce((now, change) => {
-    statements(writing, now, schema.key, change);
-    return columnsAfter(now, change);
+  changes.reduce((now, told, at) => {
+    for (const change of ofTarget(writing, now, told, changes.slice(at + 1))) {
+      statements(writing, now, schema.key, change);
+      now = columnsAfter(now, change);
+    }
+    return now;
   }, target);
   if ((schema.key ?? []).length !== target.key.length) throw changed(writing, target, 'has another key now', 'resync');
-  for (const change of changes) {
+  for (const [at, told] of changes.entries()) {
     const now = (await readAgain(writing.session, target)) ?? target;
-    yield* statements(writing, now, schema.key, change);
+    for (const change of ofTarget(writing, now, told, changes.slice(at + 1))) yield* statements(writing, now, schema.key, change);
   }
+}
+
+/**
+ * What is left of a change to be done to a target that may have gone part of the way before: by the name that the column has there.
+ *
+ * @throws SCHEMA_CHANGED where nobody can tell whether a column of that name is the one before or the one after
+ */
+function ofTarget(writing: Writing, target: TargetTable, told: NetChange, later: readonly NetChange[]): ColumnChange[] {
+  const { formerly = [] } = told;
+  const known = formerly.find((name) => target.columns.has(name));
+  if (told.change === 'add') {
+    if (known === undefined || target.columns.has(told.column.name)) return [told];
+    return [{ change: 'rename', from: known, to: told.column.name }];
+  }
+  if (told.change !== 'drop') return [told];
+  const name = known ?? told.name;
+  if (!target.columns.has(name)) return [told];
+  const taken = later.find((one) => one.change === 'rename' && one.to === name);
+  if (taken?.change === 'rename' && !target.columns.has(taken.from)) return [];
+  if (formerly.length > 0 && known === undefined && later.some((one) => one.change === 'add' && one.column.name === name))
+    throw changed(writing, target, `has given up its column "${formerly[0]}" and has another "${name}" now`, 'resync');
+  return [{ change: 'drop', name }];
 }
 
 /** As far as the names of columns go. */
