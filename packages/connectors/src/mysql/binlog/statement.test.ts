@@ -46,28 +46,51 @@ test.each([
   expect(readStatement(sql, 'shop')).toEqual(expected);
 });
 
-const alter = (steps: unknown, renamed: unknown = null) => ({ kind: 'alter', table: shop('orders'), steps, renamed });
+const alter = (steps: unknown, renamed: unknown = null, seized: unknown = []) => ({
+  kind: 'alter',
+  table: shop('orders'),
+  steps,
+  renamed,
+  seized,
+});
+const added = (name: string, type: string, fill: unknown) => ({ do: 'add', name, type, fill });
+const computed = { kind: 'computed' };
 
 test.each([
-  ['ADD COLUMN a INT', [{ do: 'add', name: 'a', fill: constant(null) }]],
-  ["add a varchar(20) not null default 'x,''y' after `id`", [{ do: 'add', name: 'a', fill: constant("x,'y") }]],
-  ['ADD a INT NOT NULL', [{ do: 'add', name: 'a', fill: { kind: 'implicit' } }]],
-  ['ADD a DECIMAL(10,2) DEFAULT -1.50 FIRST', [{ do: 'add', name: 'a', fill: constant('-1.50') }]],
-  ['ADD a INT DEFAULT NULL', [{ do: 'add', name: 'a', fill: constant(null) }]],
-  ['ADD a BOOL DEFAULT TRUE', [{ do: 'add', name: 'a', fill: constant('1') }]],
-  ['ADD a DATETIME DEFAULT CURRENT_TIMESTAMP', [{ do: 'add', name: 'a', fill: { kind: 'computed' } }]],
-  ['ADD a CHAR(36) DEFAULT (uuid())', [{ do: 'add', name: 'a', fill: { kind: 'computed' } }]],
-  ['ADD a INT AUTO_INCREMENT UNIQUE', [{ do: 'add', name: 'a', fill: { kind: 'computed' } }]],
-  ['ADD a INT AS (b + 1) STORED', [{ do: 'add', name: 'a', fill: { kind: 'computed' } }]],
+  ['ADD COLUMN a INT', [added('a', 'int', constant(null))]],
+  ["add a varchar(20) not null default 'x,''y' after `id`", [added('a', 'varchar', constant("x,'y"))]],
+  ["ADD a TEXT DEFAULT 'x' 'y' COMMENT 'z'", [added('a', 'text', constant('xy'))]],
+  ['ADD a INT NOT NULL', [added('a', 'int', { kind: 'implicit' })]],
+  ['ADD a DECIMAL(10,2) DEFAULT -1.50 FIRST', [added('a', 'decimal', constant('-1.50'))]],
+  ['ADD a INT DEFAULT NULL', [added('a', 'int', constant(null))]],
+  ['ADD a BOOL DEFAULT TRUE', [added('a', 'bool', constant('1'))]],
+  ['ADD a DATETIME DEFAULT CURRENT_TIMESTAMP', [added('a', 'datetime', computed)]],
+  ['ADD a CHAR(36) DEFAULT (uuid())', [added('a', 'char', computed)]],
+  ['ADD a INT DEFAULT 1 + 2', [added('a', 'int', computed)]],
+  ['ADD a INT AUTO_INCREMENT UNIQUE', [added('a', 'int', computed)]],
+  ['ADD a INT AS (b + 1) STORED', [added('a', 'int', computed)]],
+  ['ADD a TIMESTAMP', [added('a', 'timestamp', computed)]],
+  ['ADD a TIMESTAMP NULL DEFAULT NULL', [added('a', 'timestamp', constant(null))]],
+  ['ADD a SERIAL', [added('a', 'serial', computed)]],
+  ['ADD a SOMETHING(3)', [added('a', 'something', computed)]],
   [
     "ADD (a INT DEFAULT 1, b ENUM('x','y') NOT NULL, KEY k (a))",
+    [added('a', 'int', constant('1')), added('b', 'enum', { kind: 'implicit' })],
+  ],
+  ['ADD INDEX i (a), ADD UNIQUE KEY u (b), ADD CONSTRAINT c CHECK (a > 0), ADD PRIMARY KEY (a), ADD VECTOR INDEX (v)', []],
+  ['ADD `index` INT', [added('index', 'int', constant(null))]],
+  [
+    'ADD period INT DEFAULT 5, ADD system INT, ADD COLUMN vector INT',
+    [added('period', 'int', constant('5')), added('system', 'int', constant(null)), added('vector', 'int', constant(null))],
+  ],
+  [
+    'DROP period, DROP system, DROP vector, DROP PERIOD FOR p',
     [
-      { do: 'add', name: 'a', fill: constant('1') },
-      { do: 'add', name: 'b', fill: { kind: 'implicit' } },
+      { do: 'drop', name: 'period' },
+      { do: 'drop', name: 'system' },
+      { do: 'drop', name: 'vector' },
     ],
   ],
-  ['ADD INDEX i (a), ADD UNIQUE KEY u (b), ADD CONSTRAINT c CHECK (a > 0), ADD PRIMARY KEY (a)', []],
-  ['ADD `index` INT', [{ do: 'add', name: 'index', fill: constant(null) }]],
   [
     'DROP COLUMN a, DROP `b`, DROP INDEX i, DROP PRIMARY KEY',
     [
@@ -75,21 +98,41 @@ test.each([
       { do: 'drop', name: 'b' },
     ],
   ],
-  ['CHANGE a b INT, CHANGE COLUMN c c BIGINT', [{ do: 'rename', from: 'a', to: 'b' }]],
-  ['RENAME COLUMN a TO b, RENAME INDEX i TO j', [{ do: 'rename', from: 'a', to: 'b' }]],
-  ['MODIFY a BIGINT, ENGINE = InnoDB, CONVERT TO CHARACTER SET utf8mb4', []],
   [
-    'ADD COLUMN IF NOT EXISTS a INT, DROP COLUMN IF EXISTS b',
+    'CHANGE a b INT, CHANGE COLUMN c c BIGINT',
     [
-      { do: 'add', name: 'a', fill: constant(null) },
-      { do: 'drop', name: 'b' },
+      { do: 'rename', from: 'a', to: 'b' },
+      { do: 'retype', name: 'a', type: 'int' },
+      { do: 'retype', name: 'c', type: 'bigint' },
     ],
   ],
+  ['RENAME COLUMN a TO b, RENAME INDEX i TO j', [{ do: 'rename', from: 'a', to: 'b' }]],
+  ['MODIFY a uuid, ENGINE = InnoDB, CONVERT TO CHARACTER SET utf8mb4', [{ do: 'retype', name: 'a', type: 'uuid' }]],
+  ['ADD COLUMN IF NOT EXISTS a INT, DROP COLUMN IF EXISTS b', [added('a', 'int', constant(null)), { do: 'drop', name: 'b' }]],
   ['TRUNCATE PARTITION p0', [{ do: 'rewrite', how: 'TRUNCATE PARTITION' }]],
   ['DROP PARTITION p0', [{ do: 'rewrite', how: 'DROP PARTITION' }]],
-  ['EXCHANGE PARTITION p0 WITH TABLE x', [{ do: 'rewrite', how: 'EXCHANGE PARTITION' }]],
+  ['ADD SYSTEM VERSIONING', [{ do: 'rewrite', how: 'ADD SYSTEM VERSIONING' }]],
+  ["COMMENT='x' ENGINE=MyISAM", [{ do: 'engine', engine: 'MyISAM' }]],
+  ["ENGINE 'memory'", [{ do: 'engine', engine: 'memory' }]],
+  ['PARTITION BY HASH (id) (PARTITION p0 ENGINE = InnoDB)', []],
+  ['ADD FOREIGN KEY (a) REFERENCES b (id)', []],
+  ['ADD FOREIGN KEY (a) REFERENCES b (id) ON UPDATE RESTRICT ON DELETE SET NULL', [{ do: 'cascade', how: 'ON DELETE SET NULL' }]],
+  ['ADD a INT REFERENCES b (id) ON UPDATE CASCADE', [{ do: 'cascade', how: 'ON UPDATE CASCADE' }, added('a', 'int', constant(null))]],
 ])('ALTER TABLE orders %s', (rest, steps) => {
   expect(readStatement(`ALTER TABLE orders ${rest}`, 'shop')).toEqual(alter(steps));
+});
+
+test.each([
+  ['EXCHANGE PARTITION p0 WITH TABLE x WITHOUT VALIDATION', 'EXCHANGE PARTITION', shop('x')],
+  ['CONVERT TABLE y.x TO PARTITION p0 VALUES LESS THAN (3)', 'CONVERT TABLE', { schema: 'y', name: 'x' }],
+])('ALTER TABLE orders %s names a second table', (rest, how, table) => {
+  expect(readStatement(`ALTER TABLE orders ${rest}`, 'shop')).toEqual(alter([{ do: 'rewrite', how }], null, [{ table, how }]));
+});
+
+test('what ALTER IGNORE makes fit is in no log', () => {
+  const rewrite = { do: 'rewrite', how: 'ALTER IGNORE' };
+  expect(readStatement('ALTER IGNORE TABLE orders ADD UNIQUE (a)', 'shop')).toEqual(alter([rewrite]));
+  expect(readStatement('ALTER ONLINE IGNORE TABLE orders ADD INDEX (a)', 'shop')).toEqual(alter([]));
 });
 
 test('a table is renamed by ALTER TABLE too', () => {

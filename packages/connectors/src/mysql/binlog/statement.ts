@@ -1,4 +1,4 @@
-import { alterSteps, type ColumnStep } from './alter-table.ts';
+import { type AlterParts, alterSteps } from './alter-table.ts';
 import { WordReader, wordsOf } from './statement-words.ts';
 
 export interface TableName {
@@ -15,8 +15,8 @@ export type Statement =
   | { readonly kind: 'drop'; readonly tables: readonly TableName[] }
   | { readonly kind: 'drop-schema'; readonly schema: string }
   | { readonly kind: 'rename'; readonly renames: readonly { readonly from: TableName; readonly to: TableName }[] }
-  /** `steps` in their order; null where they could not be understood, which matters only for a table that somebody follows. */
-  | { readonly kind: 'alter'; readonly table: TableName; readonly steps: readonly ColumnStep[] | null; readonly renamed: TableName | null }
+  /** Steps that could not be understood matter only for a table that somebody follows. */
+  | ({ readonly kind: 'alter'; readonly table: TableName } & AlterParts)
   /** It may replace a table of this name. */
   | { readonly kind: 'create'; readonly table: TableName; readonly replaces: boolean }
   /** Rows changed by a statement, where rows themselves should stand. `table` is null where it is not known. */
@@ -97,14 +97,18 @@ function rename(words: WordReader, schema: string): Statement {
 }
 
 function alter(words: WordReader, schema: string): Statement {
-  while (words.skip('ONLINE') || words.skip('IGNORE') || words.skip('OFFLINE'));
+  let ignore = false;
+  for (;;) {
+    if (words.skip('IGNORE')) ignore = true;
+    else if (!words.skip('ONLINE') && !words.skip('OFFLINE')) break;
+  }
   if (!words.skip('TABLE')) return other;
   words.skip('IF', 'EXISTS');
   const table = words.tableName(schema);
   if (!table) return other;
   if (words.skip('WAIT')) words.next();
   else words.skip('NOWAIT');
-  return { kind: 'alter', table, ...alterSteps(words, table.schema) };
+  return { kind: 'alter', table, ...alterSteps(words, schema, ignore) };
 }
 
 function create(words: WordReader, schema: string): Statement {

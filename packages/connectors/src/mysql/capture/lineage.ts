@@ -65,7 +65,10 @@ export function altered(lineage: Lineage, steps: readonly ColumnStep[]): Lineage
       case 'rename':
         columns = columns.map((column) => (same(column.name, step.from) ? { ...column, name: step.to } : column));
         break;
+      case 'retype':
       case 'rewrite':
+      case 'cascade':
+      case 'engine':
         break;
       default:
         step satisfies never;
