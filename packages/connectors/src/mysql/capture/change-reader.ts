@@ -8,7 +8,7 @@ import type { LogEvent } from '../binlog/event.ts';
 import { isPresent, type RowsEvent, readRowsEvent, rowsTable, sameText } from '../binlog/rows.ts';
 import type { Statement, TableName } from '../binlog/statement.ts';
 import { BinlogStream } from '../binlog/stream.ts';
-import { readTableMap, tableId, tableName } from '../binlog/table-map.ts';
+import { type LogTable, readTableMap, tableId, tableName } from '../binlog/table-map.ts';
 import type { SessionSettings } from '../credentials.ts';
 import { type FollowedParts, type FollowedSetting, FollowedTable, type TableReading } from './followed-table.ts';
 import { homeDatabase, nudgeTable } from './home.ts';
@@ -224,7 +224,13 @@ export class ChangeReader implements Disposable {
       this.#mapped.set(id, { bytes: schema === homeDatabase ? Buffer.alloc(0) : bytes, table: null, reading: null });
       return;
     }
-    const { reading, change, untold } = table.map(readTableMap(event));
+    const log = readTableMap(event);
+    const loading = this.#parts.setting.charsets.load(log.columns.flatMap(({ collation }) => collation ?? []));
+    return loading ? loading.then(() => this.#follow(table, log, id, bytes)) : this.#follow(table, log, id, bytes);
+  }
+
+  #follow(table: FollowedTable, log: LogTable, id: number, bytes: Buffer): Promise<void> | void {
+    const { reading, change, untold } = table.map(log);
     const take = (): void => {
       this.#touch();
       if (change) this.#builder.schema(change);

@@ -300,7 +300,7 @@ class MysqlChangeSource implements ChangeSource {
       after: { position: after, place },
       tables: followed,
       setting: {
-        charsets: await readCharsets(session),
+        charsets: await readCharsets(session, () => this.#session.get()),
         isMariaDb: this.#server.flavour === 'mariadb',
         zeroDates: settings.zeroDates ?? 'fail',
       },

@@ -252,7 +252,13 @@ export class FollowedTable {
 
 /** A column that nobody reads, and that could not be read: its bytes as they are. @throws UNSUPPORTED where not even its length is known */
 function passedOver(column: LogColumn, shown: string): Field {
-  const charsets: Charsets = { nameOf: () => 'utf8mb4', tableOf: () => undefined, widthOf: () => 1 };
+  const charsets: Charsets = {
+    nameOf: () => 'utf8mb4',
+    tableOf: () => undefined,
+    wideOf: () => undefined,
+    load: () => null,
+    widthOf: () => 1,
+  };
   return fieldOf({ ...column, collation: 63 }, null, { shown, charsets, isMariaDb: true, zeroDate: () => {}, catalogType: null });
 }
 

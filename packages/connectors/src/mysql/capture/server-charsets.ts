@@ -1,14 +1,19 @@
 import type { Charsets } from '../binlog/charset.ts';
+import { WideTable } from '../binlog/wide-charset.ts';
 import type { Session } from '../session.ts';
+import { isWide, readWide } from './wide-charsets.ts';
 
-/** They need none. */
+/** It needs none, or is known. */
 const untabled = new Set(['ascii', 'binary']);
+/** What is no character of it prints as a question mark. */
+const ascii = Array.from({ length: 256 }, (_, byte) => (byte < 128 ? String.fromCharCode(byte) : '?'));
 
 /**
- * The character sets of a server. Those of one byte are taken from the server itself, which converts all 256 bytes for us: its `latin1` is not
- * ISO 8859-1, and of some (`dec8`, `hp8`, `keybcs2`) nobody else has a table.
+ * The character sets of a server. They are taken from the server itself, which converts all of their bytes for us: its `latin1` is not ISO 8859-1, its
+ * `sjis` not that of the Encoding standard, and of some (`dec8`, `hp8`, `keybcs2`) nobody else has a table. `again` gives a session later, for those of
+ * several bytes, which are asked for when somebody has a column in them.
  */
-export async function readCharsets(session: Session): Promise<Charsets> {
+export async function readCharsets(session: Session, again: () => Promise<Session>): Promise<Charsets> {
   const names = new Map<number, string>();
   for (const { id, name } of await readCollations(session)) names.set(Number(id), name ?? '');
   const sets = await session.query('SELECT character_set_name AS name, maxlen AS width FROM information_schema.character_sets');
@@ -23,9 +28,21 @@ export async function readCharsets(session: Session): Promise<Charsets> {
       return [name, Array.from({ length: text.length / 4 }, (_, byte) => String.fromCodePoint(text.readUInt32BE(4 * byte)))] as const;
     }),
   );
+  tables.set('ascii', ascii);
+  const wide = new Map<string, WideTable>();
   return {
     nameOf: (collation) => names.get(collation),
     tableOf: (name) => (tables.get(name)?.length === 256 ? tables.get(name) : undefined),
+    wideOf: (name) => wide.get(name),
+    load: (collations) => {
+      const wanted = [...new Set(collations.map((collation) => names.get(collation) ?? ''))].filter(
+        (name) => isWide(name) && !wide.has(name),
+      );
+      if (wanted.length === 0) return null;
+      return again().then(async (session) => {
+        for (const name of wanted) wide.set(name, new WideTable(name, await readWide(session, name, widths.get(name) ?? 1)));
+      });
+    },
     widthOf: (collation) => widths.get(names.get(collation) ?? '') ?? 1,
   };
 }
