@@ -78,7 +78,7 @@ export function tableName({ bytes, start, end }: LogEvent): { readonly schema: s
 }
 
 /** @throws WIRE_CORRUPT */
-export function readTableMap({ bytes, start, end }: LogEvent): LogTable {
+export function readTableMap({ bytes, start, end }: LogEvent, isMariaDb: boolean): LogTable {
   const cursor = new Cursor(bytes, start + tableIdBytes + 2, end);
   const schema = cursor.text(cursor.uint(1));
   cursor.uint(1);
@@ -90,7 +90,7 @@ export function readTableMap({ bytes, start, end }: LogEvent): LogTable {
   const from = cursor.take(sizeBytes);
   const physical = readSizes(new Cursor(bytes, from, from + sizeBytes), types);
   const nulls = cursor.slice((count + 7) >> 3);
-  const more = readMore(cursor, physical);
+  const more = readMore(cursor, physical, isMariaDb);
   return {
     schema,
     name,
@@ -171,7 +171,7 @@ const numbers = new Set<number>([
   fieldTypes.double,
   fieldTypes.year,
 ]);
-const characters = new Set<number>([
+const characterTypes = new Set<number>([
   fieldTypes.varchar,
   fieldTypes.string,
   fieldTypes.blob,
@@ -186,9 +186,11 @@ interface More {
   readonly labels: Map<number, Buffer[]>;
 }
 
-function readMore(cursor: Cursor, columns: readonly Physical[]): More {
+function readMore(cursor: Cursor, columns: readonly Physical[], isMariaDb: boolean): More {
   const more: More = { names: [], unsigned: new Set(), collations: new Map(), labels: new Map() };
   const places = (isOne: (type: number) => boolean): number[] => columns.flatMap(({ type }, place) => (isOne(type) ? [place] : []));
+  // A shape is a blob with a character set to MariaDB, and none to MySQL.
+  const characters = places((type) => characterTypes.has(type) || (isMariaDb && type === fieldTypes.geometry));
   const labelled = places((type) => type === fieldTypes.enum || type === fieldTypes.set);
   while (cursor.left > 0) {
     const kind = cursor.uint(1);
@@ -203,21 +205,13 @@ function readMore(cursor: Cursor, columns: readonly Physical[]): More {
         });
         break;
       case moreFields.defaultCollation:
-        readDefaultCollation(
-          field,
-          places((type) => characters.has(type)),
-          more.collations,
-        );
+        readDefaultCollation(field, characters, more.collations);
         break;
       case moreFields.labelsDefaultCollation:
         readDefaultCollation(field, labelled, more.collations);
         break;
       case moreFields.collations:
-        readCollations(
-          field,
-          places((type) => characters.has(type)),
-          more.collations,
-        );
+        readCollations(field, characters, more.collations);
         break;
       case moreFields.labelsCollations:
         readCollations(field, labelled, more.collations);

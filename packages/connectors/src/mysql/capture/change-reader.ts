@@ -224,7 +224,7 @@ export class ChangeReader implements Disposable {
       this.#mapped.set(id, { bytes: schema === homeDatabase ? Buffer.alloc(0) : bytes, table: null, reading: null });
       return;
     }
-    const log = readTableMap(event);
+    const log = readTableMap(event, this.#parts.setting.isMariaDb);
     const loading = this.#parts.setting.charsets.load(log.columns.flatMap(({ collation }) => collation ?? []));
     return loading ? loading.then(() => this.#follow(table, log, id, bytes)) : this.#follow(table, log, id, bytes);
   }
