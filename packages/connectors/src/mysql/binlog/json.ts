@@ -89,10 +89,20 @@ function value(bytes: Buffer, type: number, at: number, end: number, depth: numb
   }
 }
 
-/** A double is told from a whole number by its point. */
+/** Digits before the point with which a number is still written without an exponent, and zeros behind it. Source: dtoa.cc, my_gcvt. */
+const mostPlaces = 15;
+
+/** As MySQL prints it. It is told from a whole number by its point or its exponent. */
 function double(number: number): string {
-  const text = Object.is(number, -0) ? '-0' : String(number);
-  return /^-?\d+$/.test(text) ? `${text}.0` : text.replace('e+', 'e');
+  if (number === 0) return Object.is(number, -0) ? '-0.0' : '0.0';
+  const [mantissa = '', exponent] = Math.abs(number).toExponential().split('e');
+  const digits = mantissa.replace('.', '');
+  const point = Number(exponent) + 1;
+  const sign = number < 0 ? '-' : '';
+  if (point > 0 && point < digits.length) return `${sign}${digits.slice(0, point)}.${digits.slice(point)}`;
+  if (point > 0 && point <= mostPlaces) return `${sign}${digits.padEnd(point, '0')}.0`;
+  if (point <= 0 && point > -mostPlaces) return `${sign}0.${'0'.repeat(-point)}${digits}`;
+  return `${sign}${mantissa}e${Number(exponent)}`;
 }
 
 /** A length in groups of seven bits, the lowest first, and what follows it. */
