@@ -19,7 +19,7 @@ export interface SnapshotParts {
   readonly log: Log;
 }
 
-/** How long writers of the table wait for us, and we for them. */
+/** How long writers of tables wait for us, and we for them. */
 const lockSeconds = 3;
 
 /**
@@ -131,8 +131,7 @@ async function assertHeld(locking: Session, tables: readonly string[]): Promise<
 /** From now on writers are kept from the tables for as long as the session lives. */
 async function isLocked(session: Session, tables: readonly string[], log: Log): Promise<boolean> {
   try {
-    await session.execute(`SET SESSION lock_wait_timeout = ${literal(lockSeconds)}`);
-    await session.execute(`LOCK TABLES ${tables.map((table) => `${table} READ`).join(', ')}`);
+    await lockTables(session, tables);
     return true;
   } catch (error) {
     if (!isMillraceError(error) || error.facts['errno'] === undefined) throw error;
@@ -141,4 +140,18 @@ async function isLocked(session: Session, tables: readonly string[], log: Log): 
     });
     return false;
   }
+}
+
+/**
+ * Keeps writers from the tables until UNLOCK TABLES or the session's end. Every transaction that has written to them has ended by then: without
+ * autocommit InnoDB waits for those too that the server's own locks let through.
+ *
+ * @throws LOAD_CONFLICT where one does not end in time, ACCESS_DENIED
+ */
+export async function lockTables(session: Session, tables: readonly string[]): Promise<void> {
+  const seconds = literal(lockSeconds);
+  await session.execute(
+    `SET SESSION autocommit = 0, SESSION lock_wait_timeout = ${seconds}, SESSION innodb_lock_wait_timeout = ${seconds}`,
+  );
+  await session.execute(`LOCK TABLES ${tables.map((table) => `${table} READ`).join(', ')}`);
 }

@@ -115,6 +115,11 @@ export interface StreamStatus {
 export interface ReadChanges {
   readonly signal: AbortSignal;
   readonly until?: Position;
+  /**
+   * The position of each table's copy (of the oldest, where sinks have several), by its name in the pipeline. What was committed before it sinks leave
+   * out, so a source need not read it, nor follow what became of the table until then. For a table without one everything after `after` counts.
+   */
+  readonly copied?: ReadonlyMap<string, Position>;
 }
 
 /** Tables as they were at one position: for first copies. Kept open by a connection; disposing it lets go of it. */

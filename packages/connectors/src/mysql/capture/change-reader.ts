@@ -11,9 +11,10 @@ import { BinlogStream } from '../binlog/stream.ts';
 import { type LogTable, readTableMap, tableId, tableName } from '../binlog/table-map.ts';
 import type { SessionSettings } from '../credentials.ts';
 import { type FollowedParts, type FollowedSetting, FollowedTable, type TableReading } from './followed-table.ts';
+import { FollowedTables } from './followed-tables.ts';
 import { homeDatabase, nudgeTable } from './home.ts';
 import { asStatement, type FilePlace, type GroupHandler, type GroupStart, LogReader } from './log-reader.ts';
-import type { LogServer } from './log-server.ts';
+import { fileNumber, type LogServer } from './log-server.ts';
 import { refusal } from './refusal.ts';
 import { isReached, type StreamPlace } from './stream-position.ts';
 import { Track } from './track.ts';
@@ -79,7 +80,7 @@ export class ChangeReader implements Disposable {
   readonly #builder: GroupBuilder;
   readonly #track: Track;
   readonly #log: LogReader;
-  readonly #tables: ReadonlyMap<string, FollowedTable>;
+  readonly #tables: FollowedTables;
   readonly #mapped = new Map<number, Mapped>();
   /** Every position counts, also those that only our own bookkeeping has moved. */
   readonly #isHurried: boolean;
@@ -105,10 +106,9 @@ export class ChangeReader implements Disposable {
     });
     this.queue.attach(this.#builder);
     this.#track = new Track(parts.after.place);
-    const { place } = parts.from;
-    this.#log = new LogReader(parts.server.counts, placeInFiles(place, parts.after.place), this.#handler());
+    this.#log = new LogReader(parts.server.counts, placeInFiles(parts.from.place), this.#handler());
     const tables = parts.tables.map((table) => new FollowedTable(table, parts.setting));
-    this.#tables = new Map(tables.map((table) => [table.name, table]));
+    this.#tables = new FollowedTables(tables, parts.server.foldsNames);
   }
 
   async start(): Promise<void> {
@@ -216,12 +216,13 @@ export class ChangeReader implements Disposable {
     }
     const bytes = Buffer.from(event.bytes.subarray(event.start, event.end));
     const { schema, name } = tableName(event);
-    const table = this.#tables.get(`${schema}.${name}`) ?? null;
+    const table = this.#find({ schema, name });
     if (schema !== homeDatabase || name === nudgeTable) this.#isForeign = true;
     if (schema === homeDatabase && name === nudgeTable) this.#isNudge = true;
     if (!table) {
-      // Of our own every one is looked at.
-      this.#mapped.set(id, { bytes: schema === homeDatabase ? Buffer.alloc(0) : bytes, table: null, reading: null });
+      // Of our own every one is looked at, and of a table that is somebody's later.
+      const isLooked = schema === homeDatabase || this.#tables.has({ schema, name });
+      this.#mapped.set(id, { bytes: isLooked ? Buffer.alloc(0) : bytes, table: null, reading: null });
       return;
     }
     const log = readTableMap(event, this.#parts.setting.isMariaDb);
@@ -297,18 +298,16 @@ export class ChangeReader implements Disposable {
     );
   }
 
-  #find({ schema, name }: TableName): FollowedTable | undefined {
-    const table = this.#tables.get(`${schema}.${name}`);
-    if (!table) return undefined;
-    // Before it joined it was another table, or the copy has what happened.
-    return this.#track.commit((this.#start as GroupStart).name) < table.joinedAt ? undefined : table;
+  /** Null for what nobody follows, or not yet: before its copy it was another table, or the copy has what happened. */
+  #find(name: TableName): FollowedTable | null {
+    return this.#tables.find(name, () => this.#track.commit((this.#start as GroupStart).name));
   }
 
   #statement(statement: Statement): Promise<void> | void {
     this.#isForeign = true;
     switch (statement.kind) {
       case 'truncate': {
-        const table = this.#tables.get(`${statement.table.schema}.${statement.table.name}`);
+        const table = this.#find(statement.table);
         if (!table) return;
         this.#touch();
         this.#builder.truncate([table.table]);
@@ -320,8 +319,7 @@ export class ChangeReader implements Disposable {
         for (const name of statement.tables) this.#lost(name, 'dropped');
         return;
       case 'drop-schema':
-        for (const { schema, plainName: name } of this.#tables.values())
-          if (schema === statement.schema) this.#lost({ schema, name }, 'dropped with its database');
+        for (const name of this.#tables.in(statement.schema)) this.#lost(name, 'dropped with its database');
         return;
       case 'rename':
         for (const { from, to } of statement.renames) {
@@ -340,21 +338,16 @@ export class ChangeReader implements Disposable {
     }
   }
 
-  #alter({ table: name, steps, renamed }: Extract<Statement, { kind: 'alter' }>): Promise<void> | void {
+  #alter({ table: name, steps, renamed, seized }: Extract<Statement, { kind: 'alter' }>): Promise<void> | void {
+    for (const { table: other, how } of seized) this.#changed(other, how);
     const table = this.#find(name);
     if (renamed) {
       this.#lost(name, `renamed to ${renamed.schema}.${renamed.name}`);
       this.#lost(renamed, `replaced by ${name.schema}.${name.name}`);
     }
     if (!table) return;
-    const rewrite = steps?.find((step) => step.do === 'rewrite');
-    if (!steps || rewrite) {
-      throw unfollowable(
-        `${table.name} was altered in a way that the log does not tell${rewrite ? ` (${rewrite.how})` : ''}: its rows may be others.`,
-        'There is nothing to set.',
-        { table: table.table },
-      );
-    }
+    if (!steps) return this.#changed(name, null);
+    for (const step of steps) this.#follows(table, step);
     if (steps.length === 0) return;
     for (const [id, mapped] of this.#mapped) if (mapped.table === table) this.#mapped.delete(id);
     const commit = this.#track.commit((this.#start as GroupStart).name);
@@ -365,6 +358,38 @@ export class ChangeReader implements Disposable {
       this.#builder.schema(change);
       this.#builder.reshape(table.table);
     });
+  }
+
+  /** @throws RESYNC_REQUIRED for a step behind which the log does not tell all about a table */
+  #follows(table: FollowedTable, step: ColumnStep): void {
+    switch (step.do) {
+      case 'rewrite':
+        throw rewritten(table, step.how);
+      case 'cascade':
+        throw unfollowable(
+          `${table.name} has got a foreign key with ${step.how}: rows that change with others are not in the log.`,
+          'Let the application do it, and drop the foreign key.',
+          { table: table.table },
+        );
+      case 'engine':
+        throw unfollowable(
+          `${table.name} is kept by ${step.engine} now, which has no transactions and no snapshots.`,
+          `ALTER TABLE ${table.name} ENGINE = InnoDB.`,
+          { table: table.table },
+        );
+      case 'add':
+      case 'drop':
+      case 'rename':
+      case 'retype':
+        return;
+      default:
+        step satisfies never;
+    }
+  }
+
+  #changed(name: TableName, how: string | null): void {
+    const table = this.#find(name);
+    if (table) throw rewritten(table, how);
   }
 
   #lost(name: TableName, how: string): void {
@@ -378,7 +403,13 @@ export class ChangeReader implements Disposable {
   }
 }
 
-function placeInFiles(place: DumpFrom['place'], after: StreamPlace): FilePlace {
-  if (place.by === 'file' && after.by === 'file') return { file: after.file, offset: after.offset };
-  return { file: 0, offset: 4 };
+const rewritten = ({ name, table }: FollowedTable, how: string | null): Error =>
+  unfollowable(
+    `${name} was altered in a way that the log does not tell${how === null ? '' : ` (${how})`}: its rows may be others.`,
+    'There is nothing to set.',
+    { table },
+  );
+
+function placeInFiles(place: DumpFrom['place']): FilePlace {
+  return place.by === 'file' ? { file: fileNumber(place.name), offset: place.offset } : { file: 0, offset: 4 };
 }

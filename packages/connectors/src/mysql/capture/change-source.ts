@@ -14,13 +14,11 @@ import {
   type TableSnapshot,
 } from '@millrace/core/runtime';
 import { startHeartbeat } from '../../changes/heartbeat.ts';
-import { declaredNumbers } from '../../postgres/capture/column-memory.ts';
-import { findRelation, type Relation, readRelation } from '../catalog.ts';
-import { quoteName } from '../identifier.ts';
+import { findRelation } from '../catalog.ts';
+import type { Session } from '../session.ts';
 import type { SourceSettings } from '../source.ts';
 import { type ChangeReader, type ReadParts, readGroups } from './change-reader.ts';
 import { checkCapture } from './examine.ts';
-import type { FollowedParts } from './followed-table.ts';
 import { LogWatch } from './health.ts';
 import {
   findHome,
@@ -28,7 +26,6 @@ import {
   makeHome,
   nudgeStream,
   originate,
-  readEvents,
   readStream,
   replaceStream,
   type StreamRow,
@@ -36,14 +33,14 @@ import {
   writeEvent,
 } from './home.ts';
 import { LastingSession } from './lasting-session.ts';
-import { begun, type Event, joinedNow, type Lineage, lineageAt } from './lineage.ts';
-import { endOfLog, type LogServer, readLogFiles, readLogServer } from './log-server.ts';
+import { endOfLog, type LogServer, readLogFiles, readLogServer, startInFiles } from './log-server.ts';
 import type { CaptureSettings } from './options.ts';
 import { Releases } from './releases.ts';
 import { readCharsets } from './server-charsets.ts';
-import { checkPlace, type StreamOwner } from './stream-check.ts';
+import { checkPlace, fenced, type StreamOwner } from './stream-check.ts';
 import { beginAlone, claim } from './stream-claim.ts';
 import { placeOf, positionAt } from './stream-position.ts';
+import { followedTables, joinTables, type Remembering } from './stream-tables.ts';
 import { MysqlTableSnapshot, takeSnapshot } from './table-snapshot.ts';
 
 export interface SourceParts {
@@ -82,7 +79,7 @@ class MysqlChangeSource implements ChangeSource {
     this.#session = session;
     this.#server = server;
     this.#name = streamKey(parts.stream);
-    this.#releases = new Releases(session, this.#name, parts.context.log);
+    this.#releases = new Releases(session, this.#name, parts.epoch, parts.context.log);
   }
 
   async stream(): Promise<StreamStatus | null> {
@@ -103,10 +100,10 @@ class MysqlChangeSource implements ChangeSource {
     const home = await makeHome(session);
     await using _alone = await beginAlone(this.#owner, this.#name);
     await this.#prepare(Object.keys(tables));
-    if (!(await replaceStream(session, this.#name, epoch))) throw this.#fenced(await readStream(session, this.#name));
+    if (!(await replaceStream(session, this.#name, epoch))) throw fenced(this.#owner);
     const snapshot = await this.#snapshot(Object.keys(tables));
     try {
-      if (!(await originate(session, this.#name, epoch, snapshot.position))) throw this.#fenced(await readStream(session, this.#name));
+      if (!(await originate(session, this.#name, epoch, snapshot.position))) throw fenced(this.#owner);
       return { identity: this.#identity(home, snapshot.position), snapshot };
     } catch (error) {
       await snapshot[Symbol.asyncDispose]();
@@ -123,11 +120,13 @@ class MysqlChangeSource implements ChangeSource {
   async *read(after: Position, options: ReadChanges): AsyncGenerator<ChangeGroup, void, undefined> {
     const { capture, context, tables } = this.#parts;
     const row = await this.#existing();
+    if (row.epoch > this.#owner.epoch) throw fenced(this.#owner);
     await this.#prepare([]);
+    const session = await this.#session.get();
+    // Before anything is written: what a claim adds to the log could stand for what it lacks.
+    await checkPlace(session, this.#owner, this.#server, after, row);
     await using claimed = await claim(this.#owner, this.#name, row.epoch);
     this.#claimed = claimed; // by whoever leaves the generator where it is
-    const session = await this.#session.get();
-    await checkPlace(session, this.#owner, this.#server, after, row);
     this.#releases.begin(row.confirmed ?? after);
     using _heartbeat =
       capture.heartbeatMs === null
@@ -138,7 +137,7 @@ class MysqlChangeSource implements ChangeSource {
             beat: () => this.nudge(),
             log: context.log,
           });
-    const parts = await this.#readParts(after, Object.keys(tables), this.#serverId);
+    const parts = await this.#readParts(after, Object.keys(tables), this.#serverId, options.copied);
     yield* readGroups(
       {
         ...parts,
@@ -199,15 +198,6 @@ class MysqlChangeSource implements ChangeSource {
     });
   }
 
-  #fenced(row: StreamRow | null): MillraceError {
-    const { pipeline, step } = this.#parts.stream;
-    return new MillraceError('ATTEMPT_FENCED', {
-      message: `This attempt at "${step}" of "${pipeline}" came too late: a newer one (${row?.epoch ?? '?'}) has begun the stream.`,
-      remedy: 'Nothing to do: the newer attempt goes on.',
-      facts: { pipeline, step },
-    });
-  }
-
   /** What has to be so at the source before a stream begins or goes on, and before tables join it. */
   async #prepare(joining: readonly string[]): Promise<void> {
     const session = await this.#session.get();
@@ -236,21 +226,10 @@ class MysqlChangeSource implements ChangeSource {
     const { settings, context, tables, label } = this.#parts;
     const session = await this.#session.get();
     const wanted = pick(tables, names);
-    const relations = new Map<string, Relation>();
-    for (const [table, { name }] of Object.entries(wanted)) relations.set(table, await readRelation(session, name));
-    const taken = await takeSnapshot({ settings, context, server: this.#server, label, tables: [...relations.values()].map(quoteName) });
+    const { relations, ...taken } = await takeSnapshot({ settings, context, server: this.#server, label, session, tables: wanted });
     try {
       const position = positionAt(taken.place);
-      const events = await readEvents(session, this.#name);
-      for (const [table, relation] of relations) {
-        const before = lineageAt(events.get(table) ?? [], position);
-        const joined = joinedNow(
-          relation.columns.map(({ name }) => name),
-          before,
-          wanted[table]?.schema.columns.map(({ name }) => name),
-        );
-        await writeEvent(session, this.#name, table, { kind: 'join', at: position, joined });
-      }
+      await joinTables(this.#remembering(session), wanted, relations, position);
       // Not the number of the stream itself, which the server would end.
       const serverId = serverIdOf(randomBytes(16).toString('hex'));
       const read = async function* (this: MysqlChangeSource, options: ReadChanges) {
@@ -263,33 +242,20 @@ class MysqlChangeSource implements ChangeSource {
     }
   }
 
-  async #readParts(after: Position, names: readonly string[], serverId: number): Promise<ReadParts> {
+  #remembering(session: Session): Remembering {
+    return { session, owner: this.#owner, name: this.#name };
+  }
+
+  async #readParts(
+    after: Position,
+    names: readonly string[],
+    serverId: number,
+    copied: ReadonlyMap<string, Position> = new Map(),
+  ): Promise<ReadParts> {
     const { settings, capture, context, stream, tables, label } = this.#parts;
     const session = await this.#session.get();
     const place = placeOf(after);
-    const events = await readEvents(session, this.#name);
-    const followed: FollowedParts[] = [];
-    for (const [table, { name, schema }] of Object.entries(pick(tables, names))) {
-      const catalog = await readRelation(session, name);
-      const known = events.get(table) ?? [];
-      const joinedAt =
-        known
-          .flatMap(({ kind, at }) => (kind === 'join' ? [at] : []))
-          .sort()
-          .at(-1) ?? after;
-      const declared = schema.columns.map((column) => column.name);
-      const lineage =
-        lineageAt(known, after) ??
-        begun(
-          joinedNow(
-            catalog.columns.map((column) => column.name),
-            null,
-            declared,
-          ),
-        );
-      const numbers = await this.#declaredNumbers(table, known, declared, lineage);
-      followed.push({ table, declared: schema, wholeRows: capture.wholeRows.includes(table), catalog, numbers, lineage, joinedAt });
-    }
+    const followed = await followedTables(this.#remembering(session), pick(tables, names), after, copied);
     return {
       pipeline: stream.pipeline,
       label,
@@ -298,38 +264,19 @@ class MysqlChangeSource implements ChangeSource {
       server: this.#server,
       from: { place: await this.#dumpFrom(place), serverId, uuid: uuidOf(serverId, this.#name) },
       after: { position: after, place },
-      tables: followed,
+      tables: followed.map((table) => ({ ...table, wholeRows: capture.wholeRows.includes(table.table) })),
       setting: {
         charsets: await readCharsets(session, () => this.#session.get()),
         isMariaDb: this.#server.flavour === 'mariadb',
         zeroDates: settings.zeroDates ?? 'fail',
       },
       memoryBytes: capture.memoryBytes,
-      remember: async (table, at, steps) => writeEvent(await this.#session.get(), this.#name, table, { kind: 'alter', at, steps }),
+      remember: async (table, at, steps) => {
+        const event = { kind: 'alter', at, steps } as const;
+        if (!(await writeEvent(await this.#session.get(), this.#name, this.#owner.epoch, table, event))) throw fenced(this.#owner);
+      },
       onStart: async () => {},
     };
-  }
-
-  /** A declaration that has not changed means the columns that it meant before, whatever they are called now; what it means is remembered. */
-  async #declaredNumbers(
-    table: string,
-    known: readonly Event[],
-    declared: readonly string[],
-    lineage: Lineage,
-  ): Promise<Record<string, number>> {
-    const latest = lineageAt(known, last) ?? lineage;
-    const now = Object.fromEntries(latest.columns.map(({ name, number }) => [name, number]));
-    const before = latest.joined.declared;
-    const numbers = declaredNumbers(declared, before, now);
-    const join = known
-      .flatMap((event) => (event.kind === 'join' ? [event] : []))
-      .sort((a, b) => (a.at < b.at ? -1 : 1))
-      .at(-1);
-    if (join && JSON.stringify(numbers) !== JSON.stringify(before)) {
-      const session = await this.#session.get();
-      await writeEvent(session, this.#name, table, { ...join, joined: { ...join.joined, declared: numbers } });
-    }
-    return numbers;
   }
 
   async #dumpFrom(place: ReturnType<typeof placeOf>): Promise<ReadParts['from']['place']> {
@@ -338,19 +285,13 @@ class MysqlChangeSource implements ChangeSource {
         return { by: 'maria-gtid', position: place.position.toString() };
       case 'mysql-gtid':
         return { by: 'mysql-gtid', set: place.set };
-      case 'file': {
-        const files = await readLogFiles(await this.#session.get());
-        const name = files.find(({ file }) => file === place.file)?.name ?? '';
-        return { by: 'file', name, offset: place.offset };
-      }
+      case 'file':
+        return { by: 'file', ...startInFiles(await readLogFiles(await this.#session.get()), place) };
       default:
         return place satisfies never;
     }
   }
 }
-
-/** After every place of a stream. */
-const last = '~';
 
 /** From 2^31 on, where people do not give numbers to servers. */
 const serverIdOf = (text: string): number => (createHash('sha256').update(text).digest().readUInt32LE(0) | 0x8000_0000) >>> 0;

@@ -1,12 +1,12 @@
 import { type CapturedTable, type Context, type Finding, isMillraceError, MillraceError, type StreamName } from '@millrace/core/runtime';
-import { type Relation, readRelation } from '../catalog.ts';
+import { databaseOf, type Relation, readRelation } from '../catalog.ts';
 import { declaredColumns } from '../expression.ts';
-import { showName } from '../identifier.ts';
+import { parseName, showName } from '../identifier.ts';
 import { literal } from '../literal.ts';
 import { openSession, type Session } from '../session.ts';
 import type { SourceSettings } from '../source.ts';
 import { findHome, homeDatabase, homeRemedy, joinedTables, streamKey } from './home.ts';
-import { logsReplicated, readLogVariables, settingProblems, settingWarnings } from './log-settings.ts';
+import { filterProblems, logsReplicated, readLogFilter, readLogVariables, settingProblems, settingWarnings } from './log-settings.ts';
 
 interface Parts {
   readonly settings: SourceSettings;
@@ -19,7 +19,11 @@ export async function examineCapture({ settings, tables, stream }: Parts, subjec
   try {
     await using session = await openSession(settings, context, { purpose: 'doctor' });
     const variables = await readLogVariables(session);
-    const findings = [...settingProblems(subject, variables), ...settingWarnings(subject, variables)];
+    const findings = [
+      ...settingProblems(subject, variables),
+      ...settingWarnings(subject, variables),
+      ...(await filtered(session, subject, tables)),
+    ];
     if (findings.length === 0)
       findings.push({ subject, level: 'ok', message: 'the binary log has whole rows, with the names of their columns' });
     findings.push(...(await privileges(session, subject)), ...(await replication(session, subject, logsReplicated(variables))));
@@ -35,7 +39,7 @@ export async function examineCapture({ settings, tables, stream }: Parts, subjec
 /**
  * Before every start. Of tables `underWay` the stream knows what the declared columns are called now, and may have to read first how they came to it.
  *
- * @throws CAPTURE_IMPOSSIBLE with everything that stands against it
+ * @throws CAPTURE_IMPOSSIBLE with everything that stands against it, RESYNC_REQUIRED where changes of a table under way may have been lost
  */
 export async function checkCapture(
   session: Session,
@@ -43,17 +47,30 @@ export async function checkCapture(
   tables: Readonly<Record<string, CapturedTable>>,
   underWay: ReadonlySet<string>,
 ): Promise<void> {
-  const findings = settingProblems(label, await readLogVariables(session));
+  const findings = [...settingProblems(label, await readLogVariables(session)), ...(await filtered(session, label, tables))];
   for (const [name, table] of Object.entries(tables)) findings.push(...(await examineTable(session, label, table, underWay.has(name))));
   const problems = findings.filter(({ level }) => level === 'problem');
   if (problems.length === 0) return;
-  const missing = problems.find(({ error }) => error?.code === 'TABLE_MISSING')?.error;
-  if (missing) throw missing;
+  for (const { error } of problems) if (error?.code === 'TABLE_MISSING' || error?.code === 'RESYNC_REQUIRED') throw error;
   throw new MillraceError('CAPTURE_IMPOSSIBLE', {
     message: [`${label} cannot be captured as it is:`, ...problems.map(({ message }) => `  ${message}`)].join('\n'),
     remedy: problems.map(({ remedy }) => remedy).join('\n'),
     facts: { problems: problems.map(({ message }) => message) },
   });
+}
+
+/** Whether the log leaves databases out; the right to look at it is looked at elsewhere. */
+async function filtered(session: Session, subject: string, tables: Parts['tables']): Promise<Finding[]> {
+  const databases = Object.values(tables).map(({ name }) => {
+    const { database, name: table } = parseName(name);
+    return databaseOf(session, database, table);
+  });
+  try {
+    return filterProblems(subject, await readLogFilter(session), [...new Set([...databases, homeDatabase])]);
+  } catch (error) {
+    if (isMillraceError(error) && error.code === 'ACCESS_DENIED') return [];
+    throw error;
+  }
 }
 
 async function privileges(session: Session, subject: string): Promise<Finding[]> {
@@ -136,6 +153,11 @@ async function examineTable(session: Session, subject: string, { name, schema }:
   else if (relation.engine !== 'InnoDB') {
     problem(`${shown} is kept by ${relation.engine}, which has no transactions and no snapshots`, `ALTER TABLE ${shown} ENGINE = InnoDB;`);
   }
+  if (await isVersioned(session, relation))
+    problem(
+      `the log has rows of ${shown} beside those that are there: its versions of the past`,
+      `ALTER TABLE ${shown} DROP SYSTEM VERSIONING;`,
+    );
   const { key } = schema;
   if (
     !isUnderWay &&
@@ -155,9 +177,17 @@ async function examineTable(session: Session, subject: string, { name, schema }:
       'Leave it out of the table() declaration, or make it STORED.',
     );
   }
-  findings.push(...(await examineCascades(session, subject, relation, shown)));
+  findings.push(...(await examineCascades(session, subject, relation, isUnderWay)));
   if (findings.length === 0) findings.push({ subject, level: 'ok', message: `${shown} can be captured` });
   return findings;
+}
+
+async function isVersioned(session: Session, { database, name }: Relation): Promise<boolean> {
+  const rows = await session.query(
+    `SELECT table_name AS name FROM information_schema.tables
+     WHERE table_schema = ${literal(database)} AND table_name = ${literal(name)} AND table_type = 'SYSTEM VERSIONED'`,
+  );
+  return rows.length > 0;
 }
 
 async function virtualColumns(session: Session, { database, name }: Relation): Promise<Set<string>> {
@@ -169,19 +199,25 @@ async function virtualColumns(session: Session, { database, name }: Relation): P
 }
 
 /** Rows that InnoDB changes or deletes by itself, since the row that they refer to was, are not in the log: replicas do the same by themselves. */
-async function examineCascades(session: Session, subject: string, { database, name }: Relation, shown: string): Promise<Finding[]> {
+async function examineCascades(session: Session, subject: string, relation: Relation, isUnderWay: boolean): Promise<Finding[]> {
+  const { database, name } = relation;
   const rows = await session.query(
     `SELECT constraint_name AS name, delete_rule AS on_delete, update_rule AS on_update, referenced_table_name AS parent
      FROM information_schema.referential_constraints
      WHERE constraint_schema = ${literal(database)} AND table_name = ${literal(name)}
        AND (delete_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT') OR update_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT'))`,
   );
-  return rows.map(
-    (row): Finding => ({
-      subject,
-      level: 'problem',
-      message: `rows of ${shown} change with those of ${row['parent']} (${row['name']}: ON DELETE ${row['on_delete']}, ON UPDATE ${row['on_update']}), and such changes are not in the log`,
-      remedy: `Let the application do it: ALTER TABLE ${shown} DROP FOREIGN KEY ${row['name']}, ADD CONSTRAINT … FOREIGN KEY … ON DELETE RESTRICT ON UPDATE RESTRICT`,
-    }),
-  );
+  const shown = showName(relation);
+  return rows.map((row): Finding => {
+    const message = `rows of ${shown} change with those of ${row['parent']} (${row['name']}: ON DELETE ${row['on_delete']}, ON UPDATE ${row['on_update']}), and such changes are not in the log`;
+    const remedy = `Let the application do it: ALTER TABLE ${shown} DROP FOREIGN KEY ${row['name']}, ADD CONSTRAINT … FOREIGN KEY … ON DELETE RESTRICT ON UPDATE RESTRICT`;
+    if (!isUnderWay) return { subject, level: 'problem', message, remedy };
+    // It came while the table was followed, so some may have been missed already.
+    const error = new MillraceError('RESYNC_REQUIRED', {
+      message: `${subject}: ${message}.`,
+      remedy: `${remedy} Then run "millrace resync" to copy the table again.`,
+      facts: { table: shown, constraint: row['name'] },
+    });
+    return { subject, level: 'problem', message, remedy: error.remedy, error };
+  });
 }

@@ -33,7 +33,7 @@ export interface FollowedParts {
   readonly numbers: Readonly<Record<string, number>>;
   /** At the place where the stream is read from. */
   readonly lineage: Lineage;
-  /** Before the commit of this text the table was another one, if there was one: it joined here. */
+  /** Changes of transactions whose commit is before this are in its copy, and what became of the table until then. */
   readonly joinedAt: string;
 }
 
@@ -95,13 +95,14 @@ export class FollowedTable {
   /**
    * After an ALTER TABLE in the log. Names that are others now, and columns that have gone, are told at once: whoever begins to read behind it would
    * not know that there is something to tell. Null for nothing. What has come is told with the first row that has it, by the table map before it.
+   *
+   * @throws RESYNC_REQUIRED for columns that take one another's names
    */
   alter(steps: readonly ColumnStep[]): ToldChange | null {
-    const changes = steps.flatMap((step) => {
-      const told = step.do === 'drop' || step.do === 'rename' ? this.#follow(step) : [];
-      this.#lineage = altered(this.#lineage, [step]);
-      return told;
-    });
+    const drops = steps.flatMap((step) => (step.do === 'drop' ? this.#follow(step) : []));
+    const renames = steps.flatMap((step) => (step.do === 'rename' ? [this.#follow(step)] : []));
+    const changes = [...drops, ...oneByOne(this.name, renames)];
+    this.#lineage = altered(this.#lineage, steps);
     if (changes.length === 0) return null;
     const key = keyAt(this.#declared, this.#numbers, this.#columns);
     const columns = this.#columns.map(({ column }) => column);
@@ -261,6 +262,32 @@ function passedOver(column: LogColumn, shown: string): Field {
   };
   return fieldOf({ ...column, collation: 63 }, null, { shown, charsets, isMariaDb: true, zeroDate: () => {}, catalogType: null });
 }
+
+/** New names of columns, in an order in which each is free when it is taken: targets rename one after another. */
+function oneByOne(table: string, renames: readonly (readonly ColumnChange[])[]): ColumnChange[] {
+  const left = renames.filter((changes) => changes.length > 0);
+  const ordered: ColumnChange[] = [];
+  while (left.length > 0) {
+    const taken = left.flatMap((changes) => changes.map((change) => (change.change === 'rename' ? change.from : '')));
+    const at = left.findIndex((changes) => {
+      const last = changes.at(-1);
+      return (
+        last?.change === 'rename' && (!taken.includes(last.to) || changes.some((one) => one.change === 'rename' && one.from === last.to))
+      );
+    });
+    // By way of a name of our own it would be done twice, and so undone, where a target breaks off behind it.
+    if (at < 0) throw swapped(table, left.flat());
+    ordered.push(...left.splice(at, 1).flat());
+  }
+  return ordered;
+}
+
+const swapped = (table: string, changes: readonly ColumnChange[]): MillraceError =>
+  unfollowable(
+    `Columns of ${table} have taken one another's names (${changes.flatMap((change) => (change.change === 'rename' ? [`"${change.from}" is "${change.to}" now`] : [])).join(', ')}), and targets rename one after another.`,
+    'There is nothing to set.',
+    { table },
+  );
 
 function fillOf(fill: Lineage['columns'][number]['fill'], column: LogColumn, field: Field | null | undefined): SourceColumn['fill'] {
   if (fill === null) return { kind: 'constant', value: null };

@@ -107,6 +107,11 @@ function position(row: TextRow, field: string): Position | null {
   return text == null ? null : positionOf(text);
 }
 
+/*
+ * Each of these is one statement that looks at the epoch itself: an attempt that slept between two, while a later one began the stream anew, would
+ * take away what that one has written.
+ */
+
 /** A new stream in place of the one of that name, which nobody can read from here on. False where a later attempt has been here. */
 export async function replaceStream(session: Session, name: string, epoch: number): Promise<boolean> {
   await session.execute(`INSERT IGNORE INTO ${homeDatabase}.capture_stream (name, epoch) VALUES (${literal(name)}, ${epoch})`);
@@ -115,7 +120,11 @@ export async function replaceStream(session: Session, name: string, epoch: numbe
      WHERE name = ${literal(name)} AND epoch <= ${epoch}`,
   );
   if (written.affected === 0) return false;
-  await session.execute(`DELETE FROM ${homeDatabase}.capture_event WHERE stream = ${literal(name)}`);
+  await session.execute(
+    `DELETE ${homeDatabase}.capture_event FROM ${homeDatabase}.capture_event
+     JOIN ${homeDatabase}.capture_stream ON capture_stream.name = capture_event.stream
+     WHERE capture_stream.name = ${literal(name)} AND capture_stream.epoch = ${epoch} AND capture_stream.origin IS NULL`,
+  );
   return true;
 }
 
@@ -136,9 +145,10 @@ export async function claimStream(session: Session, name: string, epoch: number)
   return written.affected > 0;
 }
 
-export async function confirmStream(session: Session, name: string, confirmed: Position): Promise<void> {
+export async function confirmStream(session: Session, name: string, epoch: number, confirmed: Position): Promise<void> {
   await session.execute(
-    `UPDATE ${homeDatabase}.capture_stream SET confirmed = ${literal(confirmed)} WHERE name = ${literal(name)} AND confirmed < ${literal(confirmed)}`,
+    `UPDATE ${homeDatabase}.capture_stream SET confirmed = ${literal(confirmed)}
+     WHERE name = ${literal(name)} AND epoch = ${epoch} AND confirmed < ${literal(confirmed)}`,
   );
 }
 
@@ -163,9 +173,13 @@ export async function readEvents(session: Session, stream: string): Promise<Map<
   return events;
 }
 
-/** Doing it again changes nothing. */
-export async function writeEvent(session: Session, stream: string, table: string, event: Event): Promise<void> {
+/** Doing it again changes nothing. False where a later attempt has been here. */
+export async function writeEvent(session: Session, stream: string, epoch: number, table: string, event: Event): Promise<boolean> {
   const detail = JSON.stringify(event.kind === 'join' ? event.joined : event.steps);
-  const values = [stream, table, event.at, event.kind, detail].map(literal).join(', ');
-  await session.execute(`REPLACE INTO ${homeDatabase}.capture_event (stream, table_name, place, kind, detail) VALUES (${values})`);
+  const values = [table, event.at, event.kind, detail].map(literal).join(', ');
+  const written = await session.execute(
+    `REPLACE INTO ${homeDatabase}.capture_event (stream, table_name, place, kind, detail)
+     SELECT name, ${values} FROM ${homeDatabase}.capture_stream WHERE name = ${literal(stream)} AND epoch <= ${epoch} FOR UPDATE`,
+  );
+  return written.affected > 0;
 }

@@ -1,4 +1,4 @@
-import type { Context } from '@millrace/core/runtime';
+import { type Context, MillraceError } from '@millrace/core/runtime';
 import type { SessionSettings } from '../credentials.ts';
 import { openSession, type Session } from '../session.ts';
 
@@ -14,12 +14,17 @@ export class LastingSession implements AsyncDisposable {
     this.#context = context;
   }
 
-  /** @throws what `openSession` throws */
-  async get(): Promise<Session> {
-    const session = await this.#session?.catch(() => undefined);
-    if (session && (!session.ended || this.#isClosed)) return session;
-    this.#session = openSession(this.#settings, this.#context, { purpose: 'capture' });
+  /** Those who ask at once get the same one. @throws what `openSession` throws */
+  get(): Promise<Session> {
+    this.#session = this.#lasting(this.#session);
     return this.#session;
+  }
+
+  async #lasting(before: Promise<Session> | undefined): Promise<Session> {
+    const session = await before?.catch(() => undefined);
+    if (session && (!session.ended || this.#isClosed)) return session;
+    if (this.#isClosed) throw closed();
+    return openSession(this.#settings, this.#context, { purpose: 'capture' });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -27,3 +32,6 @@ export class LastingSession implements AsyncDisposable {
     await (await this.#session?.catch(() => undefined))?.[Symbol.asyncDispose]();
   }
 }
+
+const closed = (): MillraceError =>
+  new MillraceError('INTERNAL', { message: 'A stream that was closed asks its source for something.', remedy: 'Please report it.' });

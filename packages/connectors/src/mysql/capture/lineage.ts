@@ -35,46 +35,43 @@ export const begun = (joined: Joined): Lineage => ({
   next: joined.next,
 });
 
+/** When a table joined, with its columns then. A copy that was begun later than the one at `copied` does not count: it may never come to its end. */
+export function joinOf(events: readonly Event[], copied: string): Extract<Event, { kind: 'join' }> | null {
+  const joins = inOrder(events).filter((event) => event.kind === 'join');
+  return joins.findLast(({ at }) => at <= copied) ?? joins[0] ?? null;
+}
+
 /**
  * Pure. What is known at a place follows from what is kept at the source alone, so a stream that is read again from any place says the same.
- * Names of columns are compared as MySQL does, without regard to case.
+ * `copied` is the place of the copy that is followed. Names of columns are compared as MySQL does, without regard to case.
  */
-export function lineageAt(events: readonly Event[], place: string): Lineage | null {
-  const ordered = [...events].sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
-  const joins = ordered.filter((event) => event.kind === 'join');
-  const join = joins.findLast(({ at }) => at <= place) ?? joins[0];
+export function lineageAt(events: readonly Event[], place: string, copied = place): Lineage | null {
+  const join = joinOf(events, copied);
   if (!join) return null;
   let lineage = begun(join.joined);
-  for (const event of ordered)
+  for (const event of inOrder(events))
     if (event.kind === 'alter' && event.at >= join.at && event.at < place) lineage = altered(lineage, event.steps);
   return lineage;
 }
 
-/** After an ALTER TABLE. A step that has been done already (IF NOT EXISTS, IF EXISTS) does nothing. */
+const inOrder = (events: readonly Event[]): Event[] => [...events].sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
+
+/**
+ * After an ALTER TABLE, whose steps happen at once: all of them name columns as they were before it, but those that come. A step that has been done
+ * already (IF NOT EXISTS, IF EXISTS) does nothing.
+ */
 export function altered(lineage: Lineage, steps: readonly ColumnStep[]): Lineage {
-  let { columns, next } = lineage;
-  for (const step of steps) {
-    switch (step.do) {
-      case 'add':
-        if (columns.some(({ name }) => same(name, step.name))) break;
-        columns = [...columns, { number: next++, name: step.name, fill: step.fill }];
-        break;
-      case 'drop':
-        columns = columns.filter(({ name }) => !same(name, step.name));
-        break;
-      case 'rename':
-        columns = columns.map((column) => (same(column.name, step.from) ? { ...column, name: step.to } : column));
-        break;
-      case 'retype':
-      case 'rewrite':
-      case 'cascade':
-      case 'engine':
-        break;
-      default:
-        step satisfies never;
-    }
-  }
-  return { ...lineage, columns, next };
+  const kept = lineage.columns.flatMap((column) => {
+    if (steps.some((step) => step.do === 'drop' && same(step.name, column.name))) return [];
+    const renamed = steps.find((step) => step.do === 'rename' && same(step.from, column.name));
+    return [renamed?.do === 'rename' ? { ...column, name: renamed.to } : column];
+  });
+  let { next } = lineage;
+  const added = steps.flatMap((step) => {
+    if (step.do !== 'add' || kept.some(({ name }) => same(name, step.name))) return [];
+    return [{ number: next++, name: step.name, fill: step.fill }];
+  });
+  return { ...lineage, columns: [...kept, ...added], next };
 }
 
 export const named = ({ columns }: Lineage, name: string): KnownColumn | undefined => columns.find((column) => same(column.name, name));

@@ -1,6 +1,7 @@
 import * as zlib from 'node:zlib';
 import type { Finding } from '@millrace/core/runtime';
 import type { Session } from '../session.ts';
+import { readLogStatus } from './log-server.ts';
 
 /** Variables of a server that say how it writes its log. Null where it has no such variable. */
 export type LogVariables = Readonly<Record<string, string | null>>;
@@ -20,6 +21,8 @@ const names = [
   'log_replica_updates',
   'read_only',
   'server_id',
+  'wsrep_on',
+  'wsrep_gtid_mode',
 ] as const;
 
 export async function readLogVariables(session: Session): Promise<LogVariables> {
@@ -94,6 +97,28 @@ const needed: readonly Needed[] = [
 
 /** What stands against capturing from this server at all. */
 export function settingProblems(subject: string, variables: LogVariables): Finding[] {
+  return [...valueProblems(subject, variables), ...clusterProblems(subject, variables)];
+}
+
+/** Nodes of a Galera cluster that number their transactions each for itself look like one source, and are several. */
+function clusterProblems(subject: string, variables: LogVariables): Finding[] {
+  if (!on(variables['wsrep_on'] ?? '') || variables['wsrep_gtid_mode'] === null) return [];
+  const isNumbered = on(variables['wsrep_gtid_mode'] ?? '');
+  if (isNumbered && logsReplicated(variables)) return [];
+  return [
+    {
+      subject,
+      level: 'problem',
+      message: isNumbered
+        ? 'log_slave_updates is OFF: what other nodes of the cluster write is not in the log of this one'
+        : 'wsrep_gtid_mode is OFF: each node of the cluster numbers transactions for itself, so a stream could go on at the wrong place of another one',
+      remedy:
+        'Set wsrep_gtid_mode = ON and log_slave_updates = ON on all nodes, with one wsrep_gtid_domain_id and another gtid_domain_id on each, and restart them one after another.',
+    },
+  ];
+}
+
+function valueProblems(subject: string, variables: LogVariables): Finding[] {
   return needed.flatMap(({ name, is, why, remedy }): Finding[] => {
     const value = variables[name] ?? null;
     // Servers that do not know it cannot do it either, but for the names of columns, which old ones never log.
@@ -109,6 +134,32 @@ export function settingProblems(subject: string, variables: LogVariables): Findi
       },
     ];
   });
+}
+
+/** Databases that are named where the server writes its log: of which it does, and of which it does not. Empty for no such list. */
+export interface LogFilter {
+  readonly only: readonly string[];
+  readonly without: readonly string[];
+}
+
+export async function readLogFilter(session: Session): Promise<LogFilter> {
+  const status = await readLogStatus(session);
+  const names = (field: string): string[] => (status?.[field] ?? '').split(',').filter((name) => name !== '');
+  return { only: names('Binlog_Do_DB'), without: names('Binlog_Ignore_DB') };
+}
+
+/** Rows go by the database of their table, statements (TRUNCATE, ALTER) by that of their session. */
+export function filterProblems(subject: string, { only, without }: LogFilter, databases: readonly string[]): Finding[] {
+  if (only.length === 0 && without.length === 0) return [];
+  const isLogged = (name: string): boolean => (only.length > 0 ? only.includes(name) : !without.includes(name));
+  const setting = only.length > 0 ? `binlog_do_db = ${only.join(', ')}` : `binlog_ignore_db = ${without.join(', ')}`;
+  const remedy = "Take binlog_do_db and binlog_ignore_db out of the server's file of settings, and restart it.";
+  const problems = databases
+    .filter((name) => !isLogged(name))
+    .map((name): Finding => ({ subject, level: 'problem', message: `${setting}: what happens in "${name}" is not in the log`, remedy }));
+  if (problems.length > 0) return problems;
+  const message = `${setting}: ALTER and TRUNCATE of a captured table are not in the log where a session in another database runs them`;
+  return [{ subject, level: 'warning', message, remedy }];
 }
 
 /** A day: a stream that stands still for longer than its source keeps the log must copy everything again. */

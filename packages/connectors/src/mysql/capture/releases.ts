@@ -9,15 +9,17 @@ const everyMs = 1_000;
 export class Releases implements AsyncDisposable {
   readonly #session: LastingSession;
   readonly #name: string;
+  readonly #epoch: number;
   readonly #log: Log;
   #wanted: Position | null = null;
   #written: Position | null = null;
   #timer: NodeJS.Timeout | undefined;
   #work: Promise<void> = Promise.resolve();
 
-  constructor(session: LastingSession, name: string, log: Log) {
+  constructor(session: LastingSession, name: string, epoch: number, log: Log) {
     this.#session = session;
     this.#name = name;
+    this.#epoch = epoch;
     this.#log = log;
   }
 
@@ -40,7 +42,7 @@ export class Releases implements AsyncDisposable {
     const position = this.#wanted;
     if (position === null || (this.#written !== null && position <= this.#written)) return;
     try {
-      await confirmStream(await this.#session.get(), this.#name, position);
+      await confirmStream(await this.#session.get(), this.#name, this.#epoch, position);
       this.#written = position;
     } catch (error) {
       this.#log.info('How far the stream was released could not be written down at the source.', { reason: (error as Error).message });

@@ -1,4 +1,4 @@
-import type { Context, MillraceError, Position, StreamName } from '@millrace/core/runtime';
+import { type Context, MillraceError, type Position, type StreamName } from '@millrace/core/runtime';
 import { GtidSet } from '../binlog/mysql-gtid.ts';
 import type { Session } from '../session.ts';
 import type { SourceSettings } from '../source.ts';
@@ -17,6 +17,13 @@ export interface StreamOwner {
   readonly context: Context;
   readonly settings: SourceSettings;
 }
+
+export const fenced = ({ stream: { pipeline, step } }: StreamOwner): MillraceError =>
+  new MillraceError('ATTEMPT_FENCED', {
+    message: `This attempt at "${step}" of "${pipeline}" came too late: a newer one has the stream.`,
+    remedy: 'Nothing to do: the newer attempt goes on.',
+    facts: { pipeline, step },
+  });
 
 /** Whether the log has everything that comes after a position, and what came before it. @throws RESYNC_REQUIRED */
 export async function checkPlace(session: Session, owner: StreamOwner, server: LogServer, after: Position, row: StreamRow): Promise<void> {

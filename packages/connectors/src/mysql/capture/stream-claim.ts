@@ -2,7 +2,7 @@ import { MillraceError } from '@millrace/core/runtime';
 import { literal } from '../literal.ts';
 import { openSession, type Session } from '../session.ts';
 import { claimStream, lockName } from './home.ts';
-import type { StreamOwner } from './stream-check.ts';
+import { fenced, type StreamOwner } from './stream-check.ts';
 
 /** How long another attempt that is going away may take. */
 const patienceSeconds = 15;
@@ -23,17 +23,10 @@ export function beginAlone(owner: StreamOwner, name: string): Promise<AsyncDispo
  * @throws SLOT_BUSY, ATTEMPT_FENCED where a later attempt has been here
  */
 export async function claim(owner: StreamOwner, name: string, epochThere: number): Promise<AsyncDisposable> {
-  const { pipeline, step } = owner.stream;
-  const fenced = (): MillraceError =>
-    new MillraceError('ATTEMPT_FENCED', {
-      message: `This attempt at "${step}" of "${pipeline}" came too late: a newer one reads the stream.`,
-      remedy: 'Nothing to do: the newer attempt goes on.',
-      facts: { pipeline, step },
-    });
-  if (epochThere > owner.epoch) throw fenced();
+  if (epochThere > owner.epoch) throw fenced(owner);
   const lock = lockName(name, 'read');
   await using look = await openSession(owner.settings, owner.context, { purpose: 'capture' });
-  if (!(await claimStream(look, name, owner.epoch))) throw fenced();
+  if (!(await claimStream(look, name, owner.epoch))) throw fenced(owner);
   if (epochThere < owner.epoch) await endHolder(look, lock);
   return lockAlone(owner, lock, `reads the stream "${name}"`);
 }

@@ -10,9 +10,11 @@ import {
   type TableSnapshot,
 } from '@millrace/core/runtime';
 import { MariaPosition } from '../binlog/maria-gtid.ts';
+import { type Relation, readRelation } from '../catalog.ts';
+import { quoteName } from '../identifier.ts';
 import { literal } from '../literal.ts';
 import { openSession, type Session } from '../session.ts';
-import { begin, Snapshot } from '../snapshot.ts';
+import { begin, lockTables, Snapshot } from '../snapshot.ts';
 import { openSource, type SourceSettings } from '../source.ts';
 import { endOfLog, type LogServer } from './log-server.ts';
 import type { StreamPlace } from './stream-position.ts';
@@ -27,28 +29,74 @@ export interface SnapshotRequest {
   readonly settings: SourceSettings;
   readonly context: Context;
   readonly server: LogServer;
+  /** For looks at the catalog. */
+  readonly session: Session;
+  /** Names at the source, by those in the pipeline. */
+  readonly tables: Readonly<Record<string, { readonly name: string }>>;
+  readonly label: string;
+}
+
+interface LockRequest extends Omit<SnapshotRequest, 'tables'> {
   /** Quoted names. */
   readonly tables: readonly string[];
-  readonly label: string;
 }
 
 const defaultConnections = 4;
 /** How often sessions are begun side by side in the hope that nobody commits in between. */
 const hopefulRounds = 3;
-/** How long writers of the tables wait for us, and we for them. */
-const lockSeconds = 3;
 const lockRounds = 10;
+/** How often a snapshot is taken anew, where tables were altered beside it. */
+const alteredRounds = 5;
 
 /**
- * Tables as of one moment, on several connections, and where in the log that moment is.
+ * Tables as of one moment, with the columns that they had then.
+ *
+ * @throws SLOT_WAITS where transactions keep the tables too long, SNAPSHOT_LOST where they are altered all the time, ACCESS_DENIED
+ */
+export async function takeSnapshot(
+  request: SnapshotRequest,
+): Promise<PlacedSnapshot & { readonly relations: ReadonlyMap<string, Relation> }> {
+  let relations = await relationsOf(request);
+  for (let round = 1; ; round++) {
+    const taken = await together({ ...request, tables: [...relations.values()].map(quoteName) });
+    let isTaken = false;
+    try {
+      const after = await relationsOf(request);
+      isTaken = columnsIn(relations) === columnsIn(after);
+      if (isTaken) return { ...taken, relations };
+      relations = after;
+    } finally {
+      if (!isTaken) await taken.snapshot[Symbol.asyncDispose]();
+    }
+    if (round === alteredRounds) throw altered(request);
+  }
+}
+
+async function relationsOf({ session, tables }: SnapshotRequest): Promise<Map<string, Relation>> {
+  const relations = new Map<string, Relation>();
+  for (const [table, { name }] of Object.entries(tables)) relations.set(table, await readRelation(session, name));
+  return relations;
+}
+
+const columnsIn = (relations: ReadonlyMap<string, Relation>): string =>
+  JSON.stringify([...relations].map(([table, { columns }]) => [table, columns.map(({ name, sqlType }) => [name, sqlType])]));
+
+const altered = ({ label, tables }: SnapshotRequest): MillraceError =>
+  new MillraceError('SNAPSHOT_LOST', {
+    message: `${label}: columns of ${Object.values(tables)
+      .map(({ name }) => name)
+      .join(', ')} change so often that no snapshot of them could be taken.`,
+    remedy: 'Nothing to do where that ends: it is tried again.',
+  });
+
+/**
+ * On several connections, and where in the log that moment is.
  *
  * MariaDB tells of each snapshot where in the log it was taken, so no lock is needed where several happen to be at the same place. Else, and in
  * MySQL, all are taken while the tables are locked against writers: for that every transaction that has written to them must have ended, and so
  * has been logged. Other tables may be written to meanwhile.
- *
- * @throws SLOT_WAITS where transactions keep the tables too long, ACCESS_DENIED
  */
-export async function takeSnapshot(request: SnapshotRequest): Promise<PlacedSnapshot> {
+async function together(request: LockRequest): Promise<PlacedSnapshot> {
   const { settings, context, server } = request;
   const connect = (): Promise<Session> => openSession(settings, context, { purpose: 'snapshot' });
   const sessions = await Promise.all(Array.from({ length: settings.maxConnections ?? defaultConnections }, connect));
@@ -103,19 +151,14 @@ async function placeOfSnapshot(session: Session): Promise<StreamPlace> {
 }
 
 async function locked(
-  { tables, server, label, context }: SnapshotRequest,
+  { tables, server, label, context }: LockRequest,
   connect: () => Promise<Session>,
   sessions: readonly Session[],
 ): Promise<StreamPlace> {
   await using lock = await connect();
-  // Without autocommit InnoDB waits for transactions that have written, also where the server's own locks do not.
-  await lock.execute(
-    `SET SESSION autocommit = 0, SESSION lock_wait_timeout = ${lockSeconds}, SESSION innodb_lock_wait_timeout = ${lockSeconds}`,
-  );
-  const statement = `LOCK TABLES ${tables.map((table) => `${table} READ`).join(', ')}`;
   for (let round = 1; ; round++) {
     try {
-      await lock.execute(statement);
+      await lockTables(lock, tables);
       break;
     } catch (error) {
       // Who waits for a lock keeps others waiting behind him, so everybody is let through between two tries.

@@ -44,7 +44,9 @@ export async function follow(stream: Stream): Promise<void> {
       for (const table of tables) if (meter.stateOf(table)?.at === 'catching-up') meter.table(table, { at: 'ready' });
     });
     if (reached >= end) ready();
-    for await (const group of until && reached >= until ? [] : source.read(after, { signal, ...(until && { until }) })) {
+    for await (const group of until && reached >= until
+      ? []
+      : source.read(after, { signal, copied: oldestCopies(followers), ...(until && { until }) })) {
       await apply(group, feed, stream);
       const durable = earliest(followers.map((following) => following.durable as Position));
       source.release(durable);
@@ -67,6 +69,17 @@ export async function follow(stream: Stream): Promise<void> {
   source.release(earliest(followers.map((following) => following.durable as Position)));
   ports.ending?.throwIfAborted();
   for (const table of tables) meter.table(table, { at: 'ready' });
+}
+
+/** Of the tables that every sink has a copy of. */
+export function oldestCopies(followers: readonly Pick<Following, 'copied'>[]): Map<string, Position> {
+  const [first, ...others] = followers.map(({ copied }) => copied);
+  return new Map(
+    [...(first ?? [])].flatMap(([table, position]) => {
+      const positions = [position, ...others.flatMap((copied) => copied.get(table) ?? [])];
+      return positions.length === followers.length ? [[table, earliest(positions)] as const] : [];
+    }),
+  );
 }
 
 const endedEarly = (reached: Position): MillraceError =>
