@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { altered, begun, type Event, guessed, joinedNow, lineageAt, numbered } from './lineage.ts';
+import { altered, begun, type Event, guessed, joinedNow, joinOf, lineageAt, numbered } from './lineage.ts';
 
 const add = (name: string) => ({ do: 'add', name, fill: { kind: 'constant', value: null } }) as const;
 const shown = (lineage: ReturnType<typeof lineageAt>) => lineage?.columns.map(({ number, name }) => `${number} ${name}`);
@@ -43,6 +43,24 @@ test('names are compared as MySQL does, and a step that was done already does no
   expect(shown(altered(lineage, [{ do: 'rename', from: 'NOTE', to: 'text' }, add('ID')]))).toEqual(['1 Id', '2 text']);
   expect(numbered(lineage, ['note', 'id'])?.map(({ number }) => number)).toEqual([2, 1]);
   expect(numbered(lineage, ['note'])).toBeNull();
+});
+
+test('steps of one ALTER TABLE happen at once', () => {
+  const lineage = begun(joinedNow(['id', 'a', 'b'], null));
+  const rename = (from: string, to: string) => ({ do: 'rename', from, to }) as const;
+  expect(shown(altered(lineage, [rename('a', 'b'), rename('b', 'a')]))).toEqual(['1 id', '2 b', '3 a']);
+  expect(shown(altered(lineage, [rename('a', 'b'), rename('b', 'c')]))).toEqual(['1 id', '2 b', '3 c']);
+  expect(shown(altered(lineage, [add('a'), { do: 'drop', name: 'a' }]))).toEqual(['1 id', '3 b', '4 a']);
+  expect(shown(altered(lineage, [rename('a', 'b'), { do: 'drop', name: 'b' }]))).toEqual(['1 id', '2 b']);
+});
+
+test('a copy that was begun and never came to its end does not count', () => {
+  const joined = joinedNow(['id', 'A2', 'c', 'b'], null);
+  const all: Event[] = [...events, { kind: 'join', at: '45', joined }];
+  expect(joinOf(all, '20')?.at).toBe('20');
+  expect(joinOf(all, '45')?.at).toBe('45');
+  expect(shown(lineageAt(all, '50', '20'))).toEqual(['1 id', '2 A2', '4 c', '5 b']);
+  expect(shown(lineageAt(all, '50', '47'))).toEqual(['1 id', '2 A2', '3 c', '4 b']);
 });
 
 test('what no statement has told is guessed where there is only one way to see it', () => {

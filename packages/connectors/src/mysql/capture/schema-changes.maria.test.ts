@@ -12,9 +12,13 @@ beforeAll(async () => {
 });
 afterAll(() => server?.[Symbol.asyncDispose]());
 
+// Known before the server is there.
+const isMariaDb = !process.env['MILLRACE_TEST_MYSQLD'];
 const people = table('people', { id: int4(), name: varchar(100).orNull() }, { key: ['id'] });
 
-async function opened(): Promise<{
+const whole = table('people', { id: int4(), secret: varchar(10).orNull(), name: varchar(100).orNull() }, { key: ['id'] });
+
+async function opened(first = people): Promise<{
   database: MariaDbDatabase;
   open: (declared?: typeof people) => Promise<ChangeSource>;
   source: ChangeSource;
@@ -22,9 +26,12 @@ async function opened(): Promise<{
 }> {
   await server.sql('drop database if exists _millrace');
   const database = await server.database();
-  await database.sql(`create table people (id int primary key, secret text default 's', name varchar(100))`);
+  await database.sql(
+    `create table people (id int primary key, secret varchar(10) default 's', name varchar(100))`,
+    `create table other (id int primary key, secret varchar(10) default 's', name varchar(100))`,
+  );
   const capture = (declared = people) => mariadb({ url: database.url }).capture({ people: declared });
-  const { source, position } = await begin(capture(), testContext());
+  const { source, position } = await begin(capture(first), testContext());
   return { database, source, position, open: (declared) => capture(declared).open(testContext(), stream) };
 }
 
@@ -107,11 +114,20 @@ test('a truncate stands between the rows before and after it', async () => {
 test.each([
   ['drop table people', 'people was dropped'],
   ['rename table people to folk', 'people was renamed to'],
-  ['create or replace table people (id int primary key, name varchar(100))', 'people was replaced by CREATE OR REPLACE'],
   ['alter table people rename to folk', 'people was renamed to'],
   ['alter table people partition by hash (id) partitions 2; alter table people truncate partition p0', 'TRUNCATE PARTITION'],
+  [
+    'alter table other partition by hash (id) partitions 2; alter table other exchange partition p1 with table people',
+    'EXCHANGE PARTITION',
+  ],
+  [
+    'alter table people add boss int; alter table people add constraint boss foreign key (boss) references other (id) on delete cascade',
+    'ON DELETE CASCADE',
+  ],
+  ['alter table people engine = MyISAM', 'kept by MyISAM'],
+  ['alter table people change name secret varchar(100), change secret name varchar(10)', "taken one another's names"],
 ])('%s ends the stream, after what came before it', async (statements, message) => {
-  const { database, source, position } = await opened();
+  const { database, source, position } = await opened(statements.includes('change secret') ? whole : people);
   await using _source = source;
   let rows = 0;
   const reading = (async () => {
@@ -124,6 +140,58 @@ test.each([
   await database.sql(...statements.split('; '));
   await ended;
   expect(rows).toBe(1);
+});
+
+test.runIf(isMariaDb)('CREATE OR REPLACE of a captured table ends the stream', async () => {
+  const { database, source, position } = await opened();
+  await using _source = source;
+  await database.sql('create or replace table people (id int primary key, name varchar(100))');
+  await expect(readToEnd(source, position)).rejects.toMatchObject({
+    code: 'RESYNC_REQUIRED',
+    message: expect.stringContaining('people was replaced by CREATE OR REPLACE'),
+  });
+});
+
+test('names that go from one column to the next in one ALTER TABLE are told in an order in which each is free', async () => {
+  const { database, source, position } = await opened(whole);
+  await using _source = source;
+  await database.sql(
+    `insert into people values (1, 's', 'n')`,
+    'alter table people change secret name varchar(10), change name full_name varchar(100)',
+    `insert into people values (2, 'is name', 'is full_name')`,
+  );
+  expect(await all(source, position)).toEqual([
+    { op: 'insert', table: 'people', row: { id: 1, secret: 's', name: 'n' } },
+    {
+      op: 'schema',
+      table: 'people',
+      changes: [
+        { change: 'rename', from: 'name', to: 'full_name' },
+        { change: 'rename', from: 'secret', to: 'name' },
+      ],
+    },
+    { op: 'insert', table: 'people', row: { id: 2, name: 'is name', full_name: 'is full_name' } },
+  ]);
+});
+
+test('a column that is dropped and comes anew in one ALTER TABLE is another one', async () => {
+  const { database, source, position } = await opened();
+  await using _source = source;
+  await database.sql(
+    `insert into people (id, name) values (1, 'n')`,
+    `alter table people add name varchar(20) default 'new', drop name`,
+    'insert into people (id) values (2)',
+  );
+  expect(await all(source, position)).toEqual([
+    { op: 'insert', table: 'people', row: { id: 1, name: 'n' } },
+    { op: 'schema', table: 'people', changes: [{ change: 'drop', name: 'name' }] },
+    {
+      op: 'schema',
+      table: 'people',
+      changes: [{ change: 'add', column: { name: 'name', type: { kind: 'varchar', length: 20 }, nullable: true }, fill: 'new' }],
+    },
+    { op: 'insert', table: 'people', row: { id: 2, name: 'new' } },
+  ]);
 });
 
 test('columns that were altered behind the back of the log are found where that is possible', async () => {
