@@ -62,17 +62,13 @@ export async function findRelation(session: Session, name: string | QualifiedNam
   const { database, name: table } = typeof name === 'string' ? parseName(name) : name;
   const schema = literal(databaseOf(session, database, table));
   const at = `table_schema = ${schema} AND table_name = ${literal(table)}`;
-  const [row] = await session.query(
-    `SELECT table_schema AS \`schema\`, table_name AS name, table_type AS kind, engine AS engine, table_collation AS collation,
-       coalesce(table_rows, 0) AS rows_, coalesce(data_length, 0) AS bytes FROM information_schema.tables WHERE ${at}`,
-    table,
-  );
+  const row = await readTable(session, at, table);
   if (!row) return null;
   const keys = await readKeys(session, at, table);
   return {
     database: row['schema'] ?? '',
     name: row['name'] ?? '',
-    kind: row['kind'] === 'VIEW' || row['kind'] === 'SYSTEM VIEW' ? 'view' : 'table',
+    kind: isView(row) ? 'view' : 'table',
     engine: row['engine'] ?? null,
     collation: row['collation'] ?? null,
     columns: await readColumns(session, at, schema, table),
@@ -83,6 +79,36 @@ export async function findRelation(session: Session, name: string | QualifiedNam
     bytes: Number(row['bytes']),
   };
 }
+
+/** How often the server is asked again about a table that is just being altered, and how many milliseconds later. */
+const looks = 30;
+const lookEvery = 100;
+
+/** @throws LOAD_CONFLICT for a table that cannot be looked into for seconds, since it is being altered */
+async function readTable(session: Session, at: string, table: string): Promise<TextRow | null> {
+  for (let look = 1; ; look++) {
+    const [row] = await session.query(
+      `SELECT table_schema AS \`schema\`, table_name AS name, table_type AS kind, engine AS engine, table_collation AS collation,
+         coalesce(table_rows, 0) AS rows_, coalesce(data_length, 0) AS bytes, table_comment AS comment_ FROM information_schema.tables WHERE ${at}`,
+      table,
+    );
+    if (!row) return null;
+    // An engine that is NULL stands for a table that could not be opened; then nothing of the rest is known either.
+    if (isView(row) || row['engine'] != null) return row;
+    if (look === looks) throw closed(session, table, row['comment_'] ?? '');
+    await new Promise((resolve) => setTimeout(resolve, lookEvery));
+  }
+}
+
+const isView = (row: TextRow): boolean => row['kind'] === 'VIEW' || row['kind'] === 'SYSTEM VIEW';
+
+const closed = (session: Session, table: string, reason: string): MillraceError =>
+  new MillraceError('LOAD_CONFLICT', {
+    message: `${session.place.label}: the server cannot look into "${table}"${reason === '' ? '' : `: ${reason}`}.`,
+    remedy:
+      'Nothing to do where it is just being altered: it is tried again. If it stays, CHECK TABLE and the error log of the server say why.',
+    facts: { object: table },
+  });
 
 /** Columns of unique indexes, by name; null for one that does not hold whole columns apart. */
 async function readKeys(session: Session, at: string, table: string): Promise<Map<string, string[] | null>> {
