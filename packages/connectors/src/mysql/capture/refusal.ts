@@ -12,7 +12,7 @@ export function refusal(
 ): unknown {
   if (isMillraceError(error) || !(error instanceof ServerRefusal) || error.errno !== cannotRead) return stream.error(error);
   const text = error.message;
-  if (/same server_uuid|same server_id|same server-id|same server id/i.test(text)) {
+  if (/same server_uuid|same server_id|same server-id|same server id|already a running dump thread/i.test(text)) {
     return new MillraceError('SLOT_BUSY', {
       message: `${label}: another reader of the log has the same server id, or the server took it for one: ${text}`,
       remedy:
@@ -27,8 +27,17 @@ export function refusal(
       facts: { errno: error.errno },
     });
   }
-  return lost(label, pipeline, text, { errno: error.errno });
+  if (isGone.test(text)) return lost(label, pipeline, text, { errno: error.errno });
+  return new MillraceError('CONNECTION_FAILED', {
+    message: `${label}: the server could not read its log: ${text}${/[.!?]$/.test(text) ? '' : '.'}`,
+    remedy: "Nothing to do where it passes: it is tried again, and nothing was skipped. If it stays, the server's error log says why.",
+    facts: { errno: error.errno },
+  });
 }
+
+/** What servers say of a place in the log that is not there, or not any more. Whatever else they say may pass: no file handle, no end of an event yet. */
+const isGone =
+  /purged|could not find first log file|position (> file size|beyond)|impossible position|past the end|GTID state requested by slave|not in the (master|source)'s binlog|more GTIDs than the|GTID_MODE|AUTO_POSITION|old binary log without GTIDs|diverged/i;
 
 /** For a log that has not got what comes next. */
 export const lost = (label: string, pipeline: string, why: string, facts: Readonly<Record<string, unknown>>): MillraceError =>
