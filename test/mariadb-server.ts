@@ -57,6 +57,7 @@ export async function mariaDbServer(options: MariaDbServerOptions = {}): Promise
   const folder = mkdtempSync(join(tmpdir(), 'millrace-mariadb-'));
   const data = join(folder, 'data');
   cpSync(empty, data, { recursive: true });
+  rmSync(join(data, 'auto.cnf'), { force: true }); // the name by which a MySQL is told from its copies: it gives itself another
   mkdirSync(join(folder, 'tmp'));
   // A socket's path has at most 107 bytes, which a folder of tests may pass.
   const short = join('/tmp', `mr-${process.pid}-${Math.random().toString(36).slice(2, 8)}`);

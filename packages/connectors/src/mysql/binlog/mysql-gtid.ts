@@ -9,7 +9,7 @@ export interface MysqlGtid {
   /** Empty for none. */
   readonly tag: string;
   readonly number: number;
-  /** Microseconds from 1970, where the log has them. */
+  /** When it was committed where it began, in microseconds from 1970; null where the log does not have it. */
   readonly committedAt: number | null;
 }
 
@@ -165,12 +165,16 @@ export function readMysqlGtid(event: LogEvent): MysqlGtid | { readonly server: n
   return event.type === eventTypes.anonymousGtid ? { server: null, committedAt } : { server, tag: '', number, committedAt };
 }
 
-/** Clock type 1, two clocks of 8, and since 8.0.1 seven bytes of microseconds, whose first bit says that the original time follows. */
+/**
+ * Clock type 1, two clocks of 8, and since 8.0.1 seven bytes of microseconds: when this server committed it. Their first bit says that those of the
+ * server follow on which it began.
+ */
 function commitTime(cursor: Cursor): number | null {
   if (cursor.left < 1 + 16 + 7 || cursor.uint(1) !== 2) return null;
   cursor.take(16);
   const [low, high] = [cursor.uint(6), cursor.uint(1)];
-  return low + (high & 0x7f) * 2 ** 48;
+  if ((high & 0x80) === 0) return low + high * 2 ** 48;
+  return cursor.uint(6) + cursor.uint(1) * 2 ** 48;
 }
 
 /** Fields by number, each value in a form of its own. Source: libs/mysql/binlog/event/control_events.h, Gtid_event::define_fields. */
@@ -187,10 +191,11 @@ function readTagged(cursor: Cursor): MysqlGtid {
     else if (field === 2) found.number = Number(signed(varint(cursor)));
     else if (field === 3) found.tag = cursor.text(Number(varint(cursor)));
     else if (field === 4 || field === 5) varint(cursor);
-    else if (field === 6) {
-      found.committedAt = Number(varint(cursor));
+    else if (field === 6) found.committedAt = Number(varint(cursor));
+    else {
+      if (field === 7) found.committedAt = Number(varint(cursor));
       break;
-    } else break;
+    }
   }
   const { server, tag, number, committedAt } = found;
   if (server === undefined || number === undefined) throw corrupt('a GTID without its server');
