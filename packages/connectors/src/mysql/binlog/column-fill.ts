@@ -22,7 +22,7 @@ const behindConstant = new Set(
 
 /** What a column's definition, from its type on, says of rows that are there already. */
 export function columnFill(words: WordReader): StepFill {
-  const isNullable = nullable.has(words.peek()?.key ?? '');
+  const isNullable = nullable.has(words.peek()?.key ?? '') || (words.has('NULL') && !words.has('NOT', 'NULL') && !words.has('DEFAULT'));
   if (words.has('AS') || words.has('AUTO_INCREMENT')) return { kind: 'computed' };
   const isNotNull = words.has('NOT', 'NULL') || (words.has('KEY') && !words.has('UNIQUE'));
   while (!words.isAtEnd && !words.skip('DEFAULT')) {

@@ -13,11 +13,21 @@ export interface Word {
 const blank = /\s/;
 const bare = /[0-9A-Za-z_$\u0080-\uffff]/;
 
+/** How a session wrote its statements. */
+export interface Dialect {
+  /** Double quotes are for names. */
+  readonly ansiQuotes?: boolean;
+  /** A backslash within a text is a character like any other. */
+  readonly plainBackslashes?: boolean;
+  readonly isMariaDb?: boolean;
+}
+
 /**
- * Cuts a statement into words. Comments are left out, but those that servers execute (`/*!80000 … *\/`, `/*M! … *\/`) are read. `ansiQuotes`: the
- * session took double quotes for names.
+ * Cuts a statement into words. Comments are left out, but those that its server has executed (`/*!80000 … *\/`, `/*M! … *\/` of MariaDB) are read: the
+ * log has no others in this form.
  */
-export function wordsOf(sql: string, ansiQuotes = false): Word[] {
+export function wordsOf(sql: string, { ansiQuotes = false, plainBackslashes = false, isMariaDb = true }: Dialect = {}): Word[] {
+  const executedComment = isMariaDb ? /^\/\*M?!\d{0,6}/ : /^\/\*!\d{0,6}/;
   const words: Word[] = [];
   let at = 0;
   while (at < sql.length) {
@@ -28,7 +38,7 @@ export function wordsOf(sql: string, ansiQuotes = false): Word[] {
       const end = sql.indexOf('\n', at);
       at = end < 0 ? sql.length : end + 1;
     } else if (char === '/' && next === '*') {
-      const executed = /^\/\*M?!\d*/.exec(sql.slice(at, at + 12));
+      const executed = executedComment.exec(sql.slice(at, at + 12));
       if (executed) at += executed[0].length;
       else {
         const end = sql.indexOf('*/', at + 2);
@@ -36,7 +46,7 @@ export function wordsOf(sql: string, ansiQuotes = false): Word[] {
       }
     } else if (char === '*' && next === '/') at += 2;
     else if (char === '`' || char === '"' || char === "'") {
-      const { text, end } = quoted(sql, at, char);
+      const { text, end } = quoted(sql, at, char, plainBackslashes);
       const kind = char === '`' || (char === '"' && ansiQuotes) ? 'name' : 'text';
       words.push({ kind, text, key: '', start: at, end });
       at = end;
@@ -56,12 +66,12 @@ export function wordsOf(sql: string, ansiQuotes = false): Word[] {
 
 const escapes: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', b: '\b', '0': '\0', Z: '\u001a' };
 
-function quoted(sql: string, start: number, quote: string): { readonly text: string; readonly end: number } {
+function quoted(sql: string, start: number, quote: string, plainBackslashes: boolean): { readonly text: string; readonly end: number } {
   let text = '';
   let at = start + 1;
   for (; at < sql.length; at++) {
     const char = sql[at] as string;
-    if (char === '\\' && quote !== '`') {
+    if (char === '\\' && quote !== '`' && !plainBackslashes) {
       const escaped = sql[++at] ?? '';
       // Before % and _ the backslash stays.
       text += escapes[escaped] ?? (escaped === '%' || escaped === '_' ? `\\${escaped}` : escaped);
@@ -98,6 +108,11 @@ export class WordReader {
     return word;
   }
 
+  /** What comes next, for another one to read. */
+  rest(): WordReader {
+    return new WordReader(this.#words, this.#at, this.#end);
+  }
+
   /** Moves over the keywords where they come next, in this order. */
   skip(...keys: readonly string[]): boolean {
     if (!keys.every((key, ahead) => this.peek(ahead)?.key === key)) return false;
@@ -110,6 +125,15 @@ export class WordReader {
     if (word?.kind !== 'mark' || word.text !== mark) return false;
     this.#at++;
     return true;
+  }
+
+  /** Moves behind a keyword that is in no parentheses, and answers whether there is one; to the end where there is none. */
+  skipTo(key: string): boolean {
+    while (!this.isAtEnd) {
+      if (this.skip(key)) return true;
+      if (!this.parentheses()) this.next();
+    }
+    return false;
   }
 
   /** A name, quoted or not; null where none comes next. */

@@ -1,5 +1,5 @@
 import { type AlterParts, alterSteps } from './alter-table.ts';
-import { WordReader, wordsOf } from './statement-words.ts';
+import { type Dialect, WordReader, wordsOf } from './statement-words.ts';
 
 export interface TableName {
   readonly schema: string;
@@ -19,22 +19,46 @@ export type Statement =
   | ({ readonly kind: 'alter'; readonly table: TableName } & AlterParts)
   /** It may replace a table of this name. */
   | { readonly kind: 'create'; readonly table: TableName; readonly replaces: boolean }
+  /** The server has emptied a table that it keeps in memory, after a restart. */
+  | { readonly kind: 'emptied' }
   /** Rows changed by a statement, where rows themselves should stand. `table` is null where it is not known. */
   | { readonly kind: 'rows'; readonly table: TableName | null; readonly verb: string }
   /** Nothing about rows or columns of tables: grants, views, procedures, indexes, accounts. */
-  | { readonly kind: 'other' };
+  | { readonly kind: 'other' }
+  /** Nobody knows what it does, but to which tables: some of those whose names are among its words. */
+  | { readonly kind: 'unknown'; readonly verb: string; readonly words: readonly string[] };
 
 const other: Statement = { kind: 'other' };
 /** What a statement begins with that changes rows of tables. */
 const rowVerbs = new Set(['INSERT', 'UPDATE', 'DELETE', 'REPLACE', 'LOAD', 'CALL', 'DO', 'SELECT', 'WITH', 'EXECUTE']);
+/** What a statement begins with that changes no rows, where it is none of those below. */
+const harmlessVerbs = new Set(
+  [
+    'BACKUP CACHE CHANGE CHECK CHECKSUM CLONE DEALLOCATE EXPLAIN FLUSH GRANT HELP INSTALL KILL LOCK OPTIMIZE PREPARE PURGE REPAIR RESET',
+    'RESIGNAL REVOKE SET SHOW SHUTDOWN SIGNAL STOP UNINSTALL UNLOCK USE',
+  ].flatMap((list) => list.split(' ')),
+);
+/** As servers wrote it before they wrote TRUNCATE. Source: sql_base.cc, open_table_entry_fini. */
+const emptied = /^DELETE FROM `(?:[^`]|``)+`\.`(?:[^`]|``)+`$/;
 
-export function readStatement(sql: string, schema: string, ansiQuotes = false): Statement {
+export function readStatement(sql: string, schema: string, dialect: Dialect = {}): Statement {
   // Nearly all of them.
   if (sql === 'BEGIN') return { kind: 'begin' };
   if (sql === 'COMMIT') return { kind: 'commit' };
-  const words = new WordReader(wordsOf(sql, ansiQuotes));
+  if (emptied.test(sql)) return { kind: 'emptied' };
+  return read(new WordReader(wordsOf(sql, dialect)), schema);
+}
+
+function read(words: WordReader, schema: string): Statement {
   const verb = words.next()?.key ?? '';
   switch (verb) {
+    case 'SET':
+      // MariaDB: SET STATEMENT max_statement_time = 1 FOR TRUNCATE TABLE t
+      return words.skip('STATEMENT') ? (readBehind('FOR', words, schema) ?? unknown(verb, words)) : other;
+    case 'ANALYZE':
+      return words.skip('TABLE') || words.skip('TABLES') || words.skip('LOCAL') || words.skip('NO_WRITE_TO_BINLOG')
+        ? other
+        : unknown(verb, words);
     case 'BEGIN':
       return { kind: 'begin' };
     case 'START':
@@ -63,8 +87,21 @@ export function readStatement(sql: string, schema: string, ansiQuotes = false): 
     case 'CREATE':
       return create(words, schema);
     default:
-      return rowVerbs.has(verb) ? { kind: 'rows', verb, table: rowsOf(verb, words, schema) } : other;
+      if (rowVerbs.has(verb)) return { kind: 'rows', verb, table: rowsOf(verb, words, schema) };
+      return verb === '' || harmlessVerbs.has(verb) ? other : unknown(verb, words);
   }
+}
+
+function readBehind(key: string, words: WordReader, schema: string): Statement | null {
+  const rest = words.rest();
+  return rest.skipTo(key) ? read(rest, schema) : null;
+}
+
+function unknown(verb: string, words: WordReader): Statement {
+  const names: string[] = [];
+  for (let word = words.next() ?? null; word; word = words.next() ?? null)
+    if (word.kind === 'word' || word.kind === 'name') names.push(word.text);
+  return { kind: 'unknown', verb, words: names };
 }
 
 function drop(words: WordReader, schema: string): Statement {

@@ -106,7 +106,13 @@ export class ChangeReader implements Disposable {
     });
     this.queue.attach(this.#builder);
     this.#track = new Track(parts.after.place);
-    this.#log = new LogReader(parts.server.counts, placeInFiles(parts.from.place), this.#handler());
+    this.#log = new LogReader({
+      counts: parts.server.counts,
+      flavour: parts.server.flavour,
+      charsets: parts.setting.charsets,
+      at: placeInFiles(parts.from.place),
+      handler: this.#handler(),
+    });
     const tables = parts.tables.map((table) => new FollowedTable(table, parts.setting));
     this.#tables = new FollowedTables(tables, parts.server.foldsNames);
   }
@@ -333,6 +339,14 @@ export class ChangeReader implements Disposable {
       case 'rows':
         if (!statement.table || !systemDatabases.has(statement.table.schema)) throw asStatement(statement.verb);
         return;
+      case 'unknown':
+        for (const word of statement.words) {
+          for (const name of this.#tables.called(word)) {
+            const table = this.#find(name);
+            if (table) throw notKnown(statement.verb, table.table);
+          }
+        }
+        return;
       default:
         return;
     }
@@ -402,6 +416,13 @@ export class ChangeReader implements Disposable {
     );
   }
 }
+
+const notKnown = (verb: string, table: string): Error =>
+  unfollowable(
+    `The log has a ${verb} which names ${table}, and nobody here knows what that does to its rows.`,
+    'Use a version of Millrace that knows this version of the server.',
+    { verb, table },
+  );
 
 const rewritten = ({ name, table }: FollowedTable, how: string | null): Error =>
   unfollowable(

@@ -29,9 +29,16 @@ export class FollowedTables {
   }
 
   in(schema: string): TableName[] {
-    return [...this.#byName.values()]
-      .filter((table) => this.#fold(table.schema) === this.#fold(schema))
-      .map((table) => ({ schema: table.schema, name: table.plainName }));
+    return this.#namesOf((table) => this.#fold(table.schema) === this.#fold(schema));
+  }
+
+  /** Of any schema. */
+  called(name: string): TableName[] {
+    return this.#namesOf((table) => folded(table.plainName) === folded(name));
+  }
+
+  #namesOf(isOne: (table: FollowedTable) => boolean): TableName[] {
+    return [...this.#byName.values()].filter(isOne).map((table) => ({ schema: table.schema, name: table.plainName }));
   }
 
   #key({ schema, name }: TableName): string {

@@ -1,10 +1,11 @@
 import { isoInstant } from '../../postgres/replication/clock.ts';
+import type { Charsets } from '../binlog/charset.ts';
 import { corrupt, unfollowable } from '../binlog/corrupt.ts';
 import { artificialFlag, eventName, eventTypes, ignorableFlag, type LogEvent } from '../binlog/event.ts';
 import { readMariaGtid } from '../binlog/maria-gtid.ts';
 import { readMysqlGtid } from '../binlog/mysql-gtid.ts';
 import { payloadEvents } from '../binlog/payload.ts';
-import { readQuery } from '../binlog/query.ts';
+import { type Query, queryText, readQuery } from '../binlog/query.ts';
 import { rowsKind } from '../binlog/rows.ts';
 import { readStatement, type Statement } from '../binlog/statement.ts';
 import { fileNumber, type LogServer } from './log-server.ts';
@@ -76,14 +77,24 @@ const passedOver = new Set<number>([
   eventTypes.startEncryption,
 ]);
 
+export interface LogReaderParts extends Pick<LogServer, 'counts' | 'flavour'> {
+  readonly charsets: Charsets;
+  readonly at: FilePlace;
+  readonly handler: GroupHandler;
+}
+
 export class LogReader {
   readonly #counts: LogServer['counts'];
+  readonly #charsets: Charsets;
+  readonly #isMariaDb: boolean;
   readonly #handler: GroupHandler;
   #at: FilePlace;
   #group: Group | null = null;
 
-  constructor(counts: LogServer['counts'], at: FilePlace, handler: GroupHandler) {
+  constructor({ counts, flavour, charsets, at, handler }: LogReaderParts) {
     this.#counts = counts;
+    this.#isMariaDb = flavour === 'mariadb';
+    this.#charsets = charsets;
     this.#at = at;
     this.#handler = handler;
   }
@@ -201,8 +212,13 @@ export class LogReader {
   }
 
   #query(event: LogEvent, start: FilePlace): Promise<void> | void {
-    const { schema, sql, ansiQuotes } = readQuery(event);
-    const statement = readStatement(sql, schema, ansiQuotes);
+    const query = readQuery(event);
+    const loading = query.collation === null ? null : this.#charsets.load([query.collation]);
+    return loading ? loading.then(() => this.#statement(query, event, start)) : this.#statement(query, event, start);
+  }
+
+  #statement(query: Query, event: LogEvent, start: FilePlace): Promise<void> | void {
+    const statement = readStatement(queryText(query, this.#charsets), query.schema, { ...query, isMariaDb: this.#isMariaDb });
     // Servers before 5.6, and those of MariaDB for clients that know no GTIDs, begin with BEGIN.
     if (!this.#group) {
       if (statement.kind === 'commit' || statement.kind === 'rollback') return;
