@@ -1,18 +1,19 @@
 import type { ColumnType } from '@millrace/core/runtime';
-import { decodeWith, transcoder } from './charset.ts';
+import { type Charsets, decodeWith, transcoder } from './charset.ts';
 import { corrupt } from './corrupt.ts';
 import type { FieldSetting } from './reading.ts';
 import { type ReadValue, Scratch } from './scratch.ts';
 import type { LogColumn } from './table-map.ts';
 
-function labelsOf({ labels, collation }: LogColumn, { charsets }: FieldSetting): string[] {
+/** Of an enum or set. @throws UNSUPPORTED for a character set that nobody can read here */
+export function labelsOf({ labels, collation }: LogColumn, charsets: Charsets): string[] {
   const transcode = transcoder(collation ?? 0, charsets);
   const out = new Scratch();
   return (labels ?? []).map((label) => decodeWith(transcode, label, out));
 }
 
 export function enumeration(column: LogColumn, wanted: ColumnType | null, setting: FieldSetting): [ColumnType, number, ReadValue] {
-  const labels = labelsOf(column, setting);
+  const labels = labelsOf(column, setting.charsets);
   // 0 is what an invalid value became where the server is not strict.
   const texts = ['', ...labels].map((label) => Buffer.from(label, 'utf8'));
   const isDeclared = wanted?.kind === 'enum' && labels.every((label) => wanted.labels.includes(label));
@@ -32,7 +33,7 @@ export function enumeration(column: LogColumn, wanted: ColumnType | null, settin
 
 /** Its members with commas between them, as MySQL prints them. */
 export function setOfLabels(column: LogColumn, setting: FieldSetting): [ColumnType, number, ReadValue] {
-  const labels = labelsOf(column, setting);
+  const labels = labelsOf(column, setting.charsets);
   const { size } = column;
   return [
     { kind: 'text' },

@@ -1,16 +1,18 @@
 import { baseType, type ColumnType, conform, textCodec } from '@millrace/core/runtime';
 import type { SourceColumn } from '../../postgres/capture/stream-columns.ts';
 import type { StepFill } from '../binlog/alter-table.ts';
+import type { Charsets } from '../binlog/charset.ts';
+import { labelsOf } from '../binlog/label-field.ts';
 import { fieldTypes, type LogColumn } from '../binlog/table-map.ts';
 
 /**
  * What rows that were there before a column was added have in it, as the text that its type prints. What MySQL makes of a default in another way than
  * it is written (times, bits, bytes) is left to a new copy.
  */
-export function implicitFill(fill: StepFill, column: LogColumn, type: ColumnType): SourceColumn['fill'] {
+export function implicitFill(fill: StepFill, column: LogColumn, type: ColumnType, charsets: Charsets): SourceColumn['fill'] {
   if (fill.kind === 'computed') return { kind: 'computed' };
   if (fill.kind === 'constant' && fill.value === null) return { kind: 'constant', value: null };
-  const value = fill.kind === 'constant' ? fill.value : beginningOf(column, type);
+  const value = fill.kind === 'constant' ? fill.value : beginningOf(column, type, charsets);
   if (value === null || !isPlain(type)) return { kind: 'computed' };
   try {
     return { kind: 'constant', value: textCodec(type).print(conform(type)(value)) };
@@ -20,8 +22,8 @@ export function implicitFill(fill: StepFill, column: LogColumn, type: ColumnType
 }
 
 /** The value that a type begins with where a column is NOT NULL and has no default. */
-function beginningOf(column: LogColumn, type: ColumnType): string | null {
-  if (column.type === fieldTypes.enum) return column.labels?.[0]?.toString('utf8') ?? null;
+function beginningOf(column: LogColumn, type: ColumnType, charsets: Charsets): string | null {
+  if (column.type === fieldTypes.enum) return labelsOf(column, charsets)[0] ?? null;
   switch (baseType(type).kind) {
     case 'int2':
     case 'int4':

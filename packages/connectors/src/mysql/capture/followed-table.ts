@@ -171,7 +171,7 @@ export class FollowedTable {
         modifier: 0,
         number: columns[place]?.number ?? 0,
         notNull: !column.isNullable,
-        fill: fillOf(columns[place]?.fill ?? null, column, own[place]),
+        fill: this.#fillOf(columns[place]?.fill ?? null, column, own[place]),
       }),
     );
     const stream = columnsAt({
@@ -226,6 +226,12 @@ export class FollowedTable {
       if (declared !== null) throw error;
       return null;
     }
+  }
+
+  #fillOf(fill: Lineage['columns'][number]['fill'], column: LogColumn, field: Field | null | undefined): SourceColumn['fill'] {
+    if (fill === null) return { kind: 'constant', value: null };
+    if (fill.kind === 'computed') return fill;
+    return implicitFill(fill, column, field?.type ?? { kind: 'text' }, this.#setting.charsets);
   }
 
   #reading(log: LogTable, own: readonly (Field | null)[], stream: readonly StreamColumn[], key: string[] | undefined): TableReading {
@@ -288,12 +294,6 @@ const swapped = (table: string, changes: readonly ColumnChange[]): MillraceError
     'There is nothing to set.',
     { table },
   );
-
-function fillOf(fill: Lineage['columns'][number]['fill'], column: LogColumn, field: Field | null | undefined): SourceColumn['fill'] {
-  if (fill === null) return { kind: 'constant', value: null };
-  if (fill.kind === 'computed') return fill;
-  return implicitFill(fill, column, field?.type ?? { kind: 'text' });
-}
 
 function zeroDate(column: string, text: string, zeroDates: ZeroDates): MillraceError {
   return new MillraceError('VALUE_UNREPRESENTABLE', {
