@@ -36,7 +36,7 @@ function tuple(...values: (string | null | undefined)[]): Tuple {
 }
 
 type Change = { readonly table: 0 | 1; readonly op: 'insert' | 'update' | 'delete' | 'truncate'; readonly long: boolean };
-type Step = { readonly changes: readonly Change[]; readonly closeAt: number };
+type Step = { readonly changes: readonly Change[]; readonly closeAt: number; readonly aborts: boolean };
 
 const change: fc.Arbitrary<Change> = fc.record({
   table: fc.constantFrom(0 as const, 1 as const),
@@ -46,7 +46,11 @@ const change: fc.Arbitrary<Change> = fc.record({
   ),
   long: fc.boolean(),
 });
-const step: fc.Arbitrary<Step> = fc.record({ changes: fc.array(change, { maxLength: 40 }), closeAt: fc.integer({ min: -10, max: 45 }) });
+const step: fc.Arbitrary<Step> = fc.record({
+  changes: fc.array(change, { maxLength: 40 }),
+  closeAt: fc.integer({ min: -10, max: 45 }),
+  aborts: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+});
 
 async function flat(group: ChangeGroup): Promise<{ ordinal: number; tx: SourceTransaction | undefined; text: string }[]> {
   const seen: { ordinal: number; tx: SourceTransaction | undefined; text: string }[] = [];
@@ -73,7 +77,7 @@ async function flat(group: ChangeGroup): Promise<{ ordinal: number; tx: SourceTr
   return seen.sort((x, y) => x.ordinal - y.ordinal);
 }
 
-test('however transactions come and are asked for, groups hold them whole, in order, every change once', async () => {
+test('however transactions come, are taken back and are asked for, groups hold them whole, in order, every change once', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
       const groups: ChangeGroup[] = [];
@@ -90,7 +94,8 @@ test('however transactions come and are asked for, groups hold them whole, in or
       });
       const expected: { commit: string; text: string; ordinal: number }[] = [];
       const ends: Position[] = [];
-      for (const [number, { changes, closeAt }] of steps.entries()) {
+      for (const [number, { changes, closeAt, aborts }] of steps.entries()) {
+        const before = { expected: expected.length, held };
         const commit = positionOf(`P${String(number * 10).padStart(5, '0')}`);
         builder.begin({ commit, committedAt: '', xid: String(number) });
         if (closeAt === -1) builder.closeGroup();
@@ -114,6 +119,12 @@ test('however transactions come and are asked for, groups hold them whole, in or
           expected.push({ commit, text, ordinal: at });
         }
         const end = positionOf(`P${String(number * 10 + 5).padStart(5, '0')}`);
+        // Of a large one a part is out: it cannot be taken back.
+        if (aborts && builder.abort()) {
+          expected.length = before.expected;
+          if (groups.length === 0) expect(held).toBe(before.held);
+          continue;
+        }
         ends.push(end);
         builder.commit(end);
         if (closeAt > 40) builder.closeGroup();

@@ -153,6 +153,18 @@ export class GroupBuilder {
     if (this.#rows >= this.#limits.rows || this.#bytes >= this.#limits.bytes) this.closeGroup();
   }
 
+  /** Takes the transaction at work back; false where a part of it is out already. */
+  abort(): boolean {
+    if (this.#large) return false;
+    this.#head = null;
+    if (!this.#isOpen) return true;
+    // What is whole goes first: then all that is left is to go.
+    this.closeGroup();
+    this.#onBytes(-this.#bytes);
+    this.#reset();
+    return true;
+  }
+
   /** The transaction at work was none of ours. */
   skip(): void {
     this.#head = null;

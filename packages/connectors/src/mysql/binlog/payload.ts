@@ -1,50 +1,85 @@
 import * as zlib from 'node:zlib';
-import { corrupt, unfollowable } from './corrupt.ts';
+import { Decompress } from 'fzstd';
+import { corrupt } from './corrupt.ts';
 import { Cursor } from './cursor.ts';
-import { LogEvent } from './event.ts';
+import { headerBytes, LogEvent } from './event.ts';
 
 const fields = { end: 0, size: 1, method: 2, uncompressedSize: 3 } as const;
 const methods = { zstd: 0, none: 255 } as const;
 
-type Unzip = (bytes: Uint8Array, options: { readonly maxOutputLength: number }) => Buffer;
-/** Since Node 22.15. */
-const unzstd = (zlib as { readonly zstdDecompressSync?: Unzip }).zstdDecompressSync;
-
 /**
- * The events of a whole transaction, which MySQL 8.0.20 and later may write as one compressed event. They have no checksums.
+ * The events of a whole transaction, which MySQL 8.0.20 and later may write as one compressed event. They have no checksums. It is unpacked piece by
+ * piece, as the events are taken: it may be many times as large as the memory there is.
  *
- * @throws RESYNC_REQUIRED where this Node.js cannot decompress them
+ * @throws WIRE_CORRUPT
  */
-export function* payloadEvents(event: LogEvent): Generator<LogEvent, void, undefined> {
+export async function* payloadEvents(event: LogEvent): AsyncGenerator<LogEvent, void, undefined> {
   const cursor = new Cursor(event.bytes, event.start, event.end);
-  let [size, method, uncompressed] = [0, methods.zstd as number, 0];
+  let [size, method, unpacked] = [0, methods.zstd as number, -1];
   for (let field = cursor.packed(); field !== fields.end; field = cursor.packed()) {
     const length = cursor.packed();
     const value = new Cursor(cursor.bytes, cursor.take(length), cursor.at);
     if (field === fields.size) size = value.packed();
     else if (field === fields.method) method = value.packed();
-    else if (field === fields.uncompressedSize) uncompressed = value.packed();
+    else if (field === fields.uncompressedSize) unpacked = value.packed();
   }
-  const bytes = inflated(cursor.slice(size), method, uncompressed);
-  const inner = new LogEvent();
-  for (let at = 0; at < bytes.length; at += inner.size) {
-    if (bytes.length - at < 19) throw corrupt('a compressed transaction that ends in the middle of an event');
-    inner.read(bytes, at, at + bytes.readUInt32LE(at + 9), false);
-    yield inner;
-  }
+  const bytes = cursor.slice(size);
+  if (method === methods.none) return yield* eventsIn([bytes], bytes.length);
+  if (method !== methods.zstd) throw corrupt(`a transaction compressed by method ${method}`);
+  yield* eventsIn(zstd(bytes), unpacked);
 }
 
-function inflated(bytes: Buffer, method: number, size: number): Buffer {
-  if (method === methods.none) return bytes;
-  if (method !== methods.zstd) throw corrupt(`a transaction compressed by method ${method}`);
-  if (!unzstd) {
-    throw unfollowable(
-      `The log has a compressed transaction, which Node.js ${process.version} cannot read.`,
-      'SET GLOBAL binlog_transaction_compression = OFF, or run Node.js 22.15 or later.',
-    );
+async function* eventsIn(pieces: AsyncIterable<Buffer> | Iterable<Buffer>, total: number): AsyncGenerator<LogEvent, void, undefined> {
+  const inner = new LogEvent();
+  let held: Buffer[] = [];
+  let size = 0;
+  let wanted = headerBytes;
+  let seen = 0;
+  for await (const piece of pieces) {
+    held.push(piece);
+    size += piece.length;
+    seen += piece.length;
+    if (size < wanted) continue;
+    const bytes = held.length === 1 ? piece : Buffer.concat(held, size);
+    let at = 0;
+    for (wanted = headerBytes; size - at >= wanted; wanted = headerBytes) {
+      wanted = Math.max(headerBytes, bytes.readUInt32LE(at + 9));
+      if (size - at < wanted) break;
+      inner.read(bytes, at, at + wanted, false);
+      yield inner;
+      at += wanted;
+    }
+    held = [bytes.subarray(at)];
+    size -= at;
   }
+  if (size > 0) throw corrupt('a compressed transaction that ends in the middle of an event');
+  if (total >= 0 && seen !== total) throw corrupt(`a compressed transaction of ${seen} bytes, which should have ${total}`);
+}
+
+/** Bytes that are about to be unpacked at once where Node.js has no zstd of its own (before 22.15). */
+const atOnce = 512 * 1024;
+const [leastStep, mostStep] = [16, 64 * 1024];
+
+async function* zstd(bytes: Buffer): AsyncGenerator<Buffer, void, undefined> {
+  const { createZstdDecompress } = zlib as { createZstdDecompress?: () => zlib.Gunzip };
   try {
-    return unzstd(bytes, { maxOutputLength: Math.max(1, size) });
+    if (createZstdDecompress) {
+      const unpack = createZstdDecompress();
+      unpack.end(bytes);
+      return yield* unpack as AsyncIterable<Buffer>;
+    }
+    let out: Buffer[] = [];
+    const unpack = new Decompress((piece) => void out.push(Buffer.from(piece)));
+    // A few bytes may stand for a megabyte: how many come at once follows from what came of those before.
+    for (let at = 0, step = leastStep; at < bytes.length; ) {
+      const next = Math.min(at + step, bytes.length);
+      unpack.push(bytes.subarray(at, next), next === bytes.length);
+      at = next;
+      const size = out.reduce((sum, { length }) => sum + length, 0);
+      step = size > atOnce ? Math.max(leastStep, step >> 1) : Math.min(mostStep, step * 2);
+      yield* out;
+      out = [];
+    }
   } catch (error) {
     throw corrupt(`a compressed transaction that cannot be read (${(error as Error).message})`);
   }

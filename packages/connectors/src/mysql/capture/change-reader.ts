@@ -10,7 +10,7 @@ import type { Statement, TableName } from '../binlog/statement.ts';
 import { BinlogStream } from '../binlog/stream.ts';
 import { type LogTable, readTableMap, tableId, tableName } from '../binlog/table-map.ts';
 import type { SessionSettings } from '../credentials.ts';
-import { type FollowedParts, type FollowedSetting, FollowedTable, type TableReading } from './followed-table.ts';
+import { type FollowedParts, type FollowedSetting, FollowedTable, type TableReading, type ToldChange } from './followed-table.ts';
 import { FollowedTables } from './followed-tables.ts';
 import { homeDatabase, nudgeTable } from './home.ts';
 import { asStatement, type FilePlace, type GroupHandler, type GroupStart, LogReader } from './log-reader.ts';
@@ -87,9 +87,14 @@ export class ChangeReader implements Disposable {
   #stream: BinlogStream | undefined;
   #held = 0;
   #isPaused = false;
+  /** Somebody waits in the middle of an event that has more events in it. */
+  #onRoom: () => void = () => {};
   #start: GroupStart | null = null;
   /** Somebody has been told of the transaction at work. */
   #isTouched = false;
+  /** Changes of columns that it has told of, and those of one that was taken back, which columns keep. */
+  #told: ToldChange[] = [];
+  #untold: readonly ToldChange[] = [];
   /** What else it has in it. */
   #isForeign = false;
   #isNudge = false;
@@ -154,8 +159,9 @@ export class ChangeReader implements Disposable {
     const { memoryBytes } = this.#parts;
     if (this.#isPaused ? this.#held >= memoryBytes / 2 : this.#held <= memoryBytes) return;
     this.#isPaused = !this.#isPaused;
-    if (this.#isPaused) this.#stream?.pause();
-    else this.#stream?.resume();
+    if (this.#isPaused) return this.#stream?.pause();
+    this.#stream?.resume();
+    this.#onRoom();
   }
 
   #handler(): GroupHandler {
@@ -172,14 +178,21 @@ export class ChangeReader implements Disposable {
       rows: (event) => this.#rows(event),
       statement: (statement) => this.#statement(statement),
       undone: (how) => {
-        if (this.#isTouched)
-          throw unfollowable(
-            `The log has changes of captured tables which ${how} takes back, or leaves to be decided later.`,
-            'Change captured tables in transactions of InnoDB alone, and without XA.',
-            { how, xid: this.#start?.xid },
-          );
+        if (this.#isTouched) throw this.#undone(how);
+      },
+      abort: (how) => {
+        if (!this.#isTouched) return;
+        if (!this.#builder.abort()) throw this.#undone(how);
+        this.#isTouched = false;
+        this.#untold = this.#told;
       },
       commit: (end) => this.#commit(end),
+      room: () =>
+        this.#isPaused
+          ? new Promise((resolve) => {
+              this.#onRoom = resolve;
+            })
+          : null,
       // The file before may be taken away now, with our own bookkeeping as the last thing in it.
       moved: (end) => {
         this.#track.moveTo(end);
@@ -189,12 +202,32 @@ export class ChangeReader implements Disposable {
     };
   }
 
+  #undone(how: string): Error {
+    return unfollowable(
+      `The log has changes of captured tables which ${how} takes back, or leaves to be decided later.`,
+      'Change captured tables in transactions of InnoDB alone, and without XA.',
+      { how, xid: this.#start?.xid },
+    );
+  }
+
   /** The transaction at work has something of ours. */
   #touch(): void {
     if (this.#isTouched) return;
     this.#isTouched = true;
     const { name, xid, committedAt } = this.#start as GroupStart;
     this.#builder.begin({ commit: this.#track.commit(name), committedAt, xid });
+    this.#told = [];
+    const untold = this.#untold;
+    this.#untold = [];
+    for (const change of untold) this.#tell(change);
+  }
+
+  /** Columns of a table are others from here on. */
+  #tell(change: ToldChange): void {
+    this.#touch();
+    this.#told.push(change);
+    this.#builder.schema(change);
+    this.#builder.reshape(change.table);
   }
 
   #commit(end: FilePlace): void {
@@ -240,8 +273,8 @@ export class ChangeReader implements Disposable {
     const { reading, change, untold } = table.map(log);
     const take = (): void => {
       this.#touch();
-      if (change) this.#builder.schema(change);
-      this.#builder.reshape(table.table);
+      if (change) this.#tell(change);
+      else this.#builder.reshape(table.table);
       this.#mapped.set(id, { bytes, table, reading });
     };
     if (!untold) return take();
@@ -367,10 +400,7 @@ export class ChangeReader implements Disposable {
     const commit = this.#track.commit((this.#start as GroupStart).name);
     return this.#parts.remember(table.table, commit, steps).then(() => {
       const change = table.alter(steps);
-      if (!change) return;
-      this.#touch();
-      this.#builder.schema(change);
-      this.#builder.reshape(table.table);
+      if (change) this.#tell(change);
     });
   }
 

@@ -42,9 +42,13 @@ export interface GroupHandler {
   rows(event: LogEvent): void;
   /** None of those that begin, end or undo. While what it answers is pending nothing more may come. */
   statement(statement: Statement): Promise<void> | void;
-  /** What the transaction has done so far does not hold, or not yet. @throws RESYNC_REQUIRED where somebody has been told of it */
+  /** Some of what the transaction has done so far does not hold, or not yet. @throws RESYNC_REQUIRED where somebody has been told of it */
   undone(how: string): void;
+  /** Nothing of what the transaction has done holds. @throws RESYNC_REQUIRED where a part of it is out already */
+  abort(how: string): void;
   commit(end: FilePlace): void;
+  /** Null where there is room for more events, else what to wait for before the next one. */
+  room(): Promise<void> | null;
   /** The log goes on here, outside of transactions. */
   moved(end: FilePlace): void;
 }
@@ -204,11 +208,13 @@ export class LogReader {
     this.#group = { isWanted, isAlone: true, isVoid: false };
   }
 
-  /** A new transaction begins, so the one before has ended, whatever it was. */
+  /**
+   * A new transaction begins, so the one before has no end: the server went down while it wrote it. It has never been, and its number may come again,
+   * so it does not count as read.
+   */
   #leave(): void {
-    if (!this.#group) return;
-    if (this.#group.isWanted) this.#handler.undone('a transaction without an end');
-    this.#commit();
+    if (this.#group?.isWanted) this.#handler.abort('a crash of the server');
+    this.#group = null;
   }
 
   #query(event: LogEvent, start: FilePlace): Promise<void> | void {
@@ -232,7 +238,7 @@ export class LogReader {
       case 'commit':
         return this.#commit();
       case 'rollback':
-        if (group.isWanted) this.#handler.undone('ROLLBACK');
+        if (group.isWanted) this.#handler.abort('ROLLBACK');
         return this.#commit();
       case 'rollback-to':
         if (group.isWanted) this.#handler.undone('ROLLBACK TO SAVEPOINT');
@@ -271,7 +277,12 @@ export class LogReader {
   }
 
   async #payload(event: LogEvent, start: FilePlace): Promise<void> {
-    for (const inner of payloadEvents(event)) await this.#take(inner, start);
+    for await (const inner of payloadEvents(event)) {
+      const work = this.#take(inner, start);
+      if (work) await work;
+      const room = this.#handler.room();
+      if (room) await room;
+    }
   }
 
   #commit(): void {
