@@ -1,4 +1,3 @@
-import * as zlib from 'node:zlib';
 import type { Finding } from '@millrace/core/runtime';
 import type { Session } from '../session.ts';
 import { readLogStatus } from './log-server.ts';
@@ -12,7 +11,6 @@ const names = [
   'binlog_row_image',
   'binlog_row_metadata',
   'binlog_row_value_options',
-  'binlog_transaction_compression',
   'binlog_expire_logs_seconds',
   'expire_logs_days',
   'gtid_mode',
@@ -80,12 +78,6 @@ const needed: readonly Needed[] = [
     is: (value) => value === '',
     why: 'updates bring only the changed parts of JSON values',
     remedy: set("binlog_row_value_options = ''"),
-  },
-  {
-    name: 'binlog_transaction_compression',
-    is: (value) => !on(value) || 'zstdDecompressSync' in zlib,
-    why: `transactions are compressed in a way that Node.js ${process.version} cannot read`,
-    remedy: `${set('binlog_transaction_compression = OFF')} Or run Node.js 22.15 or later.`,
   },
   {
     name: 'read_only',
