@@ -31,7 +31,6 @@ const forms = new Map<number, { readonly kind: RowsKind; readonly extra: boolean
 /** Rows of one table, of one event. */
 export interface RowsEvent {
   readonly kind: RowsKind;
-  readonly columns: number;
   /** A bit for each column of the images that are there, least first: of the row before, and of the row after. */
   readonly before: Buffer;
   readonly after: Buffer;
@@ -46,15 +45,17 @@ export const rowsKind = (type: number): RowsKind | null => forms.get(type)?.kind
 /** The number of the table, which a table map has told. */
 export const rowsTable = ({ bytes, start }: LogEvent): number => bytes.readUIntLE(start, 6);
 
-export function readRowsEvent(event: LogEvent): RowsEvent {
+/** `tableColumns`: how many the table map has told of. @throws WIRE_CORRUPT */
+export function readRowsEvent(event: LogEvent, tableColumns: number): RowsEvent {
   const form = forms.get(event.type);
   if (!form) throw corrupt(`rows in an event of type ${event.type}`);
   const cursor = new Cursor(event.bytes, event.start + 8, event.end);
   if (form.extra) cursor.take(cursor.uint(2) - 2);
   const columns = cursor.packed();
+  if (columns !== tableColumns) throw corrupt(`rows of ${columns} columns in a table of ${tableColumns}`);
   const first = cursor.slice((columns + 7) >> 3);
   const second = form.kind === 'update' ? cursor.slice((columns + 7) >> 3) : first;
-  const rows = { kind: form.kind, columns, before: first, after: second };
+  const rows = { kind: form.kind, before: first, after: second };
   if (!form.compressed) return { ...rows, bytes: event.bytes, start: cursor.at, end: event.end };
   const bytes = inflateEvent(cursor.slice(cursor.left));
   return { ...rows, bytes, start: 0, end: bytes.length };

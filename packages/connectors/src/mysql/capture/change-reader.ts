@@ -291,7 +291,7 @@ export class ChangeReader implements Disposable {
     }
     if (!mapped.table || !mapped.reading) return;
     this.#touch();
-    this.#read(mapped.table, mapped.reading, readRowsEvent(event));
+    this.#read(mapped.table, mapped.reading, readRowsEvent(event, mapped.reading.row.tuple.columns));
   }
 
   #read(table: FollowedTable, { shape, wanted, key, row, old }: TableReading, rows: RowsEvent): void {
