@@ -19,7 +19,7 @@ import { RowImages } from '../binlog/rows.ts';
 import type { LogColumn, LogTable } from '../binlog/table-map.ts';
 import type { Relation } from '../catalog.ts';
 import { implicitFill } from './fill.ts';
-import { altered, guessed, type Lineage, named, numbered } from './lineage.ts';
+import { altered, guessed, type KnownColumn, type Lineage, named, numbered } from './lineage.ts';
 
 export interface FollowedParts {
   /** Its name in the pipeline. */
@@ -162,7 +162,7 @@ export class FollowedTable {
       const number = columns[place]?.number;
       return this.#declared.columns.find(({ name }) => this.#numbers[name] === number)?.type ?? null;
     };
-    const own = log.columns.map((column, place) => this.#fieldOf(column, declaredAs(place)));
+    const own = log.columns.map((column, place) => this.#fieldOf(column, columns[place], declaredAs(place)));
     const relation = log.columns.map(
       (column, place): SourceColumn => ({
         name: column.name,
@@ -205,7 +205,7 @@ export class FollowedTable {
     });
   }
 
-  #fieldOf(column: LogColumn, declared: ColumnType | null): Field | null {
+  #fieldOf(column: LogColumn, known: KnownColumn | undefined, declared: ColumnType | null): Field | null {
     const { charsets, isMariaDb, zeroDates } = this.#setting;
     const shown = `${this.name}.${column.name}`;
     const catalog = this.#catalog.columns.find(({ name }) => name === column.name);
@@ -213,7 +213,7 @@ export class FollowedTable {
       shown,
       charsets,
       isMariaDb,
-      catalogType: catalog ? (catalog.type.kind === 'json' ? 'json' : catalog.dataType) : null,
+      catalogType: known?.type ?? (catalog ? logTypeOf(catalog) : null),
       zeroDate: (text) => {
         if (zeroDates === 'null' && column.isNullable) return;
         throw zeroDate(shown, text, zeroDates);
@@ -294,6 +294,9 @@ const swapped = (table: string, changes: readonly ColumnChange[]): MillraceError
     'There is nothing to set.',
     { table },
   );
+
+/** What a column of the catalog is, by which rows of the log are read: MariaDB calls its JSON a text with a condition. */
+export const logTypeOf = ({ type, dataType }: Relation['columns'][number]): string => (type.kind === 'json' ? 'json' : dataType);
 
 function zeroDate(column: string, text: string, zeroDates: ZeroDates): MillraceError {
   return new MillraceError('VALUE_UNREPRESENTABLE', {

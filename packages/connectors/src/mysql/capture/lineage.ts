@@ -5,6 +5,8 @@ import { unfollowable } from '../binlog/corrupt.ts';
 export interface KnownColumn {
   readonly number: number;
   readonly name: string;
+  /** As the catalog calls its type, since the log cannot tell all of them apart: `uuid`, `json`. Absent where no statement has told. */
+  readonly type?: string;
 }
 
 /** The columns of a table when it joined a stream, or joined it anew. JSON: kept at the source. */
@@ -64,12 +66,19 @@ export function altered(lineage: Lineage, steps: readonly ColumnStep[]): Lineage
   const kept = lineage.columns.flatMap((column) => {
     if (steps.some((step) => step.do === 'drop' && same(step.name, column.name))) return [];
     const renamed = steps.find((step) => step.do === 'rename' && same(step.from, column.name));
-    return [renamed?.do === 'rename' ? { ...column, name: renamed.to } : column];
+    const retyped = steps.findLast((step) => step.do === 'retype' && same(step.name, column.name));
+    return [
+      {
+        ...column,
+        ...(renamed?.do === 'rename' && { name: renamed.to }),
+        ...(retyped?.do === 'retype' && { type: retyped.type }),
+      },
+    ];
   });
   let { next } = lineage;
   const added = steps.flatMap((step) => {
     if (step.do !== 'add' || kept.some(({ name }) => same(name, step.name))) return [];
-    return [{ number: next++, name: step.name, fill: step.fill }];
+    return [{ number: next++, name: step.name, fill: step.fill, ...(step.type !== undefined && { type: step.type }) }];
   });
   return { ...lineage, columns: [...kept, ...added], next };
 }
@@ -110,12 +119,18 @@ export function guessed(lineage: Lineage, names: readonly string[], table: strin
 
 const list = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(', ');
 
-/** A table that joins now, of which something may be known from before: a column keeps the number that it had. */
-export function joinedNow(names: readonly string[], before: Lineage | null, declared: readonly string[] = names): Joined {
+/** A table that joins now, of which something may be known from before: a column keeps the number that it had. `types` are those of the catalog. */
+export function joinedNow(
+  names: readonly string[],
+  before: Lineage | null,
+  declared: readonly string[] = names,
+  types: Readonly<Record<string, string>> = {},
+): Joined {
   let next = before?.next ?? 1;
   const columns = names.map((name): KnownColumn => {
     const known = before?.columns.find((column) => same(column.name, name));
-    return { number: known?.number ?? next++, name };
+    const type = types[name];
+    return { number: known?.number ?? next++, name, ...(type !== undefined && { type }) };
   });
   return { columns, next, declared: numbersNow(declared, columns) };
 }

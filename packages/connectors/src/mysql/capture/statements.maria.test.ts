@@ -1,5 +1,5 @@
 import { int4, table, varchar } from '@millrace/core';
-import type { ChangeSource, Position } from '@millrace/core/runtime';
+import type { ChangeSource, Position, Table } from '@millrace/core/runtime';
 import { testContext } from '@millrace/core/testing';
 import { createConnection } from 'mysql2/promise';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -97,4 +97,31 @@ test('a table in memory that the server has emptied after a restart ends no stre
   await server.restart();
   await database.sql('select * from kept', 'insert into people (id) values (1)');
   expect(await all(source, position)).toEqual([insert(1)]);
+});
+
+test.runIf(flavour === 'mariadb')('types that the log does not tell apart are those of their place in the stream', async () => {
+  const { database } = await opened();
+  await database.sql('create table things (id int primary key, a binary(16), b uuid, c inet6, j longtext)');
+  const connection = mariadb({ url: database.url });
+  const [things] = (await connection.introspect(testContext(), { tables: ['things'] })) as [Table];
+  await server.sql('drop database if exists _millrace');
+  const { source, position } = await begin(connection.capture({ things }), testContext());
+  await using _source = source;
+  const id = '123e4567-e89b-12d3-a456-426614174000';
+  await database.sql(
+    `insert into things values (1, x'${id.replaceAll('-', '')}', '${id}', '::1', '[]')`,
+    'alter table things modify a uuid, change b bytes binary(16), modify c binary(16), add u uuid',
+    `insert into things values (2, '${id}', x'${id.replaceAll('-', '')}', x'${'0'.repeat(31)}1', '[]', '${id}')`,
+    'alter table things rename column a to renamed',
+    `insert into things values (3, '${id}', null, null, '[]', null)`,
+  );
+  const rows = (await readToEnd(source, position)).flatMap(({ changes }) =>
+    changes.flatMap((change) => ('row' in change ? change.row : [])),
+  );
+  const bytes = (hex: string) => new Uint8Array(Buffer.from(hex.replaceAll('-', ''), 'hex'));
+  expect(rows).toEqual([
+    { id: 1, a: bytes(id), b: id, c: '::1', j: '[]' },
+    { id: 2, a: id, bytes: id, c: bytes(`${'0'.repeat(31)}1`), j: '[]', u: id },
+    { id: 3, renamed: id, bytes: null, c: null, j: '[]', u: null },
+  ]);
 });

@@ -3,7 +3,7 @@ import { declaredNumbers } from '../../postgres/capture/column-memory.ts';
 import { type Relation, readRelation } from '../catalog.ts';
 import { showName } from '../identifier.ts';
 import type { Session } from '../session.ts';
-import type { FollowedParts } from './followed-table.ts';
+import { type FollowedParts, logTypeOf } from './followed-table.ts';
 import { readEvents, writeEvent } from './home.ts';
 import { type Event, type Joined, joinedNow, joinOf, type Lineage, lineageAt } from './lineage.ts';
 import { fenced, type StreamOwner } from './stream-check.ts';
@@ -37,6 +37,7 @@ export async function joinTables(
       relation.columns.map((column) => column.name),
       before,
       declared,
+      typesOf(relation),
     );
     const late = before ? lateColumns(before.joined, joined) : [];
     if (late.length > 0) {
@@ -102,7 +103,7 @@ async function joinWithoutCopy(
   at: Position,
 ): Promise<Event> {
   const names = catalog.columns.map((column) => column.name);
-  const join: Event = { kind: 'join', at, joined: joinedNow(names, null, declared) };
+  const join: Event = { kind: 'join', at, joined: joinedNow(names, null, declared, typesOf(catalog)) };
   await remember(stream, table, join);
   return join;
 }
@@ -150,5 +151,7 @@ const resync = ({ stream: { pipeline } }: StreamOwner, table: string, message: s
 /** After every place of a stream. */
 const last = '~';
 
+const typesOf = ({ columns }: Relation): Record<string, string> =>
+  Object.fromEntries(columns.map((column) => [column.name, logTypeOf(column)]));
 const namesOf = (table: CapturedTable | undefined): string[] => table?.schema.columns.map(({ name }) => name) ?? [];
 const list = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(', ');
