@@ -225,7 +225,7 @@ export function testedServer() {
 }
 
 /** MySQL has no `seq_1_to_9` of its own. */
-const withNumbers = (statement: string): string =>
+export const withNumbers = (statement: string): string =>
   statement.replace(
     /\bseq_(\d+)_to_(\d+)\b/g,
     (name, from, to) =>

@@ -6,7 +6,7 @@ import type { Connection } from 'mysql2/promise';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestDatabase } from '../database.ts';
-import { type MariaDbServer, mariaDbServer } from '../mariadb-server.ts';
+import { type MariaDbServer, mariaDbServer, withNumbers } from '../mariadb-server.ts';
 import { testDatabase } from '../postgres.ts';
 import { LiveMirror, markerTable } from './live-mirror.ts';
 import { createMariaTables, mariaChoices, mariaColumnChanges, mariaTables, mariaTransaction } from './maria-sql.ts';
@@ -96,7 +96,7 @@ async function made(choices: Choices, schemaChanges = {}) {
   await database.sql(
     `create table ${markerTable} (id int primary key, n bigint not null)`,
     `insert into ${markerTable} values (1, 0)`,
-    ...createMariaTables,
+    ...createMariaTables(server.flavour),
   );
   const connection = mariadb({ url: database.url });
   const introspected = async (): Promise<Record<string, Table>> => {
@@ -114,7 +114,7 @@ async function made(choices: Choices, schemaChanges = {}) {
       for (const statement of statements) {
         try {
           await session.query('savepoint each_one');
-          await session.query(statement);
+          await session.query(server.flavour === 'mysql' ? withNumbers(statement) : statement);
         } catch (error) {
           // A key that is there, a value out of range, a column that goes by another name now, a savepoint that DDL took away.
           if (
