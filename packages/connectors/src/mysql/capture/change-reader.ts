@@ -10,6 +10,7 @@ import type { Statement, TableName } from '../binlog/statement.ts';
 import { BinlogStream } from '../binlog/stream.ts';
 import { type LogTable, readTableMap, tableId, tableName } from '../binlog/table-map.ts';
 import type { SessionSettings } from '../credentials.ts';
+import type { Ceiling } from './ceiling.ts';
 import { type FollowedParts, type FollowedSetting, FollowedTable, type TableReading, type ToldChange } from './followed-table.ts';
 import { FollowedTables } from './followed-tables.ts';
 import { homeDatabase, nudgeTable } from './home.ts';
@@ -33,6 +34,8 @@ export interface ReadParts {
   readonly memoryBytes: number;
   /** Keeps at the source what an ALTER TABLE did, before anything after it is handed on. */
   readonly remember: (table: string, commit: Position, steps: readonly ColumnStep[]) => Promise<void>;
+  /** Raised before anybody is told of what comes after it; null for who reads beside the stream. */
+  readonly ceiling: Ceiling | null;
   /** Told of the reader once it runs. */
   readonly onStart: (reader: ChangeReader) => Promise<void>;
 }
@@ -51,13 +54,28 @@ export async function* readGroups(parts: ReadParts, { signal, until }: ReadChang
     for (;;) {
       const group = await reader.queue.next(until);
       if (!group) return;
-      yield group;
+      yield* under(parts.ceiling, group);
       if (until !== undefined && group.position() >= until) return;
     }
   } finally {
     signal.removeEventListener('abort', stop);
     reader[Symbol.dispose]();
   }
+}
+
+/** A group whose end nobody hears of before it is written down at the source that somebody may have come so far. */
+async function* under(ceiling: Ceiling | null, group: ChangeGroup): AsyncGenerator<ChangeGroup, void, undefined> {
+  if (group.size !== null) {
+    await ceiling?.reach(group.position());
+    yield group;
+    return;
+  }
+  const { transactions, size } = group;
+  const parts = async function* () {
+    yield* group.parts;
+    await ceiling?.reach(group.position());
+  };
+  yield { transactions, size, parts: parts(), position: () => group.position() };
 }
 
 /** What a table map has told of the rows that name its number. */

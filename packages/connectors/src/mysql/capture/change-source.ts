@@ -17,6 +17,7 @@ import { startHeartbeat } from '../../changes/heartbeat.ts';
 import { findRelation } from '../catalog.ts';
 import type { Session } from '../session.ts';
 import type { SourceSettings } from '../source.ts';
+import { Ceiling } from './ceiling.ts';
 import { type ChangeReader, type ReadParts, readGroups } from './change-reader.ts';
 import { checkCapture } from './examine.ts';
 import { LogWatch } from './health.ts';
@@ -26,6 +27,7 @@ import {
   makeHome,
   nudgeStream,
   originate,
+  raiseCeiling,
   readStream,
   replaceStream,
   type StreamRow,
@@ -39,7 +41,7 @@ import { Releases } from './releases.ts';
 import { readCharsets } from './server-charsets.ts';
 import { checkPlace, fenced, type StreamOwner } from './stream-check.ts';
 import { beginAlone, claim } from './stream-claim.ts';
-import { placeOf, positionAt } from './stream-position.ts';
+import { farOf, placeOf, positionAt } from './stream-position.ts';
 import { followedTables, joinTables, type Remembering } from './stream-tables.ts';
 import { MysqlTableSnapshot, takeSnapshot } from './table-snapshot.ts';
 
@@ -144,6 +146,7 @@ class MysqlChangeSource implements ChangeSource {
         onStart: async (reader) => {
           this.#reader = reader;
         },
+        ceiling: new Ceiling(this.#session, this.#owner, this.#name, row.ceiling),
       },
       options,
     );
@@ -230,6 +233,8 @@ class MysqlChangeSource implements ChangeSource {
     try {
       const position = positionAt(taken.place);
       await joinTables(this.#remembering(session), wanted, relations, position);
+      // A sink may begin here.
+      if (!(await raiseCeiling(session, this.#name, this.#owner.epoch, farOf(position)))) throw fenced(this.#owner);
       // Not the number of the stream itself, which the server would end.
       const serverId = serverIdOf(randomBytes(16).toString('hex'));
       const read = async function* (this: MysqlChangeSource, options: ReadChanges) {
@@ -276,6 +281,7 @@ class MysqlChangeSource implements ChangeSource {
         if (!(await writeEvent(await this.#session.get(), this.#name, this.#owner.epoch, table, event))) throw fenced(this.#owner);
       },
       onStart: async () => {},
+      ceiling: null,
     };
   }
 

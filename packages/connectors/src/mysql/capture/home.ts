@@ -5,13 +5,14 @@ import type { ColumnStep } from '../binlog/alter-table.ts';
 import { literal } from '../literal.ts';
 import type { Session, TextRow } from '../session.ts';
 import type { Event, Joined } from './lineage.ts';
+import { farOf } from './stream-position.ts';
 
 /*
  * What a stream needs to be remembered by the source, since a binary log does not know who reads it: four small tables in the database
  * `_millrace`. They go through the log themselves, so replicas have them too, and a stream survives a failover.
  *
  *   capture_home     the name that this source, with all its replicas, goes by
- *   capture_stream   where each stream began, how far it was released, which attempt reads it
+ *   capture_stream   where each stream began, how far it was released and how far it may have been read, which attempt reads it
  *   capture_nudge    written so that something comes, where somebody waits for the log to move
  *   capture_event    what the columns of its tables were when they joined, and what ALTER TABLE has made of them since
  */
@@ -25,7 +26,7 @@ const tables = [
   `CREATE TABLE IF NOT EXISTS ${homeDatabase}.capture_stream (
      name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY, epoch BIGINT NOT NULL,
      origin VARCHAR(512) CHARACTER SET ascii COLLATE ascii_bin, confirmed VARCHAR(512) CHARACTER SET ascii COLLATE ascii_bin,
-     claims BIGINT NOT NULL DEFAULT 0) ENGINE = InnoDB`,
+     ceiling VARCHAR(40) CHARACTER SET ascii COLLATE ascii_bin, claims BIGINT NOT NULL DEFAULT 0) ENGINE = InnoDB`,
   `CREATE TABLE IF NOT EXISTS ${homeDatabase}.${nudgeTable} (
      stream VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY, nudges BIGINT NOT NULL) ENGINE = InnoDB`,
   `CREATE TABLE IF NOT EXISTS ${homeDatabase}.capture_event (
@@ -78,6 +79,8 @@ export interface StreamRow {
   /** Null while it is being made. */
   readonly origin: Position | null;
   readonly confirmed: Position | null;
+  /** How far it may have been read, as `farOf` has it: see `Ceiling`. */
+  readonly ceiling: string;
 }
 
 /** Names of streams have no more than 64 characters, and those of locks neither. */
@@ -88,9 +91,12 @@ export const lockName = (key: string, purpose: 'begin' | 'read'): string =>
   `millrace ${purpose} ${createHash('sha256').update(key).digest('hex').slice(0, 32)}`;
 
 export async function readStream(session: Session, name: string): Promise<StreamRow | null> {
-  const [row] = await session.query(`SELECT epoch, origin, confirmed FROM ${homeDatabase}.capture_stream WHERE name = ${literal(name)}`);
+  const [row] = await session.query(
+    `SELECT epoch, origin, confirmed, ceiling FROM ${homeDatabase}.capture_stream WHERE name = ${literal(name)}`,
+  );
   if (!row) return null;
-  return { name, epoch: Number(row['epoch']), origin: position(row, 'origin'), confirmed: position(row, 'confirmed') };
+  const [origin, confirmed] = [position(row, 'origin'), position(row, 'confirmed')];
+  return { name, epoch: Number(row['epoch']), origin, confirmed, ceiling: row['ceiling'] ?? '' };
 }
 
 /** Tables whose columns a stream remembers; none where there is no stream. */
@@ -116,7 +122,7 @@ function position(row: TextRow, field: string): Position | null {
 export async function replaceStream(session: Session, name: string, epoch: number): Promise<boolean> {
   await session.execute(`INSERT IGNORE INTO ${homeDatabase}.capture_stream (name, epoch) VALUES (${literal(name)}, ${epoch})`);
   const written = await session.execute(
-    `UPDATE ${homeDatabase}.capture_stream SET epoch = ${epoch}, origin = NULL, confirmed = NULL, claims = claims + 1
+    `UPDATE ${homeDatabase}.capture_stream SET epoch = ${epoch}, origin = NULL, confirmed = NULL, ceiling = NULL, claims = claims + 1
      WHERE name = ${literal(name)} AND epoch <= ${epoch}`,
   );
   if (written.affected === 0) return false;
@@ -131,7 +137,7 @@ export async function replaceStream(session: Session, name: string, epoch: numbe
 /** The stream begins at its snapshot's position. False where a later attempt has been here meanwhile. */
 export async function originate(session: Session, name: string, epoch: number, origin: Position): Promise<boolean> {
   const written = await session.execute(
-    `UPDATE ${homeDatabase}.capture_stream SET origin = ${literal(origin)}, confirmed = ${literal(origin)}
+    `UPDATE ${homeDatabase}.capture_stream SET origin = ${literal(origin)}, confirmed = ${literal(origin)}, ceiling = ${literal(farOf(origin))}
      WHERE name = ${literal(name)} AND epoch = ${epoch} AND origin IS NULL`,
   );
   return written.affected > 0;
@@ -150,6 +156,16 @@ export async function confirmStream(session: Session, name: string, epoch: numbe
     `UPDATE ${homeDatabase}.capture_stream SET confirmed = ${literal(confirmed)}
      WHERE name = ${literal(name)} AND epoch = ${epoch} AND confirmed < ${literal(confirmed)}`,
   );
+}
+
+/** False where a later attempt has been here. */
+export async function raiseCeiling(session: Session, name: string, epoch: number, ceiling: string): Promise<boolean> {
+  const written = await session.execute(
+    `UPDATE ${homeDatabase}.capture_stream SET ceiling = ${literal(ceiling)}
+     WHERE name = ${literal(name)} AND epoch <= ${epoch} AND coalesce(ceiling, '') < ${literal(ceiling)}`,
+  );
+  // Else it is as high already.
+  return written.affected > 0 || ((await readStream(session, name))?.epoch ?? epoch) <= epoch;
 }
 
 export async function nudgeStream(session: Session, name: string): Promise<void> {

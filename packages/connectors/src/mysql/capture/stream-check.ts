@@ -5,7 +5,7 @@ import type { SourceSettings } from '../source.ts';
 import type { StreamRow } from './home.ts';
 import { endOfLog, type LogServer, readLogFiles } from './log-server.ts';
 import { lost } from './refusal.ts';
-import { placeOf } from './stream-position.ts';
+import { farOf, placeOf } from './stream-position.ts';
 
 /** Whose stream it is. */
 export interface StreamOwner {
@@ -31,6 +31,10 @@ export async function checkPlace(session: Session, owner: StreamOwner, server: L
   const place = placeOf(after);
   const end = await endOfLog(session, server);
   if (row.origin !== null && after < row.origin) throw resync(`the stream began at ${row.origin}, and was read up to ${after}`);
+  if (farOf(after) > row.ceiling)
+    throw resync(
+      'the source does not know that anybody has read as far as that: it was restored from a backup, and has gone on from there',
+    );
   switch (place.by) {
     case 'maria-gtid':
       if (end.by !== 'maria-gtid') throw resync('the server is another one');

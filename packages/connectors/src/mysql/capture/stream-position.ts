@@ -29,8 +29,13 @@ const longest = 512;
 export const positionAt = (place: StreamPlace): Position => checked(`${far(place)}0${tail(place)}`, place);
 
 /** Whether a reader at `position` need not go on to come to `until`. Two that are equally far and not the same are of servers that parted. */
-export const isReached = (position: Position, until: Position): boolean =>
-  position === until || position.slice(0, farDigits) > until.slice(0, farDigits);
+export const isReached = (position: Position, until: Position): boolean => position === until || farOf(position) > farOf(until);
+
+/** How far a position is, as a number of 24 digits. */
+export const farOf = (position: Position): string => position.slice(0, farDigits);
+
+/** As `farOf`, by so many transactions (or bytes of a file) more. */
+export const farther = (position: Position, by: number): string => String(BigInt(farOf(position)) + BigInt(by)).padStart(farDigits, '0');
 
 /** Of the transaction that comes at a place; `id` is its own GTID as `gtidText` has it, or empty. */
 export const commitAt = (place: StreamPlace, id: string): Position => positionOf(`${far(place)}1${id}`);
