@@ -74,7 +74,7 @@ class MysqlChangeSource implements ChangeSource {
   readonly #watch = new LogWatch();
   readonly #releases: Releases;
   #reader: ChangeReader | undefined;
-  #claimed: AsyncDisposable | undefined;
+  #claimed: Session | undefined;
 
   constructor(parts: SourceParts, session: LastingSession, server: LogServer) {
     this.#parts = parts;
@@ -163,6 +163,7 @@ class MysqlChangeSource implements ChangeSource {
   async health(): Promise<StreamHealth> {
     const session = await this.#session.get();
     const row = await this.#existing();
+    this.#checkClaim();
     await this.#checkFollowed();
     return this.#watch.look(session, row.name, this.#reader?.at ?? null);
   }
@@ -209,20 +210,36 @@ class MysqlChangeSource implements ChangeSource {
     await checkCapture(session, this.#parts.label, this.#parts.tables, underWay);
   }
 
+  /** Ends a stream under way that anybody may read beside this attempt, since the session with its lock has ended. */
+  #checkClaim(): void {
+    if (!this.#reader || !this.#claimed?.ended) return;
+    throw this.#ended(
+      new MillraceError('CONNECTION_FAILED', {
+        message: `${this.#parts.label}: the connection that holds the lock of the stream "${this.#name}" has ended.`,
+        remedy: 'Nothing to do: the stream is taken up again from where it is.',
+      }),
+    );
+  }
+
   /** Ends a stream under way whose tables are not there any more. */
   async #checkFollowed(): Promise<void> {
     const session = await this.#session.get();
     for (const [table, { name }] of Object.entries(this.#parts.tables)) {
       if (await findRelation(session, name)) continue;
       const { pipeline } = this.#parts.stream;
-      const error = new MillraceError('TABLE_MISSING', {
-        message: `There is no table ${name} any more: it was dropped, or goes by another name.`,
-        remedy: `Give it its name back and start again; or declare its new name (or leave it out) and run "millrace resync ${pipeline} --table ${table}".`,
-        facts: { pipeline, table, name },
-      });
-      this.#reader?.fail(error);
-      throw error;
+      throw this.#ended(
+        new MillraceError('TABLE_MISSING', {
+          message: `There is no table ${name} any more: it was dropped, or goes by another name.`,
+          remedy: `Give it its name back and start again; or declare its new name (or leave it out) and run "millrace resync ${pipeline} --table ${table}".`,
+          facts: { pipeline, table, name },
+        }),
+      );
     }
+  }
+
+  #ended(error: MillraceError): MillraceError {
+    this.#reader?.fail(error);
+    return error;
   }
 
   async #snapshot(names: readonly string[]): Promise<TableSnapshot> {

@@ -17,12 +17,13 @@ export function beginAlone(owner: StreamOwner, name: string): Promise<AsyncDispo
 }
 
 /**
- * One at a time reads a stream. A log does not mind who reads it, so a lock of the server says it; the session that has it does nothing else. Who
- * has it for an attempt that is older than this one is ended by the server.
+ * One at a time reads a stream. A log does not mind who reads it, so a lock of the server says it; the session that has it does nothing else, and
+ * `health` ends the reader where it has ended. Who has it for an attempt that is older than this one is ended by the server. Two that read at once
+ * all the same have one server id, for which the server ends the older of them.
  *
  * @throws SLOT_BUSY, ATTEMPT_FENCED where a later attempt has been here
  */
-export async function claim(owner: StreamOwner, name: string, epochThere: number): Promise<AsyncDisposable> {
+export async function claim(owner: StreamOwner, name: string, epochThere: number): Promise<Session> {
   if (epochThere > owner.epoch) throw fenced(owner);
   const lock = lockName(name, 'read');
   await using look = await openSession(owner.settings, owner.context, { purpose: 'capture' });
@@ -39,7 +40,7 @@ async function endHolder(session: Session, lock: string): Promise<void> {
   if (holder > 0) await session.execute(`KILL ${holder}`).catch(() => {});
 }
 
-async function lockAlone(owner: StreamOwner, lock: string, what: string): Promise<AsyncDisposable> {
+async function lockAlone(owner: StreamOwner, lock: string, what: string): Promise<Session> {
   const session = await openSession(owner.settings, owner.context, { purpose: 'capture lock' });
   try {
     // It sleeps for as long as the stream is read.
