@@ -12,7 +12,7 @@ import { tableShape } from '../../postgres/capture/table-shape.ts';
 import type { ZeroDates } from '../batches.ts';
 import type { ColumnStep } from '../binlog/alter-table.ts';
 import type { Charsets } from '../binlog/charset.ts';
-import { unfollowable } from '../binlog/corrupt.ts';
+import { corrupt, unfollowable } from '../binlog/corrupt.ts';
 import { fieldOf } from '../binlog/field.ts';
 import type { Field, FieldSetting } from '../binlog/reading.ts';
 import { RowImages } from '../binlog/rows.ts';
@@ -148,7 +148,8 @@ export class FollowedTable {
         { table: this.table },
       );
     }
-    const names = log.columns.map(({ name }) => name);
+    const visible = this.#visible(log);
+    const names = visible.map(({ name }) => name);
     let known = numbered(this.#lineage, names);
     let untold: readonly ColumnStep[] | null = null;
     let gone: readonly ColumnChange[] = [];
@@ -163,7 +164,7 @@ export class FollowedTable {
       return this.#declared.columns.find(({ name }) => this.#numbers[name] === number)?.type ?? null;
     };
     const own = log.columns.map((column, place) => this.#fieldOf(column, columns[place], declaredAs(place)));
-    const relation = log.columns.map(
+    const relation = visible.map(
       (column, place): SourceColumn => ({
         name: column.name,
         type: own[place]?.type ?? { kind: 'text' },
@@ -193,6 +194,15 @@ export class FollowedTable {
       change: changes.length === 0 ? null : { table: this.table, schema: reading.shape.schema, changes },
       untold,
     };
+  }
+
+  /** Those that the server has made for itself come last: MariaDB keeps a hash of each long text that is unique. */
+  #visible({ columns }: LogTable): readonly LogColumn[] {
+    const isHidden = ({ name }: LogColumn): boolean => /^DB_ROW_HASH_\d+$/.test(name) && !named(this.#lineage, name);
+    const first = this.#setting.isMariaDb ? columns.findIndex(isHidden) : -1;
+    if (first < 0) return columns;
+    if (!columns.slice(first).every(isHidden)) throw corrupt('a hidden column before one that is not', { table: this.table });
+    return columns.slice(0, first);
   }
 
   /** Columns of the catalog as they are numbered here: those whose names are known at this place of the stream. */
