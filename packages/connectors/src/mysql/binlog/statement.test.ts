@@ -131,6 +131,7 @@ test.each([
   ['DROP PARTITION p0', [{ do: 'rewrite', how: 'DROP PARTITION' }]],
   ['ADD SYSTEM VERSIONING', [{ do: 'rewrite', how: 'ADD SYSTEM VERSIONING' }]],
   ["COMMENT='x' ENGINE=MyISAM", [{ do: 'engine', engine: 'MyISAM' }]],
+  ['ALTER COLUMN engine SET DEFAULT 5, ALTER engine DROP DEFAULT, ORDER BY engine DESC', []],
   ["ENGINE 'memory'", [{ do: 'engine', engine: 'memory' }]],
   ['PARTITION BY HASH (id) (PARTITION p0 ENGINE = InnoDB)', []],
   ['ADD FOREIGN KEY (a) REFERENCES b (id)', []],
