@@ -31,7 +31,7 @@ test.each([...wide, ...narrow, ...(testedServer().flavour === 'mysql' ? ['gb1803
   async (set) => {
     await server.sql('drop database if exists _millrace');
     const database = await server.database();
-    await database.sql(`create table characters (id int primary key auto_increment, c varchar(4) character set ${set})`);
+    await database.sql(`create table characters (id int primary key auto_increment, c text character set ${set})`);
     const connection = mariadb({ url: database.url });
     const [declared] = (await connection.introspect(testContext(), { tables: ['characters'] })) as [Table];
     const { source, position } = await begin(connection.capture({ characters: declared }), testContext());
@@ -39,15 +39,18 @@ test.each([...wide, ...narrow, ...(testedServer().flavour === 'mysql' ? ['gb1803
     for (const [made, where] of forms) {
       const one = `char(${made} using ${set})`;
       const isOne = `hex(convert(${one} using utf32)) regexp '^.{8}$' and hex(convert(${one} using utf32)) <> '0000003F'`;
-      await database.sql(`insert ignore into characters (c) select ${one} from ${bytes} a, ${bytes} b where ${where} and ${isOne}`);
+      await database.sql(
+        'set group_concat_max_len = 100000',
+        `insert ignore into characters (c) select group_concat(${one} order by b.n separator '')
+        from ${bytes} a, ${bytes} b where ${where} and ${isOne} group by a.n`,
+      );
     }
     const rows = (await readToEnd(source, position)).flatMap(({ changes }) =>
       changes.map((change) => ('row' in change ? change.row : change)),
     );
     const there = await selectedRows(connection, declared);
-    expect(rows.length).toBeGreaterThan(wide.includes(set) ? 6000 : 120);
-    const differing = there.filter((row, place) => row['c'] !== (rows[place] as typeof row | undefined)?.['c']);
-    expect(differing).toEqual([]);
-    expect(rows).toHaveLength(there.length);
+    const characters = there.reduce((sum, row) => sum + Array.from(row['c'] as string).length, 0);
+    expect(characters).toBeGreaterThan(wide.includes(set) ? 6000 : 120);
+    expect(rows.map((row) => (row as { c: string }).c)).toEqual(there.map((row) => row['c']));
   },
 );

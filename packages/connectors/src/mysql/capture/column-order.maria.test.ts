@@ -2,7 +2,7 @@ import type { Table } from '@millrace/core/runtime';
 import { testContext } from '@millrace/core/testing';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type MariaDbServer, mariaDbServer } from '../../../../../test/mariadb-server.ts';
+import { type MariaDbServer, mariaDbServer, testedServer } from '../../../../../test/mariadb-server.ts';
 import { begin, readToEnd, type Seen } from '../../../test/changes.ts';
 import { type SqlType, sqlTypes } from '../../../test/mysql-values.ts';
 import { selectedRows } from '../../../test/selected-rows.ts';
@@ -52,24 +52,40 @@ function after(changes: readonly Seen[]): unknown[] {
   return [...rows.entries()].sort(([a], [b]) => Number(a) - Number(b)).map(([, row]) => row);
 }
 
-test('years, shapes and blobs before numbers and texts change nothing of how those are read', async () => {
+/** Columns that might count among those behind them, and a row. */
+const before: readonly (readonly [columns: string, values: string])[] = [
+  ['id int primary key, y year, n int unsigned, m int, y2 year, o bigint unsigned', '1, 2024, 4000000000, -5, 2025, 18446744073709551615'],
+  [
+    'at point, id int primary key, a varchar(9), b varbinary(9), g geometry, c text character set latin1, d blob',
+    `ST_GeomFromText('POINT(1 2)'), 1, 'é', x'00ff', null, 'é', x'00ff'`,
+  ],
+  [
+    `b bit(3), j json, id int primary key, n int unsigned, a varchar(9) character set latin1, e enum('é') character set latin1, f set('é','x')`,
+    `b'101', '[]', 1, 4000000000, 'é', 'é', 'é,x'`,
+  ],
+  ...(testedServer().flavour === 'mysql'
+    ? ([
+        [
+          'v vector(3), id int primary key, n int unsigned, a varchar(9) character set latin1, b varbinary(9), w vector(2), c text, d blob',
+          `to_vector('[1,-2.5,3e10]'), 1, 4000000000, 'é', x'00ff', null, 'é', x'00ff'`,
+        ],
+      ] as const)
+    : []),
+];
+
+test.each(before)('columns of %s are read each as what it is', async (columns, values) => {
+  await server.sql('drop database if exists _millrace');
   const database = await server.database();
-  await database.sql(
-    `create table first_year (id int primary key, y year, n int unsigned, m int, y2 year, o bigint unsigned)`,
-    `create table first_shape (at point, id int primary key, a varchar(9), b varbinary(9), g geometry, c text character set latin1, d blob)`,
-  );
+  await database.sql(`create table odd (${columns})`);
   const connection = mariadb({ url: database.url });
-  const [year, shape] = (await connection.introspect(testContext(), { tables: ['first_year', 'first_shape'] })) as [Table, Table];
-  const { source, position } = await begin(connection.capture({ year, shape }), testContext());
+  const [odd] = (await connection.introspect(testContext(), { tables: ['odd'] })) as [Table];
+  const { source, position } = await begin(connection.capture({ odd }), testContext());
   await using _source = source;
-  await database.sql(
-    'insert into first_year values (1, 2024, 4000000000, -5, 2025, 18446744073709551615)',
-    `insert into first_shape values (ST_GeomFromText('POINT(1 2)'), 1, 'é', x'00ff', null, 'é', x'00ff')`,
-  );
+  await database.sql(`insert into odd values (${values})`);
   const rows = (await readToEnd(source, position)).flatMap(({ changes }) =>
     changes.map((change) => ('row' in change ? change.row : change)),
   );
-  expect(rows).toEqual([...(await selectedRows(connection, year)), ...(await selectedRows(connection, shape))]);
+  expect(rows).toEqual(await selectedRows(connection, odd));
 });
 
 test('whatever columns a table has in which order, its rows come out of the log as SELECT says that they are', async () => {
