@@ -177,6 +177,8 @@ const characterTypes = new Set<number>([
   fieldTypes.blob,
   fieldTypes.blobCompressed,
   fieldTypes.varcharCompressed,
+  // Binary, and counted among them all the same.
+  fieldTypes.vector,
 ]);
 
 interface More {
