@@ -29,7 +29,7 @@ export async function claim(owner: StreamOwner, name: string, epochThere: number
   await using look = await openSession(owner.settings, owner.context, { purpose: 'capture' });
   if (!(await claimStream(look, name, owner.epoch))) throw fenced(owner);
   if (epochThere < owner.epoch) await endHolder(look, lock);
-  return lockAlone(owner, lock, `reads the stream "${name}"`);
+  return await lockAlone(owner, lock, `reads the stream "${name}"`);
 }
 
 /** It may be asleep, and would keep the lock for as long as it sleeps. */
