@@ -14,9 +14,10 @@ import type { Ceiling } from './ceiling.ts';
 import { type FollowedParts, type FollowedSetting, FollowedTable, type TableReading, type ToldChange } from './followed-table.ts';
 import { FollowedTables } from './followed-tables.ts';
 import { homeDatabase, nudgeTable } from './home.ts';
-import { asStatement, type FilePlace, type GroupHandler, type GroupStart, LogReader } from './log-reader.ts';
+import { type FilePlace, type GroupHandler, type GroupStart, LogReader } from './log-reader.ts';
 import { fileNumber, type LogServer } from './log-server.ts';
 import { refusal } from './refusal.ts';
+import { statementWork } from './statement-work.ts';
 import { isReached, type StreamPlace } from './stream-position.ts';
 import { Track } from './track.ts';
 
@@ -88,8 +89,6 @@ interface Mapped {
 
 /** Rows that belong to no table, and end a statement. */
 const noTable = 0xff_ffff;
-/** Databases of the server itself, and ours: what their statements do is nothing to followers. */
-const systemDatabases = new Set(['mysql', 'sys', 'performance_schema', 'information_schema', homeDatabase]);
 
 /** What the events of one log mean for the tables that are followed. */
 export class ChangeReader implements Disposable {
@@ -362,58 +361,22 @@ export class ChangeReader implements Disposable {
 
   #statement(statement: Statement): Promise<void> | void {
     this.#isForeign = true;
-    switch (statement.kind) {
-      case 'truncate': {
-        const table = this.#find(statement.table);
-        if (!table) return;
+    const work = statementWork(statement, this.#tables, (name) => this.#find(name));
+    switch (work?.do) {
+      case 'truncate':
         this.#touch();
-        this.#builder.truncate([table.table]);
+        this.#builder.truncate([work.table.table]);
         return;
-      }
       case 'alter':
-        return this.#alter(statement);
-      case 'drop':
-        for (const name of statement.tables) this.#lost(name, 'dropped');
-        return;
-      case 'drop-schema':
-        for (const name of this.#tables.in(statement.schema)) this.#lost(name, 'dropped with its database');
-        return;
-      case 'rename':
-        for (const { from, to } of statement.renames) {
-          this.#lost(from, `renamed to ${to.schema}.${to.name}`);
-          this.#lost(to, `replaced by ${from.schema}.${from.name}`);
-        }
-        return;
-      case 'create':
-        if (statement.replaces) this.#lost(statement.table, 'replaced by CREATE OR REPLACE TABLE');
-        return;
-      case 'rows':
-        if (!statement.table || !systemDatabases.has(statement.table.schema)) throw asStatement(statement.verb);
-        return;
-      case 'unknown':
-        for (const word of statement.words) {
-          for (const name of this.#tables.called(word)) {
-            const table = this.#find(name);
-            if (table) throw notKnown(statement.verb, table.table);
-          }
-        }
+        return this.#alter(work.table, work.steps);
+      case undefined:
         return;
       default:
-        return;
+        work satisfies never;
     }
   }
 
-  #alter({ table: name, steps, renamed, seized }: Extract<Statement, { kind: 'alter' }>): Promise<void> | void {
-    for (const { table: other, how } of seized) this.#changed(other, how);
-    const table = this.#find(name);
-    if (renamed) {
-      this.#lost(name, `renamed to ${renamed.schema}.${renamed.name}`);
-      this.#lost(renamed, `replaced by ${name.schema}.${name.name}`);
-    }
-    if (!table) return;
-    if (!steps) return this.#changed(name, null);
-    for (const step of steps) this.#follows(table, step);
-    if (steps.length === 0) return;
+  #alter(table: FollowedTable, steps: readonly ColumnStep[]): Promise<void> {
     for (const [id, mapped] of this.#mapped) if (mapped.table === table) this.#mapped.delete(id);
     const commit = this.#track.commit((this.#start as GroupStart).name);
     return this.#parts.remember(table.table, commit, steps).then(() => {
@@ -421,63 +384,7 @@ export class ChangeReader implements Disposable {
       if (change) this.#tell(change);
     });
   }
-
-  /** @throws RESYNC_REQUIRED for a step behind which the log does not tell all about a table */
-  #follows(table: FollowedTable, step: ColumnStep): void {
-    switch (step.do) {
-      case 'rewrite':
-        throw rewritten(table, step.how);
-      case 'cascade':
-        throw unfollowable(
-          `${table.name} has got a foreign key with ${step.how}: rows that change with others are not in the log.`,
-          'Let the application do it, and drop the foreign key.',
-          { table: table.table },
-        );
-      case 'engine':
-        throw unfollowable(
-          `${table.name} is kept by ${step.engine} now, which has no transactions and no snapshots.`,
-          `ALTER TABLE ${table.name} ENGINE = InnoDB.`,
-          { table: table.table },
-        );
-      case 'add':
-      case 'drop':
-      case 'rename':
-      case 'retype':
-        return;
-      default:
-        step satisfies never;
-    }
-  }
-
-  #changed(name: TableName, how: string | null): void {
-    const table = this.#find(name);
-    if (table) throw rewritten(table, how);
-  }
-
-  #lost(name: TableName, how: string): void {
-    const table = this.#find(name);
-    if (!table) return;
-    throw unfollowable(
-      `${table.name} was ${how}: the changes of the new table, if there is one, do not belong to the copy of the old one.`,
-      'Declare the table as it is now, or leave it out.',
-      { table: table.table },
-    );
-  }
 }
-
-const notKnown = (verb: string, table: string): Error =>
-  unfollowable(
-    `The log has a ${verb} which names ${table}, and nobody here knows what that does to its rows.`,
-    'Use a version of Millrace that knows this version of the server.',
-    { verb, table },
-  );
-
-const rewritten = ({ name, table }: FollowedTable, how: string | null): Error =>
-  unfollowable(
-    `${name} was altered in a way that the log does not tell${how === null ? '' : ` (${how})`}: its rows may be others.`,
-    'There is nothing to set.',
-    { table },
-  );
 
 function placeInFiles(place: DumpFrom['place']): FilePlace {
   return place.by === 'file' ? { file: fileNumber(place.name), offset: place.offset } : { file: 0, offset: 4 };
