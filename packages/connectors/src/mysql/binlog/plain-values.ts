@@ -68,7 +68,7 @@ export function inet4(from: Buffer, start: number, _end: number, out: Scratch): 
   out.ascii([...from.subarray(start, start + 4)].join('.'));
 }
 
-/** Shortened as RFC 5952 has it, through the one parser there is; addresses of IPv4 in their own form, as the server and Postgres show them. */
+/** As MariaDB prints it: the first of the longest runs of zeros is left out, also a single one; addresses of IPv4 are in their own form. */
 export function inet6(from: Buffer, start: number, end: number, out: Scratch): void {
   const groups = Array.from({ length: 8 }, (_, place) => from.readUInt16BE(start + 2 * place));
   const [mapped, next] = [groups[5], groups[6]];
@@ -76,5 +76,12 @@ export function inet6(from: Buffer, start: number, end: number, out: Scratch): v
     out.ascii(mapped === 0 ? '::' : '::ffff:');
     return inet4(from, start + 12, end, out);
   }
-  out.ascii(new URL(`http://[${groups.map((group) => group.toString(16)).join(':')}]/`).hostname.slice(1, -1));
+  let [first, length] = [0, 0];
+  for (let place = 0; place < groups.length; place++) {
+    let run = 0;
+    while (groups[place + run] === 0) run++;
+    if (run > length) [first, length] = [place, run];
+  }
+  const shown = (some: readonly number[]): string => some.map((group) => group.toString(16)).join(':');
+  out.ascii(length === 0 ? shown(groups) : `${shown(groups.slice(0, first))}::${shown(groups.slice(first + length))}`);
 }
