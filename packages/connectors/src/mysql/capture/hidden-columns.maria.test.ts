@@ -14,7 +14,7 @@ afterAll(() => server?.[Symbol.asyncDispose]());
 
 const { flavour } = testedServer();
 
-test.each([
+test.each<readonly [what: string, definition: string, values: string]>([
   [
     'a column that * leaves out',
     '(id int primary key, seen int, unseen int invisible, last varchar(9))',
@@ -26,21 +26,21 @@ test.each([
     '(id, a, c) values (1, 2, "c")',
   ],
   ...(flavour === 'mysql'
-    ? [
+    ? ([
         [
           'columns of indexes over expressions',
           '(id int primary key, a varchar(9), b json, c int, index ((lower(a))), index ((cast(b->"$[*]" as unsigned array))), d int, index ((c + d)))',
           `(id, a, b, c, d) values (1, 'A', '[1, 2]', 3, 4)`,
         ],
-      ]
-    : [
+      ] as const)
+    : ([
         [
           'a column of an index over a long text',
           '(id int primary key, a text unique, b int, c blob unique, d int)',
           `values (1, 'a', 2, 'c', 4)`,
         ],
-      ]),
-] as const)('%s comes, or does not, out of the log as SELECT says', async (_, definition, values) => {
+      ] as const)),
+])('%s comes, or does not, out of the log as SELECT says', async (_, definition, values) => {
   await server.sql('drop database if exists _millrace');
   const database = await server.database();
   await database.sql(`create table hiding ${definition}`);
