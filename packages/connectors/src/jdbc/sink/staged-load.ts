@@ -233,7 +233,7 @@ async function commitLoad(work: LoadWork, staging: string, parts: readonly Stage
   const rows = parts.reduce((total, part) => total + part.rows, 0);
   const bytes = parts.reduce((total, part) => total + part.bytes, 0);
   return ledger.session.inTransaction(async () => {
-    await holdFence(ledger, load.owner, fence);
+    await holdFence(ledger, load.owner, fence, context.now());
     const earlier = await findApplied(ledger, load.id);
     if (earlier) return earlier;
     checkOrder(await findCheckpoint(ledger, load.owner), load, mode, checkpoint.window);
