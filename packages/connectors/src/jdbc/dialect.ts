@@ -8,6 +8,8 @@ export interface Dialect {
   readonly fromNothing: string;
   /** The time by the database's own clock, as a timestamp without and with time zone; null where it has none such. */
   readonly now: { readonly timestamp: string | null; readonly timestamptz: string | null };
+  /** What a SELECT says to have the values of a column of this type whole; null where its name will do. */
+  whole(column: string, type: ColumnType): string | null;
   /** What stands for a time with six decimals that a column is compared with, whatever decimals the column has. */
   moment(type: ColumnType): string;
   /** Connections that may write at once. */
@@ -31,6 +33,7 @@ const standardNow = { timestamp: 'LOCALTIMESTAMP', timestamptz: 'CURRENT_TIMESTA
 const standard: Omit<Dialect, 'product'> = {
   fromNothing: '',
   now: standardNow,
+  whole: () => null,
   moment: () => '?',
   writers: 4,
   emptyCopy: createAs,
@@ -163,6 +166,8 @@ const dialects: Readonly<Record<ProductName, Partial<Omit<Dialect, 'product'>>>>
   mysql: {
     now: { timestamp: "CONVERT_TZ(UTC_TIMESTAMP(6), '+00:00', @@global.time_zone)", timestamptz: 'UTC_TIMESTAMP(6)' },
     upsert: 'on duplicate key',
+    // Of a float the server prints six digits.
+    whole: (column, type) => (baseType(type).kind === 'float4' ? `${column} + 0e0` : null),
     exactText: (column) => `CAST(${column} AS BINARY)`,
     ddlType: (type) => ddlType(type, mysqlTypes),
   },

@@ -121,8 +121,8 @@ class JdbcSource implements RowSource {
       ...(window ? windowConditions(window, this.#cursor(found, window.column), this.#first.dialect, this.#quote) : []),
       ...splitConditions(split.where as SplitPlace, this.#quote),
     ];
-    const { sql, parameters } = selectSql(found.from, select, conditions, this.#quote);
     const { dialect, url } = this.#first;
+    const { sql, parameters } = selectSql(found.from, select, conditions, dialect, this.#quote);
     const request = {
       sql,
       parameters,
