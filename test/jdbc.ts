@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -141,4 +141,12 @@ function listens(port: number): Promise<boolean> {
     const socket = connect(port, '127.0.0.1', () => resolve(true));
     socket.once('connect', () => socket.destroy()).once('error', () => resolve(false));
   });
+}
+
+/** The jar of `HostileDriver`, which needs that of H2 beside it: a folder of classes does as well. */
+export function hostileJar(): string {
+  const jar = join(mkdtempSync(join(tmpdir(), 'millrace-hostile-')), 'hostile.jar');
+  const compiler = ['-m', 'jdk.compiler/com.sun.tools.javac.Main', '--release', '11'];
+  execFileSync(drivers.java, [...compiler, '-cp', drivers.jars.h2, '-d', jar, join(import.meta.dirname, 'HostileDriver.java')]);
+  return jar;
 }

@@ -184,10 +184,15 @@ export function textOfValue(declared: ColumnType, x: string): string {
       return beforeChristText(x, "TIMESTAMPTZ '0001-01-01 00:00:00+00'");
     case 'bytea':
       return `'\\x' || lower(hex(${x}))`;
+    case 'numeric': {
+      const size = decimalSize(type);
+      if (size === null) return x;
+      // DuckDB prints no zero before the point where the type has no digit there.
+      return size.precision > size.scale ? text : `regexp_replace(${text}, '^(-?)\\.', '\\10.')`;
+    }
     case 'int2':
     case 'int4':
     case 'int8':
-    case 'numeric':
     case 'time':
     case 'uuid':
       return duckType(type) === 'VARCHAR' ? x : text;

@@ -52,7 +52,7 @@ test.each<[Column, unknown, object]>([
 ])('what is written is read back (%#)', (column, value, attribute) => {
   const written = attributeWriter(schema(column))(value);
   expect(written).toEqual(attribute);
-  const read = attributeReader(schema(column))(written);
+  const read = attributeReader(schema(column))({ it: written });
   if (column.type.kind !== 'jsonb') expect(read).toEqual(value);
   else expect(JSON.parse(read as string)).toEqual(JSON.parse(value as string));
 });
@@ -67,7 +67,7 @@ test.each<[Column, object | undefined, unknown]>([
   [float8(), { N: '100' }, 100],
   [numeric(), { N: '1E+3' }, '1000'],
 ])('is read from what others have written (%#)', (column, attribute, value) => {
-  expect(attributeReader(schema(column))(attribute as never)).toEqual(value);
+  expect(attributeReader(schema(column))((attribute === undefined ? {} : { it: attribute }) as never)).toEqual(value);
 });
 
 test.each<[Column, object | undefined]>([
@@ -80,7 +80,7 @@ test.each<[Column, object | undefined]>([
   [jsonb(), { M: { a: { B: new Uint8Array([1]) } } }],
   [array(text()), { S: 'a' }],
 ])('is refused where it would not be the same (%#)', (column, attribute) => {
-  expect(() => attributeReader(schema(column))(attribute as never)).toThrow(
+  expect(() => attributeReader(schema(column))((attribute === undefined ? {} : { it: attribute }) as never)).toThrow(
     expect.objectContaining({ code: 'TYPE_MISMATCH', message: expect.stringContaining('"it"') }),
   );
 });

@@ -27,11 +27,13 @@ import { documentText, textDocument } from './document.ts';
  * | NULL                            | no attribute          | no attribute, NULL                                     |
  */
 
-/** Reads a column out of an item. @throws TYPE_MISMATCH for an attribute that the column cannot hold to the letter */
-export function attributeReader({ name, type, nullable }: ColumnSchema): (attribute: AttributeValue | undefined) => unknown {
+/** Reads a column out of items. @throws TYPE_MISMATCH for an attribute that the column cannot hold to the letter */
+export function attributeReader({ name, type, nullable }: ColumnSchema): (item: Readonly<Record<string, AttributeValue>>) => unknown {
+  assertName(name);
   const read = reader(type);
-  return (attribute) => {
+  return (item) => {
     try {
+      const attribute = Object.hasOwn(item, name) ? item[name] : undefined;
       if (attribute !== undefined && attribute.NULL !== true) return read(attribute);
       if (nullable) return null;
       throw mismatch(type, null, 'the item has no such attribute', `Declare "${name}" with .orNull().`);
@@ -39,6 +41,16 @@ export function attributeReader({ name, type, nullable }: ColumnSchema): (attrib
       throw inColumn(name, error);
     }
   };
+}
+
+/** The SDK makes an object of an item, and loses this name. @throws UNSUPPORTED */
+function assertName(name: string): void {
+  if (name !== '__proto__') return;
+  throw new MillraceError('UNSUPPORTED', {
+    message: 'An attribute "__proto__" can be neither read nor written.',
+    remedy: 'Leave the column out, or rename() it before the load.',
+    facts: { column: name },
+  });
 }
 
 function reader(type: ColumnType): (attribute: AttributeValue) => unknown {
@@ -88,6 +100,7 @@ function reader(type: ColumnType): (attribute: AttributeValue) => unknown {
 
 /** Writes a value, which is not NULL, as an attribute. @throws VALUE_UNREPRESENTABLE */
 export function attributeWriter({ name, type }: Pick<ColumnSchema, 'name' | 'type'>): (value: unknown) => AttributeValue {
+  assertName(name);
   const write = writer(type);
   return (value) => {
     try {
@@ -161,21 +174,20 @@ function listOf(type: ColumnType, { L, SS, NS, BS, ...other }: AttributeValue): 
 
 const anyNumeric = conform({ kind: 'numeric' });
 
+/** Equal for texts of one number, as DynamoDB compares keys. */
+export function numberText(text: string): string {
+  const whole = String(anyNumeric(text));
+  const plain = whole.includes('.') ? whole.replace(/\.?0+$/, '') : whole;
+  return plain === '-0' ? '0' : plain;
+}
+
 /** A float that prints as the number is; others would be another number. */
 function exactFloat(type: ColumnType, text: string): unknown {
   const { parse, print } = textCodec(type);
   const value = parse(text);
   const printed = print(value);
-  if (/\d/.test(printed) && sameNumber(printed, text)) return value;
+  if (/\d/.test(printed) && numberText(printed) === numberText(text)) return value;
   throw mismatch(type, text, 'a float does not hold all of its digits', 'Declare the column as numeric().');
-}
-
-function sameNumber(a: string, b: string): boolean {
-  const plain = (text: string): string => {
-    const whole = String(anyNumeric(text));
-    return whole.includes('.') ? whole.replace(/\.?0+$/, '') : whole;
-  };
-  return plain(a) === plain(b);
 }
 
 /** DynamoDB's numbers have 38 digits, and magnitudes from 1e-130 to below 1e126. */

@@ -17,9 +17,16 @@ export function documentText(value: AttributeValue): string {
   throw mismatch({ kind: 'jsonb' }, 'B', 'it holds bytes, and JSON cannot', 'Read the attribute into a column of its own, as bytea().');
 }
 
-/** JSON text as a document. `number` checks a number's text. @throws VALUE_UNREPRESENTABLE for a null at the top, which is NULL here */
+/** So deep DynamoDB takes documents. */
+const deepest = 32;
+
+/**
+ * JSON text as a document. `number` checks a number's text.
+ *
+ * @throws VALUE_UNREPRESENTABLE for a null at the top, which is NULL here, and for what is nested deeper than a document may be
+ */
 export function textDocument(text: string, number: (text: string) => string): AttributeValue {
-  const [value] = valueAt(text, skipped(text, 0), number);
+  const [value] = valueAt(text, skipped(text, 0), number, 0);
   if (value.NULL !== true) return value;
   throw new MillraceError('VALUE_UNREPRESENTABLE', {
     message: 'The JSON value null cannot be told from NULL in an item.',
@@ -29,12 +36,13 @@ export function textDocument(text: string, number: (text: string) => string): At
 
 type Read = readonly [value: AttributeValue, end: number];
 
-function valueAt(text: string, at: number, number: (text: string) => string): Read {
+function valueAt(text: string, at: number, number: (text: string) => string, depth: number): Read {
+  if (depth === deepest && (text[at] === '{' || text[at] === '[')) throw tooDeep();
   switch (text[at]) {
     case '{':
-      return objectAt(text, at, number);
+      return objectAt(text, at, number, depth + 1);
     case '[':
-      return listAt(text, at, number);
+      return listAt(text, at, number, depth + 1);
     case '"': {
       const [string, end] = stringAt(text, at);
       return [{ S: string }, end];
@@ -53,12 +61,12 @@ function valueAt(text: string, at: number, number: (text: string) => string): Re
   }
 }
 
-function objectAt(text: string, start: number, number: (text: string) => string): Read {
+function objectAt(text: string, start: number, number: (text: string) => string, depth: number): Read {
   const M: Record<string, AttributeValue> = Object.create(null);
   let at = skipped(text, start + 1);
   while (text[at] !== '}') {
     const [name, nameEnd] = stringAt(text, at);
-    const [value, end] = valueAt(text, skipped(text, skipped(text, nameEnd) + 1), number);
+    const [value, end] = valueAt(text, skipped(text, skipped(text, nameEnd) + 1), number, depth);
     M[name] = value;
     at = skipped(text, end);
     if (text[at] === ',') at = skipped(text, at + 1);
@@ -66,17 +74,23 @@ function objectAt(text: string, start: number, number: (text: string) => string)
   return [{ M }, at + 1];
 }
 
-function listAt(text: string, start: number, number: (text: string) => string): Read {
+function listAt(text: string, start: number, number: (text: string) => string, depth: number): Read {
   const L: AttributeValue[] = [];
   let at = skipped(text, start + 1);
   while (text[at] !== ']') {
-    const [value, end] = valueAt(text, at, number);
+    const [value, end] = valueAt(text, at, number, depth);
     L.push(value);
     at = skipped(text, end);
     if (text[at] === ',') at = skipped(text, at + 1);
   }
   return [{ L }, at + 1];
 }
+
+const tooDeep = (): MillraceError =>
+  new MillraceError('VALUE_UNREPRESENTABLE', {
+    message: `The JSON is nested deeper than ${deepest} levels, and no item is.`,
+    remedy: 'Filter such rows out, or declare the column json(): that is kept as text.',
+  });
 
 function stringAt(text: string, start: number): readonly [string, number] {
   if (text[start] !== '"') throw mismatch({ kind: 'jsonb' }, text, 'it is no JSON');

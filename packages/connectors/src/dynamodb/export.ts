@@ -136,7 +136,7 @@ class TableExport implements RowSource {
       const read = attributeReader(column);
       return valuesVector(
         column.type,
-        items.map((item) => read(item[column.name])),
+        items.map((item) => read(item)),
       );
     });
     return { schema: this.#table, rowCount: items.length, vectors };

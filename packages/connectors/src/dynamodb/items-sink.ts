@@ -15,7 +15,7 @@ import {
   type Split,
   type StagedPart,
 } from '@millrace/core/runtime';
-import { attributeWriter } from './attribute.ts';
+import { attributeWriter, numberText } from './attribute.ts';
 import type { DynamoService } from './client.ts';
 import { describeTable } from './describe.ts';
 import { assertFits } from './item-size.ts';
@@ -175,7 +175,10 @@ function lastOfEach(items: readonly Item[], key: readonly string[]): Item[] {
   return [...byKey.values()];
 }
 
-const shown = (attribute: Item[string] | undefined): unknown => (attribute?.B ? Buffer.from(attribute.B).toString('base64') : attribute);
+function shown(attribute: Item[string] | undefined): unknown {
+  if (attribute?.B) return Buffer.from(attribute.B).toString('base64');
+  return attribute?.N === undefined ? attribute : { N: numberText(attribute.N) };
+}
 
 /** Each lane does one after the other. After a failure none begins anything more, and what is on its way is waited for. */
 async function inLanes<Work>(work: readonly Work[], lanes: number, act: (one: Work) => Promise<void>): Promise<void> {

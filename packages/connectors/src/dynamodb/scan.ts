@@ -146,7 +146,7 @@ class TableScan implements RowSource {
           const read = readers[place]!;
           return valuesVector(
             column.type,
-            items.map((item) => read(item[column.name])),
+            items.map((item) => read(item)),
           );
         });
         yield { schema: this.#table, rowCount: items.length, vectors };

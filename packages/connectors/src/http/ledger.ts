@@ -7,6 +7,11 @@ import type { FilePlace } from '../s3/target.ts';
 /** What a receiver cannot keep: which loads it has had, and up to where. */
 export interface Ledger extends AsyncDisposable {
   last(owner: LoadOwner): Promise<Entry | null>;
+  /**
+   * Before the first request of a load: the receipt of another attempt, where that has sent it meanwhile. Somebody who sends at this very moment is
+   * not seen. @throws LOAD_CONFLICT where another load has
+   */
+  sent(load: LoadSpec, after: Entry | null): Promise<Receipt | null>;
   /** After the last request of a load. The receipt of another attempt, where that was first. @throws LOAD_CONFLICT */
   note(load: LoadSpec, after: Entry | null, receipt: Receipt): Promise<Receipt>;
 }
@@ -32,10 +37,17 @@ export async function openLedger(place: FilePlace, to: string, context: Context)
       .slice(0, 32)}/`;
   const nameOf = (number: number): string => `${String(number).padStart(10, '0')}.json`;
 
+  const last = async (owner: LoadOwner): Promise<Entry | null> => {
+    const key = (await keysIn(storage, folder(owner))).at(-1);
+    return key === undefined ? null : await read(storage, key);
+  };
   return {
-    async last(owner) {
-      const key = (await keysIn(storage, folder(owner))).at(-1);
-      return key === undefined ? null : await read(storage, key);
+    last,
+    async sent(load, after) {
+      const now = await last(load.owner);
+      if ((now?.number ?? 0) === (after?.number ?? 0)) return null;
+      if (now?.receipt.loadId === load.id) return now.receipt;
+      throw another(load.owner);
     },
     async note(load, after, receipt) {
       const number = (after?.number ?? 0) + 1;

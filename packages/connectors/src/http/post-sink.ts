@@ -61,6 +61,7 @@ export class PostSink implements Sink {
       load,
       context: this.#context,
       applied: isNoted ? last.receipt : null,
+      sent: async () => (await this.#ledger?.sent(load, last)) ?? null,
       note: async (receipt) => (await this.#ledger?.note(load, last, receipt)) ?? receipt,
     });
   }
@@ -84,6 +85,8 @@ interface SessionParts {
   readonly load: LoadSpec;
   readonly context: Context;
   readonly applied: Receipt | null;
+  /** What another attempt at the load has come to since. */
+  readonly sent: () => Promise<Receipt | null>;
   readonly note: (receipt: Receipt) => Promise<Receipt>;
 }
 
@@ -95,15 +98,17 @@ class PostSession implements LoadSession {
   readonly #posting: Posting;
   readonly #load: LoadSpec;
   readonly #context: Context;
+  readonly #sent: SessionParts['sent'];
   readonly #note: SessionParts['note'];
   readonly #files = new Map<string, string>();
 
-  constructor({ client, posting, load, context, applied, note }: SessionParts) {
+  constructor({ client, posting, load, context, applied, sent, note }: SessionParts) {
     this.applied = applied;
     this.#client = client;
     this.#posting = posting;
     this.#load = load;
     this.#context = context;
+    this.#sent = sent;
     this.#note = note;
   }
 
@@ -136,6 +141,8 @@ class PostSession implements LoadSession {
 
   async commit(parts: readonly StagedPart[], checkpoint: Checkpoint): Promise<Receipt> {
     const { to, path, concurrency } = this.#posting;
+    const earlier = await this.#sent();
+    if (earlier) return earlier;
     const url = under(this.#client.place, filled(to, path, this.#context.run));
     const sending = new Set<Promise<void>>();
     const failures: unknown[] = [];

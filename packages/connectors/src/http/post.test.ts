@@ -75,6 +75,12 @@ test('values are JSON, and no digit is lost', async () => {
   ]);
 });
 
+test('a zero below zero stays one', async () => {
+  await start();
+  await send([[{ c: -0 }, { c: 0 }]], {}, { schema: table('zeros', { c: float8() }) });
+  expect(server.requests[0]?.body).toBe('[{"c":-0},{"c":0}]');
+});
+
 test('nothing is sent before the commit', async () => {
   await start();
   const broken = async () => {

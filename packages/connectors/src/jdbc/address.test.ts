@@ -2,7 +2,7 @@ import { secret } from '@millrace/core';
 import { expect, test } from 'vitest';
 import { testContext } from '../../test/load.ts';
 import { addressLabel, addressOf } from './address.ts';
-import { jdbcError } from './failure.ts';
+import { jdbcError, scrubbed } from './failure.ts';
 import { nativeFor } from './native.ts';
 
 test.each([
@@ -12,6 +12,18 @@ test.each([
   ['jdbc:snowflake://acme.snowflakecomputing.com/?db=shop&password=tiger', 'jdbc:snowflake://acme.snowflakecomputing.com/'],
   ['jdbc:mariadb://root:tiger@db.example/shop', 'jdbc:mariadb://db.example/shop'],
   ['jdbc:h2:file:/data/shop;PASSWORD=tiger', 'jdbc:h2:file:/data/shop'],
+  ['jdbc:db2://db.example:50000/shop:password=tiger;user=x;', 'jdbc:db2://db.example:50000/shop'],
+  ['jdbc:teradata://db.example/USER=x,PASSWORD=tiger', 'jdbc:teradata://db.example'],
+  ['jdbc:mariadb://root:ti@ger@db.example/shop', 'jdbc:mariadb://db.example/shop'],
+  ['jdbc:mariadb://root:ti/g@er@db.example/shop', 'jdbc:mariadb://db.example/shop'],
+  ['jdbc:mariadb://root:tiger?x@db.example/shop', 'jdbc:mariadb://'],
+  ['jdbc:mariadb://one.example:3306,two.example:3307/shop', 'jdbc:mariadb://one.example:3306,two.example:3307/shop'],
+  ['jdbc:postgresql://[::1]:5432/shop', 'jdbc:postgresql://[::1]:5432/shop'],
+  ['jdbc:oracle:thin:scott/"ti@g;er"@//db.example:1521/shop', 'jdbc:oracle:thin:@//db.example:1521/shop'],
+  [
+    'jdbc:oracle:thin:@(DESCRIPTION=(ADDRESS=(PROTOCOL=TCP)(HOST=db)(PORT=1521))(CONNECT_DATA=(SID=shop)))',
+    'jdbc:oracle:thin:@(DESCRIPTION=(ADDRESS=(PROTOCOL=TCP)(HOST=db)(PORT=1521))(CONNECT_DATA=(SID=shop)))',
+  ],
 ])('%s is shown as %s', (url, label) => {
   expect(addressLabel(url)).toBe(label);
 });
@@ -22,6 +34,10 @@ test.each([
   'jdbc:snowflake://acme/?user=x&password=tiger-1',
   'jdbc:mariadb://root:tiger-1@db.example/shop',
   'jdbc:db2://db.example:50000/shop:user=x;password=tiger-1;',
+  'jdbc:db2://db.example:50000/shop:password=tiger-1;user=x;',
+  'jdbc:teradata://db.example/USER=x,PASSWORD=tiger-1,CHARSET=UTF8',
+  'jdbc:oracle:thin:scott/"tiger-1"@//db.example:1521/shop',
+  'jdbc:snowflake://acme/?user=x&passcode=tiger-1',
 ])('the password of %s is taken out of what a driver says', async (url) => {
   const { hidden } = await addressOf({ url: secret('URL') }, { secret: async () => url });
   const error = jdbcError(
@@ -29,6 +45,31 @@ test.each([
     { label: 'x', hidden },
   );
   expect(JSON.stringify([error.message, error.facts, error.remedy])).not.toContain('tiger-1');
+});
+
+test.each([
+  ['ti@ger-1', 'jdbc:mariadb://root:ti@ger-1@db.example/shop'],
+  ['ti/ger-1', 'jdbc:mariadb://root:ti/ger-1@db.example/shop'],
+  ['ti,ger-1', 'jdbc:mysql://db.example/shop?user=x&password=ti,ger-1'],
+])('a password %s is one piece, of which no end is left', async (password, url) => {
+  const { hidden } = await addressOf({ url: secret('URL') }, { secret: async () => url });
+  expect(scrubbed(`refused: ${password}.`, { hidden })).toBe('refused: ***.');
+});
+
+test('a password that begins with another secret is taken out to its end', async () => {
+  const { hidden } = await addressOf(
+    { url: 'jdbc:h2:mem:x', user: secret('USER'), password: secret('PASSWORD') },
+    { secret: async ({ name }) => (name === 'USER' ? 'shop' : 'shop-2026') },
+  );
+  expect(scrubbed('no log-in with shop-2026', { hidden })).toBe('no log-in with ***');
+});
+
+test.each([
+  'jdbc:informix-sqli://db.example:1526/shop:INFORMIXSERVER=one',
+  'jdbc:jtds:sqlserver://db.example/shop',
+  'jdbc:aws-wrapper:postgresql://x/y',
+])('%s is the URL of a driver', async (url) => {
+  expect((await addressOf({ url }, { secret: async () => '' })).url).toBe(url);
 });
 
 test('user, password and properties are looked up, each secret by its name', async () => {

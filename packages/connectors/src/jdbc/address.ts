@@ -18,11 +18,17 @@ export interface Address {
   readonly hidden: readonly string[];
 }
 
-/** Without passwords, without the part behind `?` or the first `;`, where drivers put them. */
+/** Without user and password, and without the part behind `?`, the first `;` or the first property, where drivers put them. */
 export function addressLabel(url: Setting): string {
   if (typeof url !== 'string') return describeSetting(url);
-  const [place = ''] = url.split(/[?;]/, 1);
-  return place.replace(/\/\/[^/@]*@/, '//').replace(/^(jdbc:oracle:\w+:)[^@]*@/, '$1@');
+  const [place = ''] = url.replace(/^(jdbc:oracle:\w+:)(?:[^@"]|"[^"]*")*@/is, '$1@').split(/[?;]/, 1);
+  return (
+    place
+      .replace(/\/\/.*@/s, '//')
+      // Half of a log-in, where the other half holds what begins the parameters.
+      .replace(/\/\/[^/@:[]+:(?!\d+(?:[/,:]|$)).*$/s, '//')
+      .replace(/[:,/]\s*[\w.-]+\s*=.*$/s, '')
+  );
 }
 
 /**
@@ -35,7 +41,7 @@ export async function addressOf(settings: AddressSettings, context: Pick<Context
   const look = (setting: Setting, before: string | undefined): Promise<string> | string =>
     typeof setting === 'string' ? setting : context.secret(setting, before);
   const url = (await look(settings.url, refused?.url)).trim();
-  if (!/^jdbc:\w+:/i.test(url)) {
+  if (!/^jdbc:\w[\w.+-]*:/i.test(url)) {
     throw new MillraceError('CONFIG_INVALID', {
       message: 'The URL of a JDBC connection does not begin with jdbc: and the name of a driver.',
       remedy:
@@ -55,18 +61,18 @@ export async function addressOf(settings: AddressSettings, context: Pick<Context
   return { url, properties, hidden: [url, ...secrets, ...passwordsIn(url)] };
 }
 
-const isSecret = (name: string): boolean => /password|pwd|secret|token|key/i.test(name);
+const isSecret = (name: string): boolean => /pass|pwd|secret|token|key|credential/i.test(name);
 
-/** `password=…` among the parameters of a URL, `//user:password@`, and Oracle's `thin:user/password@`; as they stand there, and decoded. */
+/** `password=…` among the properties of a URL, `//user:password@`, and Oracle's `thin:user/password@`; as they stand there, and decoded. */
 function passwordsIn(url: string): string[] {
-  const written = [
-    ...[...url.matchAll(/[?&;]([^=&;]*)=(\{[^}]*\}|[^&;]*)/g)].flatMap(([, name = '', value = '']) =>
-      isSecret(name) ? [value.replace(/^\{|\}$/g, '')] : [],
-    ),
-    ...[...url.matchAll(/\/\/[^/@:]*:([^/@]*)@/g)].map(([, value = '']) => value),
-    ...[...url.matchAll(/^jdbc:oracle:\w+:[^/@]*\/([^@]*)@/g)].map(([, value = '']) => value),
-  ];
-  return [...new Set(written.flatMap((value) => [value, decoded(value)]))];
+  const ofProperties = [...url.matchAll(/[?&;:,/(]\s*([\w.-]+)\s*=(?=(\{[^}]*\}|'[^']*'|"[^"]*"|[^&;]*))/g)].flatMap(
+    ([, name = '', value = '']) => (isSecret(name) ? [value, value.split(',', 1)[0] as string] : []),
+  );
+  const ofLogins = [/\/\/[^/@:]*:([^/]*)@/g, /\/\/[^/@:]*:([^@]*)@/g, /^jdbc:oracle:\w+:[^/@]*\/("[^"]*"|[^@]*)@/gi].flatMap((login) =>
+    [...url.matchAll(login)].map(([, value = '']) => value),
+  );
+  const bare = [...ofProperties, ...ofLogins].map((value) => value.replace(/^[{'"]|[}'"]$/g, ''));
+  return [...new Set(bare.flatMap((value) => [value, decoded(value)]))];
 }
 
 function decoded(text: string): string {

@@ -3,7 +3,7 @@ import { sameName } from './identifier.ts';
 import type { ProductName } from './product.ts';
 import type { Kind, ReadColumn } from './protocol.ts';
 import type { AnswerColumn } from './session.ts';
-import { type SourceType, sourceType } from './types.ts';
+import { readType, type SourceType, sourceType } from './types.ts';
 
 /** A declared column, and the column of the source that it is read from. */
 export interface SourceColumn extends ColumnSchema {
@@ -38,8 +38,8 @@ export function declaredColumns(
       problems.push({ column: column.name, message: `"${column.name}" (${typeName(column.type)}) is not there` });
       return [];
     }
-    const is = sourceType(product, source);
-    if (fidelity(is.type, column.type) === 'lossy') {
+    const is = readType(product, source);
+    if (fidelity(is.type, column.type) === 'lossy' && !isPadded(product, source, column.type)) {
       problems.push({
         column: column.name,
         message: `"${column.name}" is ${shown(source)}, which is ${typeName(is.type)} here, and declared as ${typeName(column.type)}`,
@@ -58,6 +58,12 @@ export function declaredColumns(
       'Correct the table() declaration ("millrace introspect" writes it anew), cast() the column after the extract, or cast it in a query of your own: query("SELECT CAST(…) …", { as }).',
     facts: { object: from.object, columns: [...new Set(problems.map(({ column }) => column))] },
   });
+}
+
+/** A char of MySQL as one: its blanks are put back. */
+function isPadded(product: ProductName, source: AnswerColumn, declared: ColumnType): boolean {
+  const [from, to] = [baseType(sourceType(product, source).type), baseType(declared)];
+  return product === 'mysql' && from.kind === 'char' && to.kind === 'char' && to.length >= from.length;
 }
 
 const shown = ({ typeName: name, precision, scale }: AnswerColumn): string =>
@@ -99,7 +105,7 @@ function digitsFor(kind: Kind, actual: ColumnType, declared: ColumnType): number
       return scaled.kind === 'numeric' && scaled.precision !== undefined ? (scaled.scale ?? 0) : scaled.kind === 'numeric' ? -1 : 0;
     }
     case 'text':
-      return from.kind === 'char' ? from.length : 0;
+      return from.kind === 'char' ? from.length : to.kind === 'char' ? to.length : 0;
     case 'time':
     case 'timetz':
     case 'stamp':

@@ -1,81 +1,15 @@
 import { int4, table, text } from '@millrace/core';
 import { rowSinkConformance, rowSourceConformance, sinkTable } from '@millrace/core/testing';
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { findMariaDb } from '../../../../scripts/mariadb.mjs';
-import { drivers, h2Server, hsqldbServer, type JdbcDatabase, sqlShell } from '../../../../test/jdbc.ts';
-import { mariaDbServer } from '../../../../test/mariadb-server.ts';
-import { testDatabase } from '../../../../test/postgres.ts';
+import type { JdbcDatabase } from '../../../../test/jdbc.ts';
+import { jdbcEngines, missingEngine } from '../../../../test/jdbc-engines.ts';
 import { jdbc } from './index.ts';
 
 const noted = table('noted', { id: int4(), note: text().orNull() }, { key: ['id'] });
 
-interface Engine {
-  readonly name: string;
-  readonly text: string;
-  open(): Promise<JdbcDatabase>;
-}
+if (missingEngine !== null) test.skip(missingEngine);
 
-/** The driver against the server that `*.pg.test.ts` use, although there is a connector for it. */
-async function postgresDatabase(): Promise<JdbcDatabase> {
-  const database = await testDatabase();
-  const { username, password, host, pathname } = new URL(database.url);
-  const url = `jdbc:postgresql://${host}${pathname}`;
-  const [user, secret] = [decodeURIComponent(username), decodeURIComponent(password)];
-  const jar = drivers.jars.postgresql;
-  const shell = await sqlShell(jar, url, user, secret);
-  return {
-    url,
-    user,
-    password: secret,
-    jar,
-    sql: shell.sql,
-    async [Symbol.asyncDispose]() {
-      await shell[Symbol.asyncDispose]();
-      await database[Symbol.asyncDispose]();
-    },
-  };
-}
-
-const mariadb = findMariaDb();
-
-/** As above, and a server of its own. */
-async function mariaDatabase(): Promise<JdbcDatabase> {
-  const server = await mariaDbServer();
-  const { name } = await server.database();
-  const url = `jdbc:mariadb://127.0.0.1:${server.port}/${name}`;
-  const jar = drivers.jars['mariadb-java-client'];
-  const shell = await sqlShell(jar, url, 'root', '');
-  return {
-    url,
-    user: 'root',
-    password: '',
-    jar,
-    sql: shell.sql,
-    async [Symbol.asyncDispose]() {
-      await shell[Symbol.asyncDispose]();
-      await server[Symbol.asyncDispose]();
-    },
-  };
-}
-
-let h2: Awaited<ReturnType<typeof h2Server>>;
-let hsqldb: Awaited<ReturnType<typeof hsqldbServer>>;
-beforeAll(async () => {
-  [h2, hsqldb] = await Promise.all([h2Server(), hsqldbServer(['tests'])]);
-});
-afterAll(async () => {
-  await Promise.all([h2[Symbol.asyncDispose](), hsqldb[Symbol.asyncDispose]()]);
-});
-
-const engines: readonly Engine[] = [
-  { name: 'H2', text: 'VARCHAR', open: () => h2.database('tests') },
-  { name: 'HSQLDB', text: 'VARCHAR(10000)', open: () => hsqldb.database('tests') },
-  { name: 'Postgres by its driver', text: 'TEXT', open: postgresDatabase },
-  ...('missing' in mariadb ? [] : [{ name: 'MariaDB by its driver', text: 'TEXT', open: mariaDatabase }]),
-];
-if ('missing' in mariadb) test.skip(`MariaDB by its driver: ${mariadb.missing}`);
-
-describe.each(engines)('$name', ({ text: textType, open }) => {
+describe.each(jdbcEngines)('$name', ({ text: textType, open }) => {
   let database: JdbcDatabase;
   beforeAll(async () => {
     database = await open();

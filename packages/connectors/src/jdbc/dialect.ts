@@ -8,12 +8,18 @@ export interface Dialect {
   readonly fromNothing: string;
   /** The time by the database's own clock, as a timestamp without and with time zone; null where it has none such. */
   readonly now: { readonly timestamp: string | null; readonly timestamptz: string | null };
+  /** What a SELECT says to have the values of a column of this type whole; null where its name will do. */
+  whole(column: string, type: ColumnType): string | null;
+  /** What stands for a time with six decimals that a column is compared with, whatever decimals the column has. */
+  moment(type: ColumnType): string;
   /** Connections that may write at once. */
   readonly writers: number;
   /** An empty table with the columns of another one, but none of its rules. */
   emptyCopy(copy: string, columns: string, of: string): string;
   /** How rows of `staged` reach the table: by MERGE, or in words of its own. */
   readonly upsert: 'merge' | 'on conflict' | 'on duplicate key';
+  /** A text of which no two that differ are equal, whatever collation its column has; null where all columns have such. */
+  readonly exactText: ((column: string) => string) | null;
   /** The type as DDL writes it; null where the database has none for it. */
   ddlType(type: ColumnType): string | null;
 }
@@ -27,9 +33,12 @@ const standardNow = { timestamp: 'LOCALTIMESTAMP', timestamptz: 'CURRENT_TIMESTA
 const standard: Omit<Dialect, 'product'> = {
   fromNothing: '',
   now: standardNow,
+  whole: () => null,
+  moment: () => '?',
   writers: 4,
   emptyCopy: createAs,
   upsert: 'merge',
+  exactText: null,
   ddlType: (type) => ddlType(type, {}),
 };
 
@@ -127,6 +136,7 @@ const dialects: Readonly<Record<ProductName, Partial<Omit<Dialect, 'product'>>>>
     now: { timestamp: 'SYSDATETIME()', timestamptz: 'SYSDATETIMEOFFSET()' },
     // Of a UNION no column is an identity, which would refuse the values that it gets.
     emptyCopy: (copy, columns, of) => `SELECT ${columns} INTO ${copy} FROM ${of} ${noRow} UNION ALL SELECT ${columns} FROM ${of} ${noRow}`,
+    exactText: (column) => `CAST(${column} AS VARBINARY(8000))`,
     ddlType: (type) => ddlType(type, sqlServerTypes),
   },
   db2: {
@@ -141,22 +151,35 @@ const dialects: Readonly<Record<ProductName, Partial<Omit<Dialect, 'product'>>>>
     emptyCopy: (copy, columns, of) => `CREATE TABLE ${copy} AS SELECT ${columns} FROM ${of} WITH NO DATA`,
     ddlType: (type) => ddlType(type, derbyTypes),
   },
-  h2: { ddlType: (type) => ddlType(type, h2Types) },
+  h2: { exactText: (column) => `CAST(${column} AS VARBINARY)`, ddlType: (type) => ddlType(type, h2Types) },
   hsqldb: {
     fromNothing: ' FROM (VALUES(0))',
+    // It takes a parameter for a value of the column, and the decimals off that the column does not have.
+    moment: (type) => (baseType(type).kind === 'timestamptz' ? 'CAST(? AS TIMESTAMP(6) WITH TIME ZONE)' : 'CAST(? AS TIMESTAMP(6))'),
     emptyCopy: createWithNoData,
     // Its tables are locked as a whole, unless it is told otherwise.
     writers: 1,
+    // Its texts are equal to others with more blanks.
+    exactText: (column) => `${column} || '|'`,
     ddlType: (type) => ddlType(type, hsqldbTypes),
   },
   mysql: {
     now: { timestamp: "CONVERT_TZ(UTC_TIMESTAMP(6), '+00:00', @@global.time_zone)", timestamptz: 'UTC_TIMESTAMP(6)' },
     upsert: 'on duplicate key',
+    // Of a float the server prints six digits.
+    whole: (column, type) => (baseType(type).kind === 'float4' ? `${column} + 0e0` : null),
+    exactText: (column) => `CAST(${column} AS BINARY)`,
     ddlType: (type) => ddlType(type, mysqlTypes),
   },
   postgres: { upsert: 'on conflict', ddlType: (type) => ddlType(type, postgresTypes) },
   snowflake: { now: { timestamp: 'SYSDATE()', timestamptz: 'CURRENT_TIMESTAMP()' } },
-  sqlite: { now: { timestamp: null, timestamptz: null }, upsert: 'on conflict', writers: 1, ddlType: (type) => ddlType(type, sqliteTypes) },
+  sqlite: {
+    now: { timestamp: null, timestamptz: null },
+    upsert: 'on conflict',
+    writers: 1,
+    exactText: (column) => `CAST(${column} AS BLOB)`,
+    ddlType: (type) => ddlType(type, sqliteTypes),
+  },
 };
 
 export const dialectOf = (product: ProductName): Dialect => ({ ...standard, ...dialects[product], product });

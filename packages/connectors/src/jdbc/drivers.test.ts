@@ -102,3 +102,22 @@ test('a repository that is not there is told with the name of the driver', async
     message: expect.stringContaining('com.example:driver:1.0'),
   });
 });
+
+test('a log-in of the repository goes into a header, and into no message', async () => {
+  files = { [path]: jar, [`${path}.sha1`]: digest('sha1') };
+  const at = places();
+  const guarded = { ...at, repository: at.repository.replace('//', '//maven:tig%23er@') };
+  const logins: (string | undefined)[] = [];
+  const note = (request: { headers: { authorization?: string } }) => void logins.push(request.headers.authorization);
+  server.on('request', note);
+  try {
+    expect(await jarsOf(['com.example:driver:1.0'], guarded)).toHaveLength(1);
+    expect(logins.map((login) => Buffer.from(login?.slice(6) ?? '', 'base64').toString())).toEqual(Array(4).fill('maven:tig#er'));
+    const refused = await jarsOf(['com.example:none:1.0'], guarded).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 'CONFIG_INVALID' });
+    const { message, facts, remedy } = refused as { message: string; facts: unknown; remedy: string };
+    expect(JSON.stringify([message, facts, remedy])).not.toMatch(/tig/);
+  } finally {
+    server.off('request', note);
+  }
+});

@@ -125,8 +125,9 @@ async function keep(path: string, bytes: Buffer): Promise<void> {
 }
 
 /** Compared with the checksum that the repository has beside it. */
-async function download(driver: Parsed, url: string): Promise<Buffer> {
-  const bytes = await fetched(driver, url);
+async function download(driver: Parsed, at: string): Promise<Buffer> {
+  const { url, headers } = withoutLogin(driver, at);
+  const bytes = await fetched(driver, url, headers);
   if (bytes === null) {
     throw new MillraceError('CONFIG_INVALID', {
       message: `There is no driver "${driver.name}" at ${url}.`,
@@ -135,7 +136,7 @@ async function download(driver: Parsed, url: string): Promise<Buffer> {
     });
   }
   for (const algorithm of ['sha512', 'sha256', 'sha1'] as const) {
-    const said = (await fetched(driver, `${url}.${algorithm}`))?.toString('latin1').trim().split(/\s/, 1)[0]?.toLowerCase();
+    const said = (await fetched(driver, `${url}.${algorithm}`, headers))?.toString('latin1').trim().split(/\s/, 1)[0]?.toLowerCase();
     if (said === undefined) continue;
     if (said === digest(algorithm, bytes)) return bytes;
     throw corrupt(driver, `its ${algorithm} is not the one that the repository says`);
@@ -143,9 +144,23 @@ async function download(driver: Parsed, url: string): Promise<Buffer> {
   throw corrupt(driver, 'the repository has no checksum for it');
 }
 
-async function fetched(driver: Parsed, url: string): Promise<Buffer | null> {
+/** A log-in of the repository's URL goes into a header, and into no message. @throws CONFIG_INVALID */
+function withoutLogin({ name }: Parsed, at: string): { readonly url: string; readonly headers: Record<string, string> } {
+  if (!URL.canParse(at) || !/^https?:/i.test(at)) {
+    throw new MillraceError('CONFIG_INVALID', {
+      message: `The driver "${name}" is to be fetched from a repository whose URL is none.`,
+      remedy: 'Correct MILLRACE_MAVEN_URL: https://maven.example.com/releases.',
+    });
+  }
+  const url = new URL(at);
+  const login = [url.username, url.password].map(decodeURIComponent).join(':');
+  url.username = url.password = '';
+  return { url: url.href, headers: login === ':' ? {} : { authorization: `Basic ${Buffer.from(login).toString('base64')}` } };
+}
+
+async function fetched(driver: Parsed, url: string, headers: Record<string, string>): Promise<Buffer | null> {
   try {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(120_000) });
+    const answer = await fetch(url, { headers, signal: AbortSignal.timeout(120_000) });
     if (answer.status === 404) return null;
     if (!answer.ok) throw new Error(`the repository answered with ${answer.status}`);
     return Buffer.from(await answer.arrayBuffer());

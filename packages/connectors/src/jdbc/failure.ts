@@ -296,6 +296,9 @@ function vendorOf(product: string, message: string): string | undefined {
 
 const sentence = (text: string): string => (/[.!?]$/.test(text.trim()) ? text.trim() : `${text.trim()}.`);
 
-/** One or two characters could be part of any word; a password that short protects nothing. */
+/** One or two characters could be part of any word; a password that short protects nothing. The longest first: one may begin with another. */
 export const scrubbed = (text: string, { hidden: secrets }: Pick<Place, 'hidden'>): string =>
-  secrets.filter((secret) => secret.length > 2).reduce((left, secret) => left.replaceAll(secret, '***'), text);
+  secrets
+    .filter((secret) => secret.length > 2)
+    .sort((one, other) => other.length - one.length)
+    .reduce((left, secret) => left.replaceAll(secret, '***'), text);

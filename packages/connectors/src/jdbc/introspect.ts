@@ -3,7 +3,7 @@ import { connect, type SessionSettings } from './connect.ts';
 import { tableParts } from './identifier.ts';
 import type { ProductName } from './product.ts';
 import type { FoundTable } from './session.ts';
-import { sourceType } from './types.ts';
+import { readType } from './types.ts';
 
 /** Schemas of the systems themselves, where a driver lists them among the others. */
 const systems =
@@ -48,7 +48,7 @@ export async function introspect(
 function declaration(table: FoundTable, parts: readonly string[], product: ProductName): Table {
   const columns = table.columns.map((column) => ({
     name: column.name,
-    type: sourceType(product, column).type,
+    type: readType(product, column).type,
     nullable: column.nullable !== 'no',
   }));
   const isKey =

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { MillraceError } from '@millrace/core/runtime';
+import { scrubbed } from './failure.ts';
 import { type Java, javaFailure } from './java.ts';
 import { type AnswerFrame, FrameReader, header, type Order } from './protocol.ts';
 
@@ -19,6 +20,8 @@ export class JavaProcess {
   readonly #child: ChildProcess;
   readonly #exited: Promise<void>;
   readonly #sessions = new Map<number, FrameListener>();
+  /** Of all sessions that there have been: drivers print what they like. */
+  readonly #hidden = new Set<string>();
   #next = 1;
   #output = '';
   #ended: MillraceError | null = null;
@@ -39,7 +42,7 @@ export class JavaProcess {
       }
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.#output = (this.#output + text).slice(-keptOutput);
+      this.#output = (this.#output + text).slice(-4 * keptOutput);
     });
     child.stdin.on('error', () => {}); // its end is told by `close`
     this.#exited = new Promise((resolve) => {
@@ -48,7 +51,7 @@ export class JavaProcess {
         resolve();
       });
       child.once('close', (code, signal) => {
-        this.#end(javaFailure(signal ? `was ended by ${signal}` : `ended with exit code ${code}`, this.#output.trim()));
+        this.#end(javaFailure(signal ? `was ended by ${signal}` : `ended with exit code ${code}`, this.#said()));
         resolve();
       });
     });
@@ -62,9 +65,10 @@ export class JavaProcess {
     return this.#child.pid;
   }
 
-  /** The number of a session of one's own. @throws CONNECTION_FAILED where the process has ended */
-  attach(listener: FrameListener): number {
+  /** The number of a session of one's own, whose `hidden` texts no message shows. @throws CONNECTION_FAILED where the process has ended */
+  attach(listener: FrameListener, hidden: readonly string[]): number {
     if (this.#ended) throw this.#ended;
+    for (const text of hidden) this.#hidden.add(text);
     if (this.#idle) clearTimeout(this.#idle);
     this.#idle = null;
     this.#hold(true);
@@ -99,6 +103,14 @@ export class JavaProcess {
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.#exited;
+  }
+
+  /** What drivers said last, from the beginning of a line on. Java itself repeats the options of its environment. */
+  #said(): string {
+    const lines = scrubbed(this.#output, { hidden: [...this.#hidden] }).split('\n');
+    if (this.#output.length >= 4 * keptOutput) lines.shift();
+    const said = lines.filter((line) => !/^Picked up \w+:/.test(line)).join('\n');
+    return said.trim().slice(-keptOutput);
   }
 
   /** Lets this process end although the child runs, or not. */

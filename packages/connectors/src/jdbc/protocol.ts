@@ -103,6 +103,8 @@ export interface Parameter {
 }
 
 const headerBytes = 12;
+/** An array of Java's. */
+const mostBytes = 2 ** 31;
 
 /** A payload being written; `frame` puts the header before it. */
 export class Writer {
@@ -213,6 +215,7 @@ export class FrameReader {
         this.#headerFilled += taken;
         at += taken;
         if (this.#headerFilled < headerBytes) return;
+        this.#checkHeader();
         this.#payload = Buffer.allocUnsafeSlow(this.#header.readUInt32LE(0));
         this.#filled = 0;
       } else {
@@ -225,9 +228,14 @@ export class FrameReader {
     }
   }
 
+  /** Before its payload is waited for: what is no header may speak of gigabytes that never come. */
+  #checkHeader(): void {
+    const type = this.#header.readUInt8(8);
+    if (!(type in answers) || this.#header.readUIntBE(9, 3) !== 0 || this.#header.readUInt32LE(0) > mostBytes) throw unknownFrame(type);
+  }
+
   #end(payload: Buffer): void {
     const answer = answers[this.#header.readUInt8(8) as keyof typeof answers];
-    if (!answer) throw unknownFrame(this.#header.readUInt8(8));
     const session = this.#header.readUInt32LE(4);
     this.#payload = null;
     this.#headerFilled = 0;
@@ -237,6 +245,6 @@ export class FrameReader {
 
 const unknownFrame = (type: number): MillraceError =>
   new MillraceError('WIRE_CORRUPT', {
-    message: `The Java process sent a frame of type ${type}, which there is not.`,
+    message: `The Java process sent what is no frame (type ${type}).`,
     remedy: 'Look for a driver that writes to the file descriptor 1 by native code; it is tried again.',
   });

@@ -1,5 +1,6 @@
 import { baseType, type ColumnSchema, type Condition, ofColumn, type RelationalOp } from '@millrace/core/runtime';
 import type { SourceColumn } from './columns.ts';
+import type { Dialect } from './dialect.ts';
 import type { Parameter } from './protocol.ts';
 
 /** A piece of SQL with `?` for each of its parameters. */
@@ -85,9 +86,15 @@ function conditionSql(column: string, condition: Condition): Fragment {
   }
 }
 
-export function selectSql(from: string, { columns, where }: Select, more: readonly Fragment[], quote: (name: string) => string): Fragment {
+export function selectSql(
+  from: string,
+  { columns, where }: Select,
+  more: readonly Fragment[],
+  dialect: Pick<Dialect, 'whole'>,
+  quote: (name: string) => string,
+): Fragment {
   const all = [...where, ...more];
-  const list = columns.map(({ source }) => quote(source.name)).join(', ');
+  const list = columns.map(({ source, actual }) => dialect.whole(quote(source.name), actual.type) ?? quote(source.name)).join(', ');
   return {
     sql: `SELECT ${list} FROM ${from}${all.length > 0 ? ` WHERE ${all.map(({ sql }) => `(${sql})`).join(' AND ')}` : ''}`,
     parameters: all.flatMap(({ parameters }) => parameters),

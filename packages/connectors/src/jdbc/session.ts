@@ -7,6 +7,10 @@ import { type AnswerFrame, kinds, type Order, type Parameter, type ReadColumn, R
 /** Batches of up to 2 MiB that are on their way at once, for each read: enough that neither end waits for the other. */
 const readCredit = 4;
 const writeCredit = 2;
+/** How long a log-in may take: a server that takes a connection and says nothing is none. */
+const connectMs = 60_000;
+/** How long a statement may take to end that nobody waits for any more: Java cuts its connection after two seconds. */
+const leaveMs = 10_000;
 /** How long a session may take to end; then the process ends it, with all others in it. */
 const closeMs = 8_000;
 
@@ -118,7 +122,7 @@ export class JdbcSession implements AsyncDisposable, FrameListener {
       this.#tellClosed = resolve;
     });
     this.#onAbort = () => void this.kill(aborted(signal));
-    this.#number = process.attach(this);
+    this.#number = process.attach(this, place.hidden);
   }
 
   /** @throws AUTHENTICATION_FAILED, CONFIG_INVALID, CONNECTION_FAILED and the like */
@@ -127,10 +131,12 @@ export class JdbcSession implements AsyncDisposable, FrameListener {
     request: ConnectRequest,
     place: Place,
     { signal }: Pick<Context, 'signal'>,
+    patienceMs = connectMs,
   ): Promise<JdbcSession> {
     if (signal.aborted) throw aborted(signal);
     const session = new JdbcSession(process, place, signal);
     signal.addEventListener('abort', session.#onAbort, { once: true });
+    const late = setTimeout(() => void session.kill(silent(place, patienceMs)), patienceMs);
     try {
       const { jars, driverClass, url, properties, first } = request;
       const writer = new Writer().texts(jars).text(driverClass).text(url).texts(Object.entries(properties).flat()).texts(first);
@@ -152,6 +158,8 @@ export class JdbcSession implements AsyncDisposable, FrameListener {
     } catch (error) {
       await session.kill(error);
       throw error;
+    } finally {
+      clearTimeout(late);
     }
   }
 
@@ -203,19 +211,24 @@ export class JdbcSession implements AsyncDisposable, FrameListener {
     await this.#ask('transaction', new Writer().int32(number).take());
   }
 
-  /** Runs `work` in one transaction. */
+  /** Runs `work` in one transaction. Where it cannot be rolled back the connection goes: to JDBC, `autocommit` would be a commit. */
   async inTransaction<T>(work: () => Promise<T>): Promise<T> {
     await this.transaction('begin');
+    let result: T;
     try {
-      const result = await work();
+      result = await work();
       await this.transaction('commit');
-      return result;
     } catch (error) {
-      await this.transaction('rollback').catch(() => {});
+      try {
+        await this.transaction('rollback');
+        await this.transaction('autocommit');
+      } catch {
+        await this.kill(error);
+      }
       throw error;
-    } finally {
-      await this.transaction('autocommit').catch(() => {});
     }
+    await this.transaction('autocommit').catch((error: unknown) => this.kill(error));
+    return result;
   }
 
   /** Rows of a query, as they come; leaving early cancels the statement. Counted against what Java says that it has sent. */
@@ -263,7 +276,9 @@ export class JdbcSession implements AsyncDisposable, FrameListener {
       this.#onBatch = null;
       if (!over) {
         this.#process.send(this.#number, 'cancel', new Writer().int32(number).take());
+        const late = setTimeout(() => void this.#process.kill(), leaveMs);
         await done;
+        clearTimeout(late);
       }
     }
   }
@@ -426,6 +441,13 @@ const miscounted = (sent: number, received: number): MillraceError =>
     message: `The Java process says that it sent ${sent} rows, and ${received} have come.`,
     remedy: 'The split is read again. If it happens each time, please report it.',
     facts: { sent, received },
+  });
+
+const silent = ({ label }: Place, ms: number): MillraceError =>
+  new MillraceError('CONNECTION_FAILED', {
+    message: `${label}: no log-in within ${ms / 1000} s.`,
+    remedy: 'Check host and port of the URL, and that what listens there is the database. It is tried again with backoff.',
+    facts: { connection: label },
   });
 
 export function aborted(signal: AbortSignal): MillraceError {

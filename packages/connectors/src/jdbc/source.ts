@@ -118,11 +118,11 @@ class JdbcSource implements RowSource {
   async *#rows({ found, select, window }: Planned, split: Split, schema: RowSchema): AsyncGenerator<ColumnBatch, void, undefined> {
     const { progress } = this.#context;
     const conditions = [
-      ...(window ? windowConditions(window, this.#cursor(found, window.column), this.#quote) : []),
+      ...(window ? windowConditions(window, this.#cursor(found, window.column), this.#first.dialect, this.#quote) : []),
       ...splitConditions(split.where as SplitPlace, this.#quote),
     ];
-    const { sql, parameters } = selectSql(found.from, select, conditions, this.#quote);
     const { dialect, url } = this.#first;
+    const { sql, parameters } = selectSql(found.from, select, conditions, dialect, this.#quote);
     const request = {
       sql,
       parameters,

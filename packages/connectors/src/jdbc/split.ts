@@ -6,8 +6,8 @@ import { sourceType } from './types.ts';
 
 /** How a split is found again; JSON. Without a key: everything there is. */
 export interface SplitPlace {
-  /** A range of the primary key, `[from, to)`; null where it is open. */
-  readonly key?: { readonly column: string; readonly from: string | null; readonly to: string | null };
+  /** A range of the primary key, `[from, to)`; null where it is open. `nulls`: with the rows whose key is NULL, which SQLite allows. */
+  readonly key?: { readonly column: string; readonly from: string | null; readonly to: string | null; readonly nulls?: true };
 }
 
 const mostSplits = 10_000;
@@ -34,7 +34,7 @@ export async function planSplits(
   return [null, ...bounds].map((from, at) => ({
     id: `s${String(at).padStart(5, '0')}`,
     estimate: share,
-    where: { key: { column: key.name, from, to: bounds[at] ?? null } },
+    where: { key: { column: key.name, from, to: bounds[at] ?? null, ...(at === 0 && key.nullable !== 'no' && { nulls: true }) } },
   }));
 }
 
@@ -77,5 +77,6 @@ export function splitConditions({ key }: SplitPlace, quote: (name: string) => st
   const name = quote(key.column);
   const bound = (comparison: string, value: string | null): Fragment[] =>
     value === null ? [] : [{ sql: `${name} ${comparison} ?`, parameters: [{ kind: value.length < 19 ? 'long' : 'decimal', value }] }];
-  return [...bound('>=', key.from), ...bound('<', key.to)];
+  const range = [...bound('>=', key.from), ...bound('<', key.to)];
+  return key.nulls ? range.map(({ sql, parameters }) => ({ sql: `${sql} OR ${name} IS NULL`, parameters })) : range;
 }

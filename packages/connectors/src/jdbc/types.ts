@@ -1,4 +1,4 @@
-import type { ColumnType } from '@millrace/core/runtime';
+import { baseType, type ColumnType } from '@millrace/core/runtime';
 import type { ProductName } from './product.ts';
 import type { Kind } from './protocol.ts';
 import type { AnswerColumn } from './session.ts';
@@ -50,6 +50,8 @@ const letters = (length: number): SourceType => ({
   type: length > 0 && length <= longest ? { kind: 'varchar', length } : { kind: 'text' },
   kind: 'text',
 });
+const charOf = (length: number): SourceType =>
+  length > 0 && length <= longest ? { type: { kind: 'char', length }, kind: 'text' } : { type: { kind: 'text' }, kind: 'text' };
 /** Digits that a numeric can have. */
 const mostDigits = 1000;
 
@@ -143,6 +145,29 @@ export const typeRules: readonly TypeRule[] = [
   },
   { manual: ['MySQL, MariaDB `YEAR`', 'int2', ''], products: ['mysql'], named: /^YEAR$/i, is: () => plain('int2', 'int') },
   {
+    manual: [
+      'MySQL, MariaDB `CHAR(n)`, `ENUM`, `SET`',
+      'varchar(n)',
+      'the server leaves out the blanks at the end of a char; it may be declared char(n)',
+    ],
+    products: ['mysql'],
+    codes: [char],
+    is: ({ precision }) => charOf(precision),
+  },
+  {
+    manual: ['MySQL, MariaDB integers, `UNSIGNED`', 'int2, int4, int8, numeric(20)', 'the first that holds them all'],
+    products: ['mysql'],
+    named: /^(TINYINT|SMALLINT|MEDIUMINT|INT|INTEGER) UNSIGNED\b/i,
+    is: ({ typeName }) =>
+      /^TINY/i.test(typeName) ? plain('int2', 'int') : /^(SMALL|MEDIUM)/i.test(typeName) ? plain('int4', 'int') : plain('int8', 'long'),
+  },
+  {
+    manual: ['MySQL, MariaDB `GEOMETRY` and its like', 'bytea', 'four bytes of SRID, then WKB'],
+    products: ['mysql'],
+    named: /^(GEOMETRY|POINT|LINESTRING|POLYGON|MULTI\w+|GEOMETRYCOLLECTION)$/i,
+    is: () => plain('bytea', 'bytes'),
+  },
+  {
     manual: ['MySQL, MariaDB `BIT(n)`', 'bytea', ''],
     products: ['mysql'],
     named: /^BIT$/i,
@@ -161,11 +186,23 @@ export const typeRules: readonly TypeRule[] = [
     is: ({ precision, scale }) => exact(precision, scale),
   },
   {
-    manual: ['Postgres `timestamptz`, `timetz`', 'timestamptz, timetz', ''],
+    manual: ['Postgres `timestamptz`', 'timestamptz', ''],
     products: ['postgres'],
-    named: /^(timestamptz|timetz)$/,
-    is: ({ typeName, scale }) =>
-      typeName === 'timetz' ? clock('timetz', fraction(scale), 'timetz') : clock('timestamptz', fraction(scale), 'stamptz'),
+    named: /^timestamptz$/,
+    is: ({ scale }) => clock('timestamptz', fraction(scale), 'stamptz'),
+  },
+  {
+    // Its driver has no value for 24:00:00 that is not another time as well.
+    manual: ['Postgres `time`, `timetz`', 'time, timetz', '24:00:00 is kept'],
+    products: ['postgres'],
+    named: /^(time|timetz)$/,
+    is: ({ typeName, scale }) => clock(typeName === 'timetz' ? 'timetz' : 'time', fraction(scale), 'text'),
+  },
+  {
+    manual: ['Postgres `money`', 'text', 'as the server prints it'],
+    products: ['postgres'],
+    named: /^money$/,
+    is: () => plain('text', 'text'),
   },
   {
     manual: ['Postgres `bool`, `bit(n)`', 'bool, bit(n)', ''],
@@ -219,8 +256,7 @@ export const typeRules: readonly TypeRule[] = [
   {
     manual: ['`CHAR(n)`, `NCHAR(n)`', 'char(n)', 'with its blanks'],
     codes: [char, nchar],
-    is: ({ precision }) =>
-      precision > 0 && precision <= longest ? { type: { kind: 'char', length: precision }, kind: 'text' } : plain('text', 'text'),
+    is: ({ precision }) => charOf(precision),
   },
   {
     manual: ['`VARCHAR(n)`, `NVARCHAR(n)`', 'varchar(n)', 'text beyond 10,485,760 characters'],
@@ -280,4 +316,14 @@ export function sourceType(product: ProductName, column: AnswerColumn): SourceTy
     if (found) return found;
   }
   return plain('text', 'text');
+}
+
+/**
+ * As `sourceType`, of the values that are read: MySQL leaves out the blanks at the end of a char, and its drivers call an enum and an address a
+ * char as well, which have none.
+ */
+export function readType(product: ProductName, column: AnswerColumn): SourceType {
+  const { type, kind } = sourceType(product, column);
+  const base = baseType(type);
+  return product === 'mysql' && base.kind === 'char' ? { ...letters(base.length), kind } : { type, kind };
 }

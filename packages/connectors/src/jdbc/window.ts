@@ -86,11 +86,18 @@ async function one(session: JdbcSession, sql: string, column: SourceColumn): Pro
 }
 
 /** The window as conditions on the source's own column. */
-export function windowConditions({ low, high }: Window, column: SourceColumn, quote: (name: string) => string): Fragment[] {
+export function windowConditions(
+  { low, high }: Window,
+  column: SourceColumn,
+  dialect: Dialect,
+  quote: (name: string) => string,
+): Fragment[] {
   const name = quote(column.source.name);
+  const isMoment = ['timestamp', 'timestamptz'].includes(baseType(column.actual.type).kind);
+  const mark = isMoment ? dialect.moment(column.actual.type) : '?';
   const parameter = (value: string): Parameter => ({ kind: parameterKind(column.actual.type, value), value });
-  const below: Fragment = { sql: `${name} < ?`, parameters: [parameter(high)] };
-  if (low !== null) return [{ sql: `${name} >= ?`, parameters: [parameter(low)] }, below];
+  const below: Fragment = { sql: `${name} < ${mark}`, parameters: [parameter(high)] };
+  if (low !== null) return [{ sql: `${name} >= ${mark}`, parameters: [parameter(low)] }, below];
   return [column.source.nullable === 'no' ? below : { ...below, sql: `${below.sql} OR ${name} IS NULL` }];
 }
 

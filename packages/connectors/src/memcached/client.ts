@@ -119,8 +119,8 @@ function nodeAt(line: Line): Node {
   const word = (answer: Answer): string => answer[0]?.words[0] ?? '';
   return {
     place: line.place,
-    version: async () => (await one({ bytes: 'version\r\n', answer: 'line' }))[0]?.words.slice(1).join(' ') ?? '',
-    remove: (keys) => all(keys.map((key) => ({ bytes: `delete ${key}\r\n`, answer: 'line' }))),
+    version: async () => (await one({ bytes: 'version\r\n', answer: ['VERSION'] }))[0]?.words.slice(1).join(' ') ?? '',
+    remove: (keys) => all(keys.map((key) => ({ bytes: `delete ${key}\r\n`, answer: ['DELETED', 'NOT_FOUND'] }))),
     put: (values, seconds) => all(stores(values, seconds)),
     async read(key) {
       const [found] = await one({ bytes: `gets ${key}\r\n`, answer: 'until END' });
@@ -129,7 +129,7 @@ function nodeAt(line: Line): Node {
     swap: async (key, text, version) =>
       word(await one(version === null ? store('add', key, text, 0) : store('cas', key, text, 0, version))) === 'STORED',
     async empty() {
-      await one({ bytes: 'flush_all\r\n', answer: 'line' });
+      await one({ bytes: 'flush_all\r\n', answer: ['OK'] });
     },
   };
 }
@@ -138,8 +138,10 @@ function* stores(values: ReadonlyMap<string, string>, seconds: number): Generato
   for (const [key, text] of values) yield store('set', key, text, seconds);
 }
 
+const answers = { set: ['STORED'], add: ['STORED', 'NOT_STORED'], cas: ['STORED', 'EXISTS', 'NOT_FOUND'] } as const;
+
 function store(how: 'set' | 'add' | 'cas', key: string, text: string, seconds: number, version?: string): Asked {
   const data = Buffer.from(text);
   const head = `${how} ${key} 0 ${seconds} ${data.length}${version === undefined ? '' : ` ${version}`}\r\n`;
-  return { bytes: Buffer.concat([Buffer.from(head), data, Buffer.from('\r\n')]), answer: 'line' };
+  return { bytes: Buffer.concat([Buffer.from(head), data, Buffer.from('\r\n')]), answer: answers[how] };
 }

@@ -35,10 +35,11 @@ const away: Meaning = [
   'Look whether it runs, and whether this machine may connect to it (host, port, TLS, security group).',
 ];
 
-/** What a node, or the way there, said. No command is in it: those have rows, and that which logs in the password. */
-export function memcachedFailure(error: unknown, place: string): MillraceError {
+/** What a node, or the way there, said. No command is in it: those have rows, and that which logs in the password, which a node may repeat. */
+export function memcachedFailure(error: unknown, place: string, password: string | null = null): MillraceError {
   if (isMillraceError(error)) return error;
-  const { code = '', message = String(error) } = error as { code?: string; message?: string };
+  const { code = '', message: said = String(error) } = error as { code?: string; message?: string };
+  const message = password === null || password.length < 3 ? said : said.replaceAll(password, '***');
   const text = error instanceof Refusal ? message : `${code} ${message}`;
   const [, means, says, remedy] = meanings.find(([pattern]) => pattern.test(text)) ?? away;
   return new MillraceError(means, {

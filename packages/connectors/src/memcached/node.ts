@@ -15,10 +15,10 @@ export interface Line extends AsyncDisposable {
   ask(commands: readonly Asked[]): Promise<Answer[]>;
 }
 
-/** A command as its bytes, and how its answer ends: with its only line, or with a line that says END. */
+/** A command as its bytes, and how its answer ends: with its only line, which begins with one of these words, or with a line that says END. */
 export interface Asked {
   readonly bytes: Buffer | string;
-  readonly answer: 'line' | 'until END';
+  readonly answer: readonly string[] | 'until END';
 }
 
 /** The words of each line, with the bytes that follow it. */
@@ -34,6 +34,8 @@ const connectMs = 10_000;
 const answerMs = 60_000;
 /** What is read is what was written about a place, and names of nodes. */
 const longestValue = 16 * 1024 * 1024;
+const longestLine = 64 * 1024;
+const mostLines = 1_000;
 
 /** One line to one node. It is not mended: what a node that was away remembers is looked at by the next attempt. */
 export async function dial({ host, port }: Address, { tls, login, signal }: DialOptions): Promise<Line> {
@@ -45,6 +47,7 @@ export async function dial({ host, port }: Address, { tls, login, signal }: Dial
   socket.setNoDelay(true);
   const waiting: Waiting[] = [];
   let [broken, rest]: [unknown, Buffer] = [null, Buffer.alloc(0)];
+  const failure = (error: unknown) => memcachedFailure(error, place, login?.password ?? null);
   const breaks = (error: unknown): void => {
     broken ??= error;
     socket.destroy();
@@ -82,7 +85,7 @@ export async function dial({ host, port }: Address, { tls, login, signal }: Dial
       return await Promise.all(answers);
     } catch (error) {
       signal.throwIfAborted();
-      throw memcachedFailure(error, place);
+      throw failure(error);
     }
   }
 
@@ -90,13 +93,15 @@ export async function dial({ host, port }: Address, { tls, login, signal }: Dial
     await once(socket, tls ? 'secureConnect' : 'connect', { signal });
     if (login) {
       const words = Buffer.from(`${login.user} ${login.password}`);
-      await ask([{ bytes: Buffer.concat([Buffer.from(`set auth 0 0 ${words.length}\r\n`), words, Buffer.from('\r\n')]), answer: 'line' }]);
+      await ask([
+        { bytes: Buffer.concat([Buffer.from(`set auth 0 0 ${words.length}\r\n`), words, Buffer.from('\r\n')]), answer: ['STORED'] },
+      ]);
     }
     socket.setTimeout(0);
   } catch (error) {
     socket.destroy();
     signal.throwIfAborted();
-    throw memcachedFailure(broken ?? error, place);
+    throw failure(broken ?? error);
   }
   return {
     place,
@@ -128,6 +133,7 @@ function taken(bytes: Buffer, waiting: Waiting[]): Buffer {
       first.need = null;
     }
     const end = bytes.indexOf('\r\n', at);
+    if (end < 0 ? bytes.length - at > longestLine : end - at > longestLine) throw unreadable();
     if (end < 0) break;
     const text = bytes.toString('utf8', at, end);
     at = end + 2;
@@ -135,16 +141,24 @@ function taken(bytes: Buffer, waiting: Waiting[]): Buffer {
     if (/^(ERROR|CLIENT_ERROR|SERVER_ERROR)\b/.test(text)) {
       waiting.shift();
       first.refuse(new Refusal(text));
-    } else if (first.ends === 'line' || text === 'END') {
+    } else if (first.ends !== 'until END') {
+      // Who says something else is no Memcached, and has not done what it was told.
+      if (!first.ends.includes(words[0] ?? '')) throw unreadable();
       waiting.shift();
-      first.resolve(first.ends === 'line' ? [{ words, data: null }] : first.lines);
+      first.resolve([{ words, data: null }]);
+    } else if (text === 'END') {
+      waiting.shift();
+      first.resolve(first.lines);
     } else {
       first.lines.push({ words, data: null });
+      if (first.lines.length > mostLines) throw unreadable();
       if (words[0] !== 'VALUE' && words[0] !== 'CONFIG') continue;
       first.need = Number(words[3]);
-      if (!(first.need >= 0 && first.need <= longestValue)) throw new Error('its answer could not be read');
+      if (!(first.need >= 0 && first.need <= longestValue)) throw unreadable();
     }
   }
   if (waiting.length === 0 && at < bytes.length) throw new Error('it said something that nobody had asked for');
   return at === bytes.length ? Buffer.alloc(0) : bytes.subarray(at);
 }
+
+const unreadable = (): Error => new Error('its answer is none of a Memcached');

@@ -39,6 +39,7 @@ export async function openRedis(
   const options = optionsOf(url, ca === undefined ? null : await settingOf(ca));
   context.signal.throwIfAborted();
   const { host, port, ...rest } = options;
+  const password = 'password' in options ? (options.password ?? null) : null;
   const client = cluster
     ? new Cluster([{ host, port }], {
         redisOptions: rest,
@@ -60,7 +61,7 @@ export async function openRedis(
   } catch (error) {
     client.disconnect();
     // What the socket said is better than "the connection is closed".
-    throw redisFailure(heard ?? error, place);
+    throw redisFailure(heard ?? error, place, password);
   }
   // A shard that has failed over may have lost what it was told last.
   let broken: string | null = null;
@@ -76,7 +77,7 @@ export async function openRedis(
       return await work();
     } catch (error) {
       context.signal.throwIfAborted();
-      throw redisFailure(error, place);
+      throw redisFailure(error, place, password);
     }
   }
 

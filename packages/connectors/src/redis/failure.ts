@@ -48,10 +48,14 @@ const away: Meaning = [
   'Look whether it runs, and whether this machine may connect to it (host, port, TLS, security group).',
 ];
 
-/** What Redis, or the way there, said. Its cause has no command in it: those have rows, and that of AUTH the password. */
-export function redisFailure(error: unknown, place: string): MillraceError {
+/**
+ * What Redis, or the way there, said. Its cause has no command in it: those have rows, and that of AUTH the password, which a Redis that does not know
+ * a command repeats as well.
+ */
+export function redisFailure(error: unknown, place: string, password: string | null = null): MillraceError {
   if (isMillraceError(error)) return error;
-  const { code = '', message = String(error) } = error as { code?: string; message?: string };
+  const { code = '', message: said = String(error) } = error as { code?: string; message?: string };
+  const message = without(said, password).replace(/(, with args beginning with:).*$/s, '$1 …');
   const [, means, says, remedy] = meanings.find(([pattern]) => pattern.test(`${code} ${message}`)) ?? away;
   return new MillraceError(means, {
     message: `Redis at ${place} ${says}: ${message.slice(0, 400)}`,
@@ -60,6 +64,9 @@ export function redisFailure(error: unknown, place: string): MillraceError {
     cause: new Error(message.slice(0, 400)),
   });
 }
+
+const without = (text: string, password: string | null): string =>
+  password === null || password.length < 3 ? text : text.replaceAll(password, '***');
 
 export const fenced = (key: string, by: string): MillraceError =>
   new MillraceError('ATTEMPT_FENCED', {

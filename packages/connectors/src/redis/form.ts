@@ -235,10 +235,29 @@ function scoreOf(type: ColumnType): ((text: string) => string | null) | null {
         if (/^-?infinity$/.test(text)) return text.replace('infinity', 'inf');
         const iso = String(parse(text));
         const at = Date.parse(kind === 'timestamp' ? `${iso}Z` : iso);
-        return Number.isNaN(at) ? null : String(at);
+        return String(Number.isNaN(at) ? farMs(iso) : at);
       };
     }
     default:
       return null;
   }
+}
+
+const dayMs = 86_400_000;
+/** 400 years have the same days, wherever they begin. */
+const era = { years: 400, ms: 146_097 * dayMs };
+
+/** Milliseconds since 1970 of a moment before Christ, or beyond what a Date holds: `4713-01-01 00:00:00+00 BC`. */
+function farMs(text: string): number {
+  const [, year = '', month = '', day = '', clock = '', fraction = '', before] =
+    /^(\d+)-(\d\d)-(\d\d)(?:[ T](\d\d:\d\d:\d\d)(\.\d+)?)?(?:Z|\+00(?::00)?)?( BC)?$/.exec(text) ?? [];
+  const astronomical = before ? 1 - Number(year) : Number(year);
+  const eras = Math.floor((astronomical - 2000) / era.years);
+  const near = Date.parse(`${astronomical - eras * era.years}-${month}-${day}T${clock || '00:00:00'}Z`);
+  const at = near + eras * era.ms + Number(fraction || 0) * 1_000;
+  if (!Number.isNaN(at)) return at;
+  throw new MillraceError('VALUE_UNREPRESENTABLE', {
+    message: `${JSON.stringify(text)} is no moment that a sorted set can be sorted by.`,
+    remedy: 'Take another column as the score.',
+  });
 }

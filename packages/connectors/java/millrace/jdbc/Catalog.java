@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 
 /** What the database says of its tables. */
@@ -31,7 +32,7 @@ final class Catalog {
     DatabaseMetaData about = connection.getMetaData();
     String[] found = find(about, parts, connection);
     if (found == null) return new Out().bool(false);
-    String name = quoted(about, found);
+    String name = quoted(about, found, parts.size() > 2);
     Out out = new Out().bool(true);
     for (String part : found) out.text(part);
     out.text(name);
@@ -74,17 +75,34 @@ final class Catalog {
     int count = parts.size();
     String name = parts.get(count - 1);
     boolean byCatalog = schemaIsCatalog(about);
+    if (byCatalog && count > 2) return null;
     String above = count > 1 ? parts.get(count - 2) : byCatalog ? connection.getCatalog() : schemaOf(connection);
     String catalog = count > 2 ? parts.get(count - 3) : byCatalog ? above : catalogOf(connection);
     String schema = byCatalog ? null : above;
-    String[] found = lookUp(about, catalog, schema, name);
-    if (found != null) return found;
-    String foldedSchema = count > 1 ? fold(about, schema) : schema;
-    found = lookUp(about, catalog, foldedSchema, fold(about, name));
-    if (found != null || count > 1) return found;
-    // A synonym, or a table of another schema on the path.
-    found = lookUp(about, catalog, null, name);
-    return found != null ? found : lookUp(about, catalog, null, fold(about, name));
+    if (above != null) {
+      String[] found = lookUp(about, catalog, schema, name);
+      if (found == null) {
+        String folded = count > 2 ? fold(about, catalog) : catalog;
+        found = lookUp(about, folded, count > 1 ? fold(about, schema) : schema, fold(about, name));
+      }
+      if (found != null || count > 1) return found;
+    }
+    // A synonym, or a table of another schema on the path: the database itself must know it by this name.
+    for (String written : List.of(name, fold(about, name))) {
+      if (!resolves(connection, quote(about, written))) continue;
+      String[] found = lookUp(about, catalog, null, written);
+      if (found != null) return found;
+    }
+    return null;
+  }
+
+  private static boolean resolves(Connection connection, String name) {
+    try (Statement statement = connection.createStatement();
+        ResultSet none = statement.executeQuery("SELECT * FROM " + name + " WHERE 1 = 0")) {
+      return none != null;
+    } catch (SQLException unknown) {
+      return false;
+    }
   }
 
   private static String schemaOf(Connection connection) {
@@ -109,17 +127,36 @@ final class Catalog {
     return about.storesLowerCaseIdentifiers() ? name.toLowerCase(Locale.ROOT) : name;
   }
 
-  /** Names are patterns to a driver: what it answers is compared once more. */
   private static String[] lookUp(DatabaseMetaData about, String catalog, String schema, String name) throws SQLException {
-    try (ResultSet tables = about.getTables(catalog, schema, name, null)) {
+    String[] found = lookUp(about, catalog, schema, name, schema, name);
+    String escape = about.getSearchStringEscape();
+    if (found != null || escape == null || escape.isEmpty()) return found;
+    if (!name.contains(escape) && (schema == null || !schema.contains(escape))) return null;
+    String literally = escape + escape;
+    return lookUp(about, catalog, schema, name, schema == null ? null : schema.replace(escape, literally), name.replace(escape, literally));
+  }
+
+  /** Names are patterns to most drivers: what they answer is compared once more. */
+  private static String[] lookUp(DatabaseMetaData about, String catalog, String schema, String name, String schemas, String names)
+      throws SQLException {
+    String[] found = null;
+    try (ResultSet tables = about.getTables(catalog, schemas, names, null)) {
       while (tables.next()) {
         String kind = tables.getString(4);
         if (!name.equals(tables.getString(3)) || kind == null || !isTable(kind)) continue;
-        if (schema != null && tables.getString(2) != null && !schema.equals(tables.getString(2))) continue;
-        return new String[] {tables.getString(1), tables.getString(2), name, kind};
+        String[] one = new String[] {tables.getString(1), tables.getString(2), name, kind};
+        if (schema != null && one[1] != null && !schema.equals(one[1])) continue;
+        if (found != null && schema == null && !Objects.equals(found[1], one[1])) throw ambiguous(found, one);
+        if (found == null) found = one;
       }
     }
-    return null;
+    return found;
+  }
+
+  /** Which of several tables of a name is meant only the database knows, and no driver tells it. */
+  private static SQLException ambiguous(String[] one, String[] other) {
+    return new SQLException(
+        "\"" + one[2] + "\" is in the schemas \"" + one[1] + "\" and \"" + other[1] + "\": write which one is meant", "42S02");
   }
 
   private static boolean isTable(String kind) {
@@ -127,11 +164,14 @@ final class Catalog {
     return kind.toUpperCase(Locale.ROOT).endsWith("TABLE");
   }
 
-  private static String quoted(DatabaseMetaData about, String[] found) throws SQLException {
+  /** With the catalog before it where the name was given with one: it may be another than that of the connection. */
+  private static String quoted(DatabaseMetaData about, String[] found, boolean withCatalog) throws SQLException {
     boolean byCatalog = schemaIsCatalog(about);
     String above = byCatalog ? found[0] : found[1];
     String name = quote(about, found[2]);
-    return above == null || above.isEmpty() ? name : quote(about, above) + "." + name;
+    if (above == null || above.isEmpty()) return name;
+    String inSchema = quote(about, above) + "." + name;
+    return withCatalog && !byCatalog && found[0] != null && !found[0].isEmpty() ? quote(about, found[0]) + "." + inSchema : inSchema;
   }
 
   private static String quote(DatabaseMetaData about, String name) throws SQLException {

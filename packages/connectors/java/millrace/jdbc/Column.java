@@ -294,6 +294,8 @@ abstract class Column {
   }
 
   private static final class Decimals extends Printed {
+    /** Digits on either side of the point: more than Postgres has, and few enough that a power of a thousand digits is not written out. */
+    private static final int MOST_DIGITS = 131_072;
     private final int scale;
 
     Decimals(int index, int scale) {
@@ -304,8 +306,13 @@ abstract class Column {
     @Override
     void read(ResultSet results, RowsOut to) throws Exception {
       BigDecimal value = results.getBigDecimal(index);
-      if (value == null) cells.addNull();
-      else to.text(cells, scaled(value).toPlainString());
+      if (value == null) {
+        cells.addNull();
+        return;
+      }
+      if (Math.abs((long) value.scale()) > MOST_DIGITS || value.precision() - (long) value.scale() > MOST_DIGITS)
+        throw new Failure.BadValue("a number with the exponent " + -(long) value.scale() + " has too many digits");
+      to.text(cells, scaled(value).toPlainString());
     }
 
     private BigDecimal scaled(BigDecimal value) throws Failure.BadValue {

@@ -46,7 +46,7 @@ final class Failure {
   static String messageOf(Throwable error) {
     String message = error.getMessage();
     Throwable cause = error.getCause();
-    if (error instanceof SQLException && message != null) return message;
+    if ((error instanceof SQLException || error instanceof BadValue) && message != null) return message;
     String text = error.getClass().getName() + (message == null ? "" : ": " + message);
     return cause == null || cause == error ? text : text + " (" + messageOf(cause) + ")";
   }

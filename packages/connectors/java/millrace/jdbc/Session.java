@@ -121,7 +121,9 @@ final class Session extends Thread {
         write(in);
         return;
       case Frame.BATCH:
-        if (!writeFailed) answer(Frame.TAKEN, writing.take(frame.payload));
+        if (writeFailed) return;
+        running = writing.statement();
+        answer(Frame.TAKEN, writing.take(frame.payload));
         return;
       case Frame.WRITE_END:
         endWrite();
@@ -148,6 +150,8 @@ final class Session extends Thread {
     try (Statement statement = made.createStatement()) {
       for (String sql : first) statement.execute(sql);
     }
+    // A property of the driver may have said otherwise: what fences a load must not wait for a commit that nobody orders.
+    if (!made.getAutoCommit()) made.setAutoCommit(true);
     DatabaseMetaData about = made.getMetaData();
     Out out = new Out();
     out.text(about.getDatabaseProductName()).text(about.getDatabaseProductVersion());
@@ -251,7 +255,6 @@ final class Session extends Thread {
     closeStatement();
     writeFailed = false;
     writing = new RowsIn(connection, in);
-    running = writing.statement();
     done(new Out(0));
   }
 
@@ -311,7 +314,11 @@ final class Session extends Thread {
     }
     credit.release(1);
     Thread thread = new Thread(() -> {
-      Statement statement = running;
+      Statement statement;
+      synchronized (turn) {
+        if (order != served) return;
+        statement = running;
+      }
       try {
         if (statement != null) statement.cancel();
       } catch (SQLException | RuntimeException | LinkageError cannot) {
@@ -337,8 +344,12 @@ final class Session extends Thread {
     credit.release(1);
     orders.add(new Frame(number, Frame.CLOSE, new byte[0]));
     Connection open = connection;
+    if (open == null) {
+      interrupt();
+      return;
+    }
     try {
-      if (open != null) open.abort(Runnable::run);
+      open.abort(Runnable::run);
     } catch (SQLException | RuntimeException | LinkageError cannot) {
       interrupt();
     }

@@ -92,7 +92,7 @@ function batchOf(table: Table, items: readonly Item[], partial: readonly boolean
     const read = attributeReader(column);
     return valuesVector(
       column.type,
-      items.map((item, row) => (partial[row] && item[column.name] === undefined ? null : read(item[column.name]))),
+      items.map((item, row) => (partial[row] && !Object.hasOwn(item, column.name) ? null : read(item))),
     );
   });
   return { schema, rowCount: items.length, vectors };

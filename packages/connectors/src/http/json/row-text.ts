@@ -40,7 +40,7 @@ function writerOf(type: ColumnType, numbers: Numbers): Write {
     case 'int4':
     case 'float4':
     case 'float8':
-      return (value) => (Number.isFinite(value) ? String(value) : `"${value}"`);
+      return (value) => (Object.is(value, -0) ? '-0' : Number.isFinite(value) ? String(value) : `"${value}"`);
     case 'int8':
     case 'numeric':
       return (value) => (numbers === 'number' && !/[a-z]/i.test(String(value)) ? String(value) : `"${value}"`);

@@ -107,9 +107,13 @@ async function addFence({ session, name }: Ledger, key: string, attempt: number,
   ]);
 }
 
-/** Inside the transaction that commits: nobody can take the fence until it ends. @throws ATTEMPT_FENCED */
-export async function holdFence({ session, name }: Ledger, owner: LoadOwner, fence: Fence): Promise<void> {
-  await session.query(`UPDATE ${name('millrace_fence')} SET attempt = attempt + 1 WHERE fence_key = ?`, [text(ownerKey(owner))]);
+/** Inside the transaction that commits: nobody can take the fence until it ends. @throws ATTEMPT_FENCED, LOAD_CONFLICT */
+export async function holdFence({ session, name }: Ledger, owner: LoadOwner, fence: Fence, now: Date): Promise<void> {
+  const held = await session.query(`UPDATE ${name('millrace_fence')} SET attempt = attempt + 1, touched_at = ? WHERE fence_key = ?`, [
+    text(now.toISOString()),
+    text(ownerKey(owner)),
+  ]);
+  if (held.affected !== 1) throw ownerless(owner);
   const { affected } = await session.query(
     `UPDATE ${name('millrace_fence')} SET attempt = attempt + 0 WHERE fence_key = ? AND attempt = ?`,
     [text(fenceKey(fence)), whole(fence.epoch)],
@@ -153,6 +157,12 @@ export async function recordLoad({ session, name }: Ledger, load: LoadSpec, rece
   await session.query(`DELETE FROM ${name('millrace_applied')} WHERE applied_at < ?`, [before]);
   await session.query(`DELETE FROM ${name('millrace_fence')} WHERE touched_at < ? AND attempt > 0`, [before]);
 }
+
+const ownerless = ({ pipeline, step }: LoadOwner): MillraceError =>
+  new MillraceError('LOAD_CONFLICT', {
+    message: `The row of millrace_fence that loads of ${pipeline}/${step} wait for has gone.`,
+    remedy: 'Nothing to do: the load is done again, and adds it. Let nobody delete rows of millrace_fence.',
+  });
 
 const fenced = (fence: Fence): MillraceError =>
   new MillraceError('ATTEMPT_FENCED', {

@@ -233,7 +233,7 @@ async function commitLoad(work: LoadWork, staging: string, parts: readonly Stage
   const rows = parts.reduce((total, part) => total + part.rows, 0);
   const bytes = parts.reduce((total, part) => total + part.bytes, 0);
   return ledger.session.inTransaction(async () => {
-    await holdFence(ledger, load.owner, fence);
+    await holdFence(ledger, load.owner, fence, context.now());
     const earlier = await findApplied(ledger, load.id);
     if (earlier) return earlier;
     checkOrder(await findCheckpoint(ledger, load.owner), load, mode, checkpoint.window);
@@ -250,7 +250,7 @@ async function commitLoad(work: LoadWork, staging: string, parts: readonly Stage
 }
 
 /** What earlier attempts and loads that nobody went on with have left. One that is in use still, by an attempt that does not know yet, stays. */
-async function dropLeftovers(work: LoadWork): Promise<void> {
+export async function dropLeftovers(work: Pick<LoadWork, 'ledger' | 'fence' | 'context'>): Promise<void> {
   const { ledger, fence, context } = work;
   const { rows } = await ledger.session.query(
     `SELECT table_name FROM ${ledger.name('millrace_staged')} WHERE (fence_key = ? AND attempt <= ?) OR staged_at < ?`,
@@ -259,7 +259,7 @@ async function dropLeftovers(work: LoadWork): Promise<void> {
   for (const [name] of rows) if (name) await dropStaging(work, name);
 }
 
-async function dropStaging({ ledger }: LoadWork, staging: string): Promise<void> {
+async function dropStaging({ ledger }: Pick<LoadWork, 'ledger'>, staging: string): Promise<void> {
   try {
     await ledger.session.query(`DROP TABLE ${staging}`);
   } catch (error) {

@@ -35,6 +35,12 @@ export function newestSql({ staged, key, cursor }: Names): string {
   return `DELETE FROM ${staged} WHERE ${ordinal} NOT IN (SELECT kept FROM (${newest}) d)`;
 }
 
+/** Answer a text of the key that the database takes for another one: of two staged rows, and of a staged row and one of the table. */
+export const takenForOneSql = ({ target, staged, key }: Names, texts: readonly string[], exact: (column: string) => string): string[] => [
+  `SELECT ${list(texts, (name) => `MIN(${name})`)} FROM ${staged} GROUP BY ${list(key)} HAVING ${list(texts, (name) => `MIN(${exact(name)}) <> MAX(${exact(name)})`, ' OR ')}`,
+  `SELECT ${list(texts, (name) => `s.${name}`)} FROM ${staged} s INNER JOIN ${target} t ON ${same(key, 't', 's')} WHERE ${list(texts, (name) => `${exact(`s.${name}`)} <> ${exact(`t.${name}`)}`, ' OR ')}`,
+];
+
 /** Answers how many rows are there already. */
 export const matchedSql = ({ target, staged, key }: Names): string =>
   `SELECT COUNT(*) FROM ${staged} s WHERE EXISTS (SELECT 1 FROM ${target} t WHERE ${same(key, 't', 's')})`;

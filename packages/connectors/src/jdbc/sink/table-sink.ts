@@ -5,7 +5,7 @@ import { quoter, tableParts } from '../identifier.ts';
 import type { FoundTable } from '../session.ts';
 import { createTableSql } from './create-table.ts';
 import { addOwner, findApplied, findCheckpoint, isThere, type Ledger, openLedger, takeFence } from './ledger.ts';
-import { type LoadWork, stagedLoad } from './staged-load.ts';
+import { dropLeftovers, type LoadWork, stagedLoad } from './staged-load.ts';
 import { problems } from './table-problems.ts';
 import type { TableSettings } from './table-target.ts';
 import { landingColumns } from './write-columns.ts';
@@ -31,7 +31,11 @@ export async function openTableSink(settings: TableSettings, context: Context): 
         await takeFence(ledger, fence, context.now());
         await addOwner(ledger, load.owner, context.now());
         const applied = await findApplied(ledger, load.id);
-        if (applied) return appliedLoad(applied, connected);
+        if (applied) {
+          // It may have been killed before it could.
+          await dropLeftovers({ ledger, fence, context });
+          return appliedLoad(applied, connected);
+        }
         const mode = settings.mode === 'append' && load.fullRefresh ? 'replace' : settings.mode;
         checkOrder(await findCheckpoint(ledger, load.owner), load, mode);
         const table = before ?? (await created(connected, settings));

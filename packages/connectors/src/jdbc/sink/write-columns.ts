@@ -88,6 +88,8 @@ function wireOf(from: ColumnType, to: ColumnType, product: ProductName): { reado
   const [a, b] = [baseType(from), baseType(to)];
   const asText = (kind: Kind) => ({ kind, wire: text });
   if (textual.includes(b.kind)) return asText('text');
+  // Its driver knows no infinity, no 24:00:00 and no NaN; the server itself reads them from text.
+  if (product === 'postgres' && ['numeric', 'date', 'time', 'timetz', 'timestamp', 'timestamptz'].includes(a.kind)) return asText('other');
   switch (a.kind) {
     case 'int2':
     case 'int4':
@@ -95,7 +97,8 @@ function wireOf(from: ColumnType, to: ColumnType, product: ProductName): { reado
     case 'int8':
       return { kind: 'long', wire: a };
     case 'float4':
-      return { kind: b.kind === 'float4' ? 'float' : 'double', wire: a };
+      // Of the digits that tell a float from the next one, MariaDB takes those of the greatest for more than it.
+      return { kind: b.kind === 'float4' && product !== 'mysql' ? 'float' : 'double', wire: a };
     case 'float8':
       return { kind: 'double', wire: a };
     case 'bytea':

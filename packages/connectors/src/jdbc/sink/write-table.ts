@@ -1,7 +1,8 @@
-import { MillraceError } from '@millrace/core/runtime';
+import { baseType, MillraceError } from '@millrace/core/runtime';
 import { quoter, sameName } from '../identifier.ts';
+import { sourceType } from '../types.ts';
 import type { LoadWork } from './staged-load.ts';
-import { insertSql, matchedSql, type Names, newestSql, repeatedSql, upsertSql } from './statements.ts';
+import { insertSql, matchedSql, type Names, newestSql, repeatedSql, takenForOneSql, upsertSql } from './statements.ts';
 
 export type Changed = Readonly<Record<string, number>>;
 
@@ -21,6 +22,7 @@ export async function writeTable(work: LoadWork, staging: string, staged: number
     }
     case 'merge': {
       if (connected.dialect.upsert === 'on duplicate key') checkKey(work, names);
+      await checkTexts(work, names);
       const repeated = Number((await session.query(repeatedSql(names))).rows[0]?.[0]);
       if (repeated > 0) await session.query(newestSql(names));
       const rows = repeated > 0 ? Number((await session.query(`SELECT COUNT(*) FROM ${staging}`)).rows[0]?.[0]) : staged;
@@ -56,6 +58,25 @@ function namesOf({ ledger, table, landing, settings, load }: LoadWork, staged: s
     key: (settings.table.key ?? []).map(real),
     cursor,
   };
+}
+
+/** A collation may take two keys for one, of which a merge would keep one and say nothing. @throws TYPE_MISMATCH */
+async function checkTexts({ landing, settings, connected: { dialect }, ledger }: LoadWork, names: Names): Promise<void> {
+  const quote = quoter(ledger.session);
+  const texts = landing.flatMap(({ target }) => {
+    const isText = ['text', 'varchar', 'char'].includes(baseType(sourceType(dialect.product, target).type).kind);
+    return isText && names.key.includes(quote(target.name)) ? [target.name] : [];
+  });
+  if (dialect.exactText === null || texts.length === 0) return;
+  for (const sql of takenForOneSql(names, texts.map(quote), dialect.exactText)) {
+    const [found] = (await ledger.session.query(sql, [], settings.table.name)).rows;
+    if (!found) continue;
+    throw new MillraceError('TYPE_MISMATCH', {
+      message: `${settings.table.name} takes the key ${found.map((text) => JSON.stringify(text)).join(', ')} and another one of other letters or blanks for one and the same, by the collation of ${texts.map((name) => `"${name}"`).join(', ')}.`,
+      remedy: 'Give the columns of the key a collation that tells all texts apart, or make the keys of the rows alike before the load.',
+      facts: { object: settings.table.name, columns: texts },
+    });
+  }
 }
 
 /** INSERT … ON DUPLICATE KEY asks every unique index of the table, and none where there is none. */
