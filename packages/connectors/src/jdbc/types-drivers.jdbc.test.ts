@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { extract, load, pipeline, type Table, table } from '@millrace/core';
 import { type Columns, typeName } from '@millrace/core/runtime';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findMariaDb } from '../../../../scripts/mariadb.mjs';
 import type { JdbcDatabase } from '../../../../test/jdbc.ts';
 import { jdbcEngines, missingEngine } from '../../../../test/jdbc-engines.ts';
 import { testDatabase } from '../../../../test/postgres.ts';
@@ -130,7 +131,7 @@ const ofMariaDb: Matrix = {
     ['bit(9)', "b'100000001'", 'bytea', bytes(1, 1)],
     ["enum('open', 'closed')", "'open'", 'varchar(6)', 'open'],
     ["set('a', 'b')", "'a'", 'varchar(3)', 'a'],
-    ['json', `'{"a" : 1}'`, 'json', '{"a" : 1}'],
+    ['json', `'{"a": 1}'`, 'json', '{"a": 1}'],
     ['uuid', "'123e4567-e89b-12d3-a456-426614174000'", 'uuid', '123e4567-e89b-12d3-a456-426614174000'],
     ['inet6', "'::1'", 'varchar(39)', '::1'],
     ['point', 'point(1, 2)', 'bytea', Uint8Array.from(Buffer.from('000000000101000000000000000000f03f0000000000000040', 'hex'))],
@@ -159,7 +160,14 @@ const unwritten: Readonly<Record<string, true>> = {
 const copyOf = (of: Table<Columns>, names: readonly string[]) =>
   table(of.name, Object.fromEntries(names.map((column) => [column, of.declared[column]!])) as Columns);
 
-const matrices: Readonly<Record<string, Matrix>> = { 'Postgres by its driver': ofPostgres, 'MariaDB by its driver': ofMariaDb };
+const server = findMariaDb();
+/** MySQL, where one is named, has neither. */
+const isThere = ([ddl]: Case) => !('flavour' in server && server.flavour === 'mysql' && (ddl === 'uuid' || ddl === 'inet6'));
+
+const matrices: Readonly<Record<string, Matrix>> = {
+  'Postgres by its driver': ofPostgres,
+  'MariaDB by its driver': { ...ofMariaDb, kept: ofMariaDb.kept.filter(isThere) },
+};
 
 describe.each(
   jdbcEngines.flatMap((engine) => {
