@@ -21,8 +21,12 @@ await way('lineitem_some');
 process.stdout.write('ready\n');
 await new Promise((resolve) => process.stdin.once('data', resolve));
 const started = performance.now();
+const usage = process.cpuUsage();
 const rows = await way('lineitem');
-process.stdout.write(`${JSON.stringify({ seconds: (performance.now() - started) / 1000, rows })}\n`);
+const { user, system } = process.cpuUsage(usage);
+process.stdout.write(
+  `${JSON.stringify({ seconds: (performance.now() - started) / 1000, processorSeconds: (user + system) / 1e6, rows })}\n`,
+);
 process.exit(0);
 
 /** One attempt at the only stage, without a state store. Answers the rows that were committed. */

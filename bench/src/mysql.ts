@@ -33,6 +33,7 @@ async function* fullLoad({ rows, rounds, only }: Options): AsyncIterable<Result>
   await mariadb.sql(...sourceSql(rows));
   const bench: Bench = { url, rows, database, mariadb };
   const times: Record<Peer | 'own', number[]> = { own: [], driver: [], pipe: [] };
+  const processor: Record<'own' | 'driver', number[]> = { own: [], driver: [] };
   let peakRssMb = 0;
   for (let round = 0; round <= rounds; round++) {
     for (const way of ['driver', 'pipe', 'own'] as const) {
@@ -40,10 +41,14 @@ async function* fullLoad({ rows, rounds, only }: Options): AsyncIterable<Result>
       await database.query('truncate lineitem_copy');
       await database.query('checkpoint');
       const measured =
-        way === 'pipe' ? { seconds: await pipe(bench), peakRssMb: 0 } : await runLane(way === 'own' ? 'millrace' : way, bench);
+        way === 'pipe'
+          ? { seconds: await pipe(bench), processorSeconds: 0, peakRssMb: 0 }
+          : await runLane(way === 'own' ? 'millrace' : way, bench);
       await count(bench);
       if (way === 'own') peakRssMb = Math.max(peakRssMb, measured.peakRssMb);
-      if (round > 0) times[way].push(measured.seconds);
+      if (round === 0) continue;
+      times[way].push(measured.seconds);
+      if (way !== 'pipe') processor[way].push(measured.processorSeconds);
     }
   }
   await database.query(dropLineitem);
@@ -58,9 +63,12 @@ async function* fullLoad({ rows, rounds, only }: Options): AsyncIterable<Result>
       target: targets[peer],
       peakRssMb: Math.round(peakRssMb),
       rounds,
+      ...(peer === 'driver' && { processorSeconds: tenths(processor.own), peerProcessorSeconds: tenths(processor.driver) }),
     };
   }
 }
+
+const tenths = (seconds: readonly number[]): number => Number(median(seconds).toFixed(1));
 
 interface Bench {
   readonly url: string;
@@ -108,7 +116,7 @@ const own = import.meta.url.endsWith('.ts')
 async function runLane(
   way: 'millrace' | 'driver',
   { url, rows, mariadb, database }: Bench,
-): Promise<{ seconds: number; peakRssMb: number }> {
+): Promise<{ seconds: number; processorSeconds: number; peakRssMb: number }> {
   const child = spawn(process.execPath, [...own.flags, path.join(import.meta.dirname, own.file), way], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, MILLRACE_BENCH_URL: url, MILLRACE_BENCH_FROM: mariadb.url },
@@ -127,8 +135,9 @@ async function runLane(
   }
   const peakRssMb = memory.stop();
   const code = await ended;
-  const result = lines.length > 0 ? (JSON.parse(lines.at(-1) as string) as { seconds: number; rows: number }) : undefined;
-  if (code === 0 && result?.rows === rows) return { seconds: result.seconds, peakRssMb };
+  const result =
+    lines.length > 0 ? (JSON.parse(lines.at(-1) as string) as { seconds: number; processorSeconds: number; rows: number }) : undefined;
+  if (code === 0 && result?.rows === rows) return { seconds: result.seconds, processorSeconds: result.processorSeconds, peakRssMb };
   throw new MillraceError('INTERNAL', {
     message: `${way} ended with ${code} after ${result?.rows} rows.`,
     remedy: 'Its own message stands above.',

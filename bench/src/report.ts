@@ -15,6 +15,9 @@ export interface Result {
   /** Where the case is about time: ours, and the peer's. `target` is then in milliseconds. */
   readonly milliseconds?: number;
   readonly peerMilliseconds?: number;
+  /** Seconds of a processor that our process, and the peer's, took for all rows; the databases' not counted. */
+  readonly processorSeconds?: number;
+  readonly peerProcessorSeconds?: number;
 }
 
 export type Measured = Pick<Result, 'rows' | 'rowsPerSecond' | 'limitRowsPerSecond' | 'ratio' | 'peakRssMb'>;

@@ -204,13 +204,13 @@ export function groupsOfChanges(withSink: WithSink, { isLog, keyless }: Pick<Req
 
 /** What becomes of changes of columns. */
 export function changesOfColumns(withSink: WithSink, columnChanges: readonly ColumnChange['change'][]): void {
-  for (const kind of columnChanges) {
+  const cases = Object.entries(columnChange).filter(([, { changes }]) => changes.every(({ change }) => columnChanges.includes(change)));
+  for (const [kind, { changes, after, later = update(1, { name: 'later' }) }] of cases) {
     withSink(`a column change (${kind}) stands where it stood, and does nothing the second time`, async (world) => {
       await using playing = await world.play({ things });
       await playing.commit(insert(1), insert(2, { size: 12 }));
       await playing.apply();
       const since = playing.position as Position;
-      const { changes, after } = columnChange[kind];
       await playing.commit({ do: 'alter', table: 'things', changes }, ...after);
       await playing.apply();
       await playing.compare();
@@ -218,9 +218,9 @@ export function changesOfColumns(withSink: WithSink, columnChanges: readonly Col
       await using again = declared;
       // Another attempt hears of it again, since its source knows the declaration only.
       const alter = playing.logged(since, ['things'])[0] as LoggedTransaction;
-      await again.commit(update(1, { name: 'later' }));
-      const [later] = again.logged(again.position as Position, ['things']) as [LoggedTransaction];
-      await again.applied({ ...later, changes: [...alter.changes.filter(({ kind: one }) => one === 'schema'), ...later.changes] });
+      await again.commit(later);
+      const [logged] = again.logged(again.position as Position, ['things']) as [LoggedTransaction];
+      await again.applied({ ...logged, changes: [...alter.changes.filter(({ kind: one }) => one === 'schema'), ...logged.changes] });
       await again.compare();
     });
   }
@@ -231,7 +231,14 @@ const nullable = (name: string, column: { readonly type: RowSchema['columns'][nu
   type: column.type,
   nullable: true,
 });
-const columnChange: Record<ColumnChange['change'], { readonly changes: readonly ColumnChange[]; readonly after: readonly Statement[] }> = {
+interface Alter {
+  readonly changes: readonly ColumnChange[];
+  readonly after: readonly Statement[];
+  /** What the next attempt hears of. */
+  readonly later?: Statement;
+}
+
+const columnChange: Readonly<Record<string, Alter>> = {
   add: {
     changes: [{ change: 'add', column: nullable('colour', text()), fill: 'red' }],
     after: [insert(3, { colour: 'blue' }), update(1, { colour: null })],
@@ -241,5 +248,27 @@ const columnChange: Record<ColumnChange['change'], { readonly changes: readonly 
   retype: {
     changes: [{ change: 'retype', name: 'size', from: nullable('size', int4()), to: nullable('size', int8()) }],
     after: [update(1, { size: 5_000_000_000n }), update(2, { size: 12n })],
+  },
+  'drop, rename to its name': {
+    changes: [
+      { change: 'drop', name: 'size' },
+      { change: 'rename', from: 'name', to: 'size' },
+    ],
+    after: [insert(3, { size: 'large' }), update(1, { size: 'small' })],
+  },
+  'drop, add of another type': {
+    changes: [
+      { change: 'drop', name: 'name' },
+      { change: 'add', column: nullable('name', int4()), fill: null },
+    ],
+    after: [insert(3, { name: 3 }), update(1, { name: 1 })],
+    later: update(1, { name: 4 }),
+  },
+  'rename, add of its name': {
+    changes: [
+      { change: 'rename', from: 'name', to: 'title' },
+      { change: 'add', column: nullable('name', text()), fill: 'none' },
+    ],
+    after: [insert(3, { title: 'sir', name: 'c' }), update(1, { title: 'lady' })],
   },
 };

@@ -6,9 +6,11 @@ import {
   fidelity,
   MillraceError,
   type SchemaChange,
+  type SchemaPolicy,
   sameType,
   typeName,
 } from '@millrace/core/runtime';
+import { type ColumnsThere, standing } from '../../changes/standing.ts';
 import type { CatalogColumn } from '../catalog.ts';
 import { quoteIdentifier } from '../identifier.ts';
 import { bytesLiteral } from '../literal.ts';
@@ -33,17 +35,17 @@ export async function* alterations(
   { schema, changes }: Pick<SchemaChange, 'schema'> & { readonly changes: readonly NetChange[] },
 ): AsyncGenerator<string> {
   // DDL cannot be taken back: what is not let through is said before anything is done.
-  changes.reduce((now, told, at) => {
-    for (const change of ofTarget(writing, now, told, changes.slice(at + 1))) {
+  changes.reduce((now, _, at) => {
+    for (const change of ofTarget(writing, now, changes, at)) {
       statements(writing, now, schema.key, change);
-      now = columnsAfter(now, change);
+      now = columnsAfter(now, change, writing.stream.policy);
     }
     return now;
   }, target);
   if ((schema.key ?? []).length !== target.key.length) throw changed(writing, target, 'has another key now', 'resync');
-  for (const [at, told] of changes.entries()) {
+  for (const at of changes.keys()) {
     const now = (await readAgain(writing.session, target)) ?? target;
-    for (const change of ofTarget(writing, now, told, changes.slice(at + 1))) yield* statements(writing, now, schema.key, change);
+    for (const change of ofTarget(writing, now, changes, at)) yield* statements(writing, now, schema.key, change);
   }
 }
 
@@ -52,31 +54,45 @@ export async function* alterations(
  *
  * @throws SCHEMA_CHANGED where nobody can tell whether a column of that name is the one before or the one after
  */
-function ofTarget(writing: Writing, target: TargetTable, told: NetChange, later: readonly NetChange[]): ColumnChange[] {
+function ofTarget(writing: Writing, target: TargetTable, changes: readonly NetChange[], at: number): ColumnChange[] {
+  const told = changes[at] as NetChange;
+  const later = changes.slice(at + 1);
   const { formerly = [] } = told;
   const known = formerly.find((name) => target.columns.has(name));
   if (told.change === 'add') {
     if (known === undefined || target.columns.has(told.column.name)) return [told];
     return [{ change: 'rename', from: known, to: told.column.name }];
   }
-  if (told.change !== 'drop') return [told];
+  if (told.change !== 'drop' || formerly.length === 0) {
+    const stands = standing(changes, at, columnsOf(target), writing.stream.tables[target.table]?.columns ?? []);
+    if (stands !== 'todo' && stands !== 'done') throw changed(writing, target, stands.unclear, 'resync');
+    return stands === 'todo' ? [told] : [];
+  }
   const name = known ?? told.name;
   if (!target.columns.has(name)) return [told];
   const taken = later.find((one) => one.change === 'rename' && one.to === name);
   if (taken?.change === 'rename' && !target.columns.has(taken.from)) return [];
-  if (formerly.length > 0 && known === undefined && later.some((one) => one.change === 'add' && one.column.name === name))
+  if (known === undefined && later.some((one) => one.change === 'add' && one.column.name === name))
     throw changed(writing, target, `has given up its column "${formerly[0]}" and has another "${name}" now`, 'resync');
   return [{ change: 'drop', name }];
 }
 
+const columnsOf = ({ columns }: TargetTable): ColumnsThere => ({
+  has: (name) => columns.has(name),
+  isOf: (name, { type }) => {
+    const there = columns.get(name);
+    return there !== undefined && sameType(there.type, type);
+  },
+});
+
 /** As far as the names of columns go. */
-function columnsAfter(target: TargetTable, change: ColumnChange): TargetTable {
+function columnsAfter(target: TargetTable, change: ColumnChange, policy: SchemaPolicy): TargetTable {
   const columns = new Map(target.columns);
   const renamed = change.change === 'rename' ? columns.get(change.from) : undefined;
-  if (change.change === 'rename' && renamed && !columns.has(change.to)) {
+  if (change.change === 'rename' && renamed) {
     columns.delete(change.from);
     columns.set(change.to, { ...renamed, name: change.to });
-  } else if (change.change === 'drop') columns.delete(change.name);
+  } else if (change.change === 'drop' && policy.drop === 'apply') columns.delete(change.name);
   else if (change.change === 'add' && !columns.has(change.column.name)) columns.set(change.column.name, toCome(change.column));
   return { ...target, columns };
 }
@@ -123,7 +139,7 @@ function statements(writing: Writing, target: TargetTable, key: readonly string[
     }
     case 'rename': {
       const column = target.columns.get(change.from);
-      if (!column || target.columns.has(change.to)) return [];
+      if (!column) return [];
       if (policy.rename === 'pause') throw changed(writing, target, `calls its column "${change.from}" "${change.to}" now`, 'rename');
       return [alter(renamed(writing, column, change.to))];
     }

@@ -1,4 +1,5 @@
 import { type ColumnChange, type ColumnType, MillraceError, type RowSchema, type SchemaChange } from '@millrace/core/runtime';
+import { oneByOne } from '../../changes/renames.ts';
 import type { TableShape } from '../../changes/table-shape.ts';
 import {
   columnChanges,
@@ -184,7 +185,7 @@ export class FollowedTable {
       catalog: this.#numberedCatalog(),
       passed: this.#passed,
     });
-    const changes = [...gone, ...columnChanges(this.#columns, stream)];
+    const changes = [...gone, ...columnChanges(this.name, this.#columns, stream)];
     const key = keyAt(this.#declared, this.#numbers, stream);
     this.#columns = stream;
     for (const { name } of relation) if (this.#numbers[name] !== undefined) this.#passed.add(this.#numbers[name]);
@@ -278,32 +279,6 @@ function passedOver(column: LogColumn, shown: string): Field {
   };
   return fieldOf({ ...column, collation: 63 }, null, { shown, charsets, isMariaDb: true, zeroDate: () => {}, catalogType: null });
 }
-
-/** New names of columns, in an order in which each is free when it is taken: targets rename one after another. */
-function oneByOne(table: string, renames: readonly (readonly ColumnChange[])[]): ColumnChange[] {
-  const left = renames.filter((changes) => changes.length > 0);
-  const ordered: ColumnChange[] = [];
-  while (left.length > 0) {
-    const taken = left.flatMap((changes) => changes.map((change) => (change.change === 'rename' ? change.from : '')));
-    const at = left.findIndex((changes) => {
-      const last = changes.at(-1);
-      return (
-        last?.change === 'rename' && (!taken.includes(last.to) || changes.some((one) => one.change === 'rename' && one.from === last.to))
-      );
-    });
-    // By way of a name of our own it would be done twice, and so undone, where a target breaks off behind it.
-    if (at < 0) throw swapped(table, left.flat());
-    ordered.push(...left.splice(at, 1).flat());
-  }
-  return ordered;
-}
-
-const swapped = (table: string, changes: readonly ColumnChange[]): MillraceError =>
-  unfollowable(
-    `Columns of ${table} have taken one another's names (${changes.flatMap((change) => (change.change === 'rename' ? [`"${change.from}" is "${change.to}" now`] : [])).join(', ')}), and targets rename one after another.`,
-    'There is nothing to set.',
-    { table },
-  );
 
 /** What a column of the catalog is, by which rows of the log are read: MariaDB calls its JSON a text with a condition. */
 export const logTypeOf = ({ type, dataType }: Relation['columns'][number]): string => (type.kind === 'json' ? 'json' : dataType);

@@ -9,6 +9,7 @@ import {
   type Table,
   typeName,
 } from '@millrace/core/runtime';
+import { type ColumnsThere, standing } from '../../changes/standing.ts';
 import type { Session } from '../client.ts';
 import { quoteIdentifier, showName } from '../identifier.ts';
 import { literal } from '../literal.ts';
@@ -33,7 +34,11 @@ export async function applySchemaChange(writing: Writing, { table, schema, chang
   if (!target) return;
   await session.execute(`SET LOCAL lock_timeout = '${lockWait}'`);
   let now = (await readTarget(session, table, showName(target.real), target.key)) ?? target;
-  for (const change of changes) {
+  const declared = writing.stream.tables[table]?.columns ?? [];
+  for (const [at, change] of changes.entries()) {
+    const stands = standing(changes, at, columnsOf(now), declared);
+    if (stands === 'done') continue;
+    if (stands !== 'todo') throw changed(writing, target, stands.unclear, 'resync');
     for (const statement of await statements(writing, now, change)) await session.execute(statement, [], target.shown);
     now = (await readTarget(session, table, showName(target.real), schema.key ?? [])) ?? now;
   }
@@ -42,6 +47,14 @@ export async function applySchemaChange(writing: Writing, { table, schema, chang
     throw changed(writing, target, 'has another key now', 'resync');
   targets.set(table, now);
 }
+
+const columnsOf = ({ columns }: TargetTable): ColumnsThere => ({
+  has: (name) => columns.has(name),
+  isOf: (name, { type }) => {
+    const there = columns.get(name);
+    return there !== undefined && sameType(there.type, type);
+  },
+});
 
 async function statements(writing: Writing, target: TargetTable, change: ColumnChange): Promise<string[]> {
   const { policy } = writing.stream;
@@ -69,7 +82,7 @@ async function statements(writing: Writing, target: TargetTable, change: ColumnC
     }
     case 'rename': {
       const column = target.columns.get(change.from);
-      if (!column || target.columns.has(change.to)) return [];
+      if (!column) return [];
       if (policy.rename === 'pause') throw changed(writing, target, `calls its column "${change.from}" "${change.to}" now`, 'rename');
       return [`ALTER TABLE ${target.quoted} RENAME COLUMN ${column.quoted} TO ${quoteIdentifier(change.to)}`];
     }

@@ -101,7 +101,7 @@ export class FollowedTable {
       catalog: this.#catalog,
       passed: this.#passed,
     });
-    const changes = columnChanges(this.#columns, columns);
+    const changes = columnChanges(this.name, this.#columns, columns);
     const key = keyAt(this.#declared, this.#numbers, columns);
     this.#columns = columns;
     for (const { name } of relation) if (this.#numbers[name] !== undefined) this.#passed.add(this.#numbers[name]);

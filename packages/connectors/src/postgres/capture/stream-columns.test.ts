@@ -48,7 +48,7 @@ function at({ declared, joined, relation, catalog, passed = [] }: Case) {
   });
   return {
     names: columns.map(({ column, source }) => `${column.name}@${source}`),
-    changes: columnChanges(declaredStreamColumns(schema, numbers), columns),
+    changes: columnChanges('shop.people', declaredStreamColumns(schema, numbers), columns),
     key: keyAt(schema, numbers, columns),
   };
 }
@@ -134,4 +134,17 @@ test('a declaration keeps its meaning until it is edited', () => {
   expect(declaredNumbers(['id', 'title', 'name'], { id: 1, name: 3 }, now)).toEqual({ id: 1, title: 3, name: 4 });
   expect(declaredNumbers(['id', 'name'], null, now)).toEqual({ id: 1, name: 4 });
   expect(declaredNumbers(['id', 'gone'], { id: 1 }, now)).toEqual({ id: 1 });
+});
+
+test('names that go from one column to the next are taken when they are free; names that change places are nobody’s to follow', () => {
+  const declared = { id: 'int4', name: 'text', secret: 'text' } as const;
+  const next = source({ id: [1, 'int4'], name: [2, 'text'], title: [3, 'text'] });
+  expect(at({ declared, joined: first, relation: next, catalog: next }).changes).toEqual([
+    { change: 'rename', from: 'name', to: 'title' },
+    { change: 'rename', from: 'secret', to: 'name' },
+  ]);
+  const swapped = source({ id: [1, 'int4'], name: [2, 'text'], secret: [3, 'text'] });
+  expect(() => at({ declared, joined: first, relation: swapped, catalog: swapped })).toThrow(
+    `Columns of shop.people have taken one another's names ("name" is "secret" now, "secret" is "name" now)`,
+  );
 });

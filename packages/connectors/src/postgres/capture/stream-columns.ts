@@ -1,4 +1,5 @@
 import { type ColumnChange, type ColumnSchema, type ColumnType, type RowSchema, sameType } from '@millrace/core/runtime';
+import { oneByOne } from '../../changes/renames.ts';
 import { readable } from '../drift.ts';
 
 /** A column as a relation of the stream has it. */
@@ -127,8 +128,13 @@ export function sameColumns(relation: readonly NamedColumn[], known: readonly Na
   );
 }
 
-/** What has to happen to a table to have the columns `after`. Drops come first, so that a name is free again. */
-export function columnChanges(before: readonly StreamColumn[], after: readonly StreamColumn[]): ColumnChange[] {
+/**
+ * What has to happen to a table to have the columns `after`, one thing after another. Drops come first, so that a name is free again. `name`: of
+ * the table, at the source.
+ *
+ * @throws RESYNC_REQUIRED for columns that have taken one another's names
+ */
+export function columnChanges(name: string, before: readonly StreamColumn[], after: readonly StreamColumn[]): ColumnChange[] {
   const matches = new Map<StreamColumn, StreamColumn>();
   const left = new Set(before);
   for (const now of after) {
@@ -159,7 +165,15 @@ export function columnChanges(before: readonly StreamColumn[], after: readonly S
     if (!sameType(was.type, column.type) || was.nullable !== column.nullable)
       retypes.push({ change: 'retype', name: column.name, from: { ...was, name: column.name }, to: column });
   }
-  return [...drops, ...renames, ...retypes, ...adds];
+  return [
+    ...drops,
+    ...oneByOne(
+      name,
+      renames.map((rename) => [rename]),
+    ),
+    ...retypes,
+    ...adds,
+  ];
 }
 
 /** The declared columns before the stream has said anything. */

@@ -8,7 +8,7 @@ import {
   type Position,
   positionOf,
   type RowSchema,
-  type SchemaPolicy,
+  type SinkStream,
   type Split,
   type StagedPart,
   type StreamIdentity,
@@ -28,7 +28,7 @@ export interface CopyHome {
   readonly key: readonly string[];
   readonly attempt: Attempt;
   readonly area: MirrorArea;
-  readonly policy: SchemaPolicy;
+  readonly stream: Pick<SinkStream, 'policy' | 'tables'>;
   readonly tableOf: (name: string) => MirrorTable;
   readonly append: (spool: ChangeSpool, rounds: Rounds, group: ChangeGroup) => Promise<void>;
   /** Calls `work` when all that has been applied is durable, and before anything more is. */
@@ -87,7 +87,7 @@ export class MirrorCopy implements TableCopy {
   }
 
   async finish(position: Position): Promise<void> {
-    const { table, key, attempt, area, policy, tableOf, finish } = this.#home;
+    const { table, key, attempt, area, stream, tableOf, finish } = this.#home;
     this.#finishing = true;
     const read = [...this.#splits.values()].flat();
     const files: StagedFile[] = [...read];
@@ -104,7 +104,7 @@ export class MirrorCopy implements TableCopy {
         attempt,
         async (session, warehouse) => {
           const { settings, context } = attempt;
-          const work: WriteWork = { session, warehouse, settings, context, area, policy, tableOf };
+          const work: WriteWork = { session, warehouse, settings, context, area, stream, tableOf };
           const copy = { files: read, schema: this.#schema ?? { columns: [] } };
           await writeCopy(work, table, key, copy, { files: later, steps: this.#rounds.steps });
           await recordStream(session, attempt.owner, { identity, position: reached, now: context.now(), copied: { table, position } });

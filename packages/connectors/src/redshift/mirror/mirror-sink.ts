@@ -100,7 +100,7 @@ export class MirrorSink implements ChangeSink {
       key: keys.get(table) ?? keyOf(table, stream.tables[table] ?? { columns: [] }),
       attempt,
       area,
-      policy: stream.policy,
+      stream,
       tableOf: (name) => this.#tableOf(name),
       append: (spool, rounds, group) => this.#append(spool, rounds, group, async () => {}),
       finish: (work) =>
@@ -231,7 +231,7 @@ export class MirrorSink implements ChangeSink {
       async (session, warehouse) => {
         const { settings, context } = attempt;
         const tableOf = (name: string) => this.#tableOf(name);
-        await writeSteps({ session, warehouse, settings, context, area, policy: stream.policy, tableOf }, steps, files);
+        await writeSteps({ session, warehouse, settings, context, area, stream, tableOf }, steps, files);
         await recordStream(session, attempt.owner, { identity, position, now: context.now() });
       },
       (state) => state.position === position,

@@ -35,7 +35,7 @@ export const mirrorOnPostgres: MirrorWarehouse = {
 };
 
 /** Redshift has no types of one's own, and a column that comes later has none here either. */
-function typeOf({ type }: ColumnSchema): string {
+function typeOf({ type }: Pick<ColumnSchema, 'type'>): string {
   const base = baseType(type);
   return base.kind === 'enum' ? 'text' : sqlType(base);
 }
@@ -53,7 +53,7 @@ async function prepare(session: Session, { connection, create }: MirrorSettings,
 
 async function columnsOf(session: Session, { text }: MirrorTable): Promise<ReadonlyMap<string, string> | null> {
   const real = await readTable(session, text);
-  return real && new Map(real.columns.filter(({ generated }) => !generated).map(({ name, sqlType: type }) => [name, type]));
+  return real && new Map(real.columns.filter(({ generated }) => !generated).map(({ name, type }) => [name, typeOf({ type })]));
 }
 
 async function land({ session, context, area, table, files, schema, name }: LandChanges): Promise<LandedChanges> {

@@ -27,7 +27,7 @@ export type Names = (column: string) => string | null;
 /** The columns of a table now, with their types. */
 export type Columns = ReadonlyMap<string, string>;
 
-/** The statements that a change of columns needs in the table as it is now: none where it is so already. `table` is quoted, with its schema. */
+/** The statements that a change of columns which is still to be done (see `standing`) needs in the table as it is now. `table` is quoted, with its schema. */
 export function schemaStatements(
   change: ColumnChange,
   table: string,
@@ -45,9 +45,7 @@ export function schemaStatements(
     case 'drop':
       return there.has(change.name) && policy.drop === 'apply' ? [`ALTER TABLE ${table} DROP COLUMN ${quote(change.name)}`] : [];
     case 'rename':
-      return there.has(change.from) && !there.has(change.to)
-        ? [`ALTER TABLE ${table} RENAME COLUMN ${quote(change.from)} TO ${quote(change.to)}`]
-        : [];
+      return [`ALTER TABLE ${table} RENAME COLUMN ${quote(change.from)} TO ${quote(change.to)}`];
     case 'retype': {
       const now = there.get(change.name);
       if (now === undefined || now === dialect.type(change.to)) return [];

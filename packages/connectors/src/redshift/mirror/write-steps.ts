@@ -1,4 +1,5 @@
-import { type ColumnChange, type Context, MillraceError, type RowSchema, type SchemaPolicy } from '@millrace/core/runtime';
+import { type ColumnChange, type Context, MillraceError, type RowSchema, type SchemaChange, type SinkStream } from '@millrace/core/runtime';
+import { standing } from '../../changes/standing.ts';
 import type { Session } from '../../postgres/client.ts';
 import { literal } from '../../postgres/literal.ts';
 import { signature } from '../../s3/changelog/change-spool.ts';
@@ -14,7 +15,7 @@ import {
   type Writing,
 } from './round-statements.ts';
 import type { Round, Step } from './rounds.ts';
-import { fillStatements, type Names, schemaStatements } from './schema-statements.ts';
+import { type Columns, fillStatements, type Names, schemaStatements } from './schema-statements.ts';
 import type { MirrorSettings } from './settings.ts';
 import { stagedColumns } from './staged-rows.ts';
 import type { MirrorArea, StagedFile } from './staging-area.ts';
@@ -25,7 +26,7 @@ export interface WriteWork {
   readonly settings: MirrorSettings;
   readonly context: Context;
   readonly area: MirrorArea;
-  readonly policy: SchemaPolicy;
+  readonly stream: Pick<SinkStream, 'policy' | 'tables'>;
   readonly tableOf: (name: string) => MirrorTable;
 }
 
@@ -58,15 +59,35 @@ export async function writeSteps(work: WriteWork, steps: readonly Step[], files:
       for (const [place, change] of changes.entries()) {
         const there = await columnsThere(work, table);
         const later = laterNames([...changes.slice(place + 1), ...changesOf(steps.slice(at + 1), table)]);
+        const { policy } = work.stream;
         const statements = isAhead
-          ? fillStatements(change, quoted, there, later, work.policy, work.warehouse.columns)
-          : schemaStatements(change, quoted, there, work.policy, work.warehouse.columns);
+          ? fillStatements(change, quoted, there, later, policy, work.warehouse.columns)
+          : isToDo(work, step.change, place, there)
+            ? schemaStatements(change, quoted, there, policy, work.warehouse.columns)
+            : [];
         for (const statement of statements) await work.session.execute(statement, [], quoted);
       }
     }
   }
   for (let place = 0; place < landed.size; place++) await work.session.execute(`DROP TABLE ${quote(temporaryName(place))}`);
   passing('redshift.apply.written');
+}
+
+/** @throws SCHEMA_CHANGED where nobody can tell whether the table has had the change */
+function isToDo(work: WriteWork, { table, changes }: SchemaChange, place: number, there: Columns): boolean {
+  const { columns } = work.warehouse;
+  const stands = standing(
+    changes,
+    place,
+    { has: (name) => there.has(name), isOf: (name, column) => there.get(name) === columns.type(column) },
+    work.stream.tables[table]?.columns ?? [],
+  );
+  if (stands === 'todo' || stands === 'done') return stands === 'todo';
+  throw new MillraceError('SCHEMA_CHANGED', {
+    message: `The table "${table}" ${stands.unclear} at the source; ${work.tableOf(table).quoted} has not been changed.`,
+    remedy: `Copy the table again: millrace resync <pipeline> --table ${table}`,
+    facts: { table },
+  });
 }
 
 /** Puts the rows of a copy in the place of what is there, and then applies what came after it. */
@@ -152,7 +173,7 @@ async function writingOf(
   const rows = rowsOf(schema).columns.map((column) => ({ from: column.name, to: later(column.name) }));
   const written = rows.flatMap(({ from, to }) => (to !== null && there.has(to) ? [{ from, to }] : []));
   const left = rows.filter(({ to }) => to !== null && !there.has(to)).map(({ from }) => from);
-  if (left.length > 0 && work.policy.add !== 'ignore') {
+  if (left.length > 0 && work.stream.policy.add !== 'ignore') {
     throw new MillraceError('SCHEMA_DRIFT', {
       message: `Rows come with ${left.map((column) => `"${column}"`).join(', ')}, which ${target.quoted} does not have.`,
       remedy: 'Add the columns by hand, or copy the table again with "millrace resync".',
