@@ -25,9 +25,9 @@ export function fileLoader(session: Session, into: string, landing: Landing, obj
     const total = { rows: 0, bytes: 0 };
     let loading: Promise<void> = Promise.resolve();
     let file = await files.begin();
-    const next = async (full: LoadFile): Promise<void> => {
+    const next = async (): Promise<void> => {
       await loading;
-      loading = load(full).then(({ rows, bytes }) => {
+      loading = load(file).then(({ rows, bytes }) => {
         total.rows += rows;
         total.bytes += bytes;
       });
@@ -37,11 +37,10 @@ export function fileLoader(session: Session, into: string, landing: Landing, obj
       for await (const batch of batches) {
         await written(file, batch, encode);
         if (file.bytes < fileBytes) continue;
-        const full = file;
+        await next();
         file = await files.begin();
-        await next(full);
       }
-      if (file.rows > 0) await next(file);
+      if (file.rows > 0) await next();
       await loading;
       return total;
     } finally {
