@@ -108,3 +108,45 @@ test('010_truncate: where commits of the source wait for a stream that is under 
     expect([inserted, emptied]).toEqual([['(1)', '(2)', '(3)'], []]);
   });
 });
+
+test('columns keep their values where a name goes from one to another and the stream begins again', { timeout: 60_000 }, async () => {
+  await using server = await logicalServer({ settings: { synchronous_commit: 'on' } });
+  const before = `create table reused (id int primary key, a text); insert into reused values (1, 'a');
+    create table remade (id int primary key, a text); insert into remade values (1, 'a');
+    create table swapped (id int primary key, a text, b text); insert into swapped values (1, 'a', 'b')`;
+  await following(server, { before, capture: { schemaChanges: { drop: 'apply' } } }, async ({ does, source, target, equal, mirror }) => {
+    const again = async (): Promise<void> => {
+      await mirror.stop();
+      await mirror.start();
+    };
+    await does();
+    await does(`alter table reused rename a to was; alter table reused add a text default 'new'`, 'insert into reused values (2)');
+    await equal('reused');
+    for (const id of [3, 4]) {
+      await again();
+      await does(`insert into reused (id) values (${id})`);
+      await equal('reused');
+    }
+    await does('alter table remade drop a', 'alter table remade add a text', `update remade set a = 'n'`);
+    await equal('remade');
+    await again();
+    await source.sql('insert into remade (id) values (2)');
+    expect(await mirror.failure()).toMatchObject({ code: 'SCHEMA_CHANGED', remedy: expect.stringContaining('resync') });
+    expect(await target.sql('select * from remade')).toEqual([{ id: 1, a: 'n' }]);
+  });
+  await following(server, { before }, async ({ does, source, target, equal, mirror }) => {
+    await does();
+    await does('alter table swapped rename a to c; alter table swapped rename b to a; alter table swapped rename c to b');
+    await does(`insert into swapped values (2, 'is b', 'is a')`);
+    await equal('swapped');
+    const followed = await contents(target, 'swapped');
+    await mirror.stop();
+    await source.sql('insert into swapped values (3)');
+    await mirror.start();
+    expect(await mirror.failure()).toMatchObject({
+      code: 'RESYNC_REQUIRED',
+      message: expect.stringContaining("taken one another's names"),
+    });
+    expect(await contents(target, 'swapped')).toEqual(followed);
+  });
+});
