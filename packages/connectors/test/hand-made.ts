@@ -32,7 +32,13 @@ export type Change =
     }
   | { readonly op: 'delete'; readonly table: string; readonly old: Row; readonly whole?: boolean }
   | { readonly op: 'truncate'; readonly tables: readonly string[] }
-  | { readonly op: 'schema'; readonly table: string; readonly schema: RowSchema; readonly changes: readonly ColumnChange[] };
+  | {
+      readonly op: 'schema';
+      readonly table: string;
+      readonly schema: RowSchema;
+      readonly changes: readonly ColumnChange[];
+      readonly retold?: boolean;
+    };
 
 export interface Transaction {
   /** Of its commit; the position after it is one more. */
@@ -88,7 +94,7 @@ function* partsOf(tables: Record<string, RowSchema>, transactions: readonly Tran
         if (change.op === 'schema') tables[change.table] = change.schema;
         yield change.op === 'truncate'
           ? { kind: 'truncate', tables: change.tables, transaction, ordinal }
-          : { kind: 'schema', table: change.table, schema: change.schema, changes: change.changes, transaction, ordinal };
+          : { ...withoutOp(change), kind: 'schema', transaction, ordinal };
       } else {
         const list = waiting.get(change.table) ?? [];
         waiting.set(change.table, [...list, { change, ordinal, transaction }]);
@@ -142,3 +148,5 @@ function marked(vector: Vector, { name }: ColumnSchema, list: readonly Waiting[]
   }
   return some ? unchangedVector(vector, flags) : vector;
 }
+
+const withoutOp = <C extends { readonly op: string }>({ op: _, ...rest }: C): Omit<C, 'op'> => rest;

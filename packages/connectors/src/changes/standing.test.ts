@@ -12,12 +12,12 @@ const rename = (from: string, to: string): ColumnChange => ({ change: 'rename', 
 const add = (name: string, type: keyof typeof types = 'text'): ColumnChange => ({ change: 'add', column: column(name, type), fill: null });
 
 /** Does what is left to be done, as targets do; `keeps`: drops are let be. */
-function left(told: readonly ColumnChange[], declared: Columns, there: Columns, keeps = false): unknown {
+function left(told: readonly ColumnChange[], declared: Columns, there: Columns, keeps = false, retold = true): unknown {
   const now = new Map(Object.entries(there));
   const done: string[] = [];
   for (const [at, change] of told.entries()) {
     const stands = standing(
-      told,
+      { changes: told, retold },
       at,
       { has: (name) => now.has(name), isOf: (name, { type }) => sameType(types[now.get(name)!] as ColumnType, type) },
       Object.entries(declared).map(([name, type]) => column(name, type)),
@@ -74,4 +74,10 @@ test.for<[string, readonly ColumnChange[], Columns, unknown, Columns?, boolean?]
   ['both names again', [drop('b'), rename('a', 'b'), add('a')], { a: 'text', b: 'text' }, expect.stringContaining('another of that name')],
 ])('%s', ([, told, there, expected, before = declared, keeps = false]) => {
   expect(left(told, before, there, keeps)).toEqual(expected);
+});
+
+test('what is told for the first time is done, whatever is there', () => {
+  expect(left([drop('b'), add('b')], declared, { a: 'text', b: 'text' }, false, false)).toEqual(['drop', 'add']);
+  expect(left([drop('b'), rename('a', 'b')], declared, { a: 'text', b: 'text' }, false, false)).toEqual(['drop', 'rename']);
+  expect(left([drop('b'), rename('a', 'b')], declared, { a: 'text', b: 'text' }, true, false)).toContain('has been kept');
 });

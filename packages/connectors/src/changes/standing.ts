@@ -1,4 +1,4 @@
-import { type ColumnChange, type ColumnSchema, fidelity, sameType } from '@millrace/core/runtime';
+import { type ColumnChange, type ColumnSchema, fidelity, type SchemaChange, sameType } from '@millrace/core/runtime';
 
 /** A target's table, as far as its columns go. */
 export interface ColumnsThere {
@@ -17,12 +17,18 @@ export type Standing = 'todo' | 'done' | { readonly unclear: string };
  * Where nobody can tell which, the table must be copied again: what would be done twice is a column emptied, what would be left out is a
  * column with the values of another.
  */
-export function standing(changes: readonly ColumnChange[], at: number, there: ColumnsThere, declared: readonly ColumnSchema[]): Standing {
+export function standing(
+  { changes, retold = false }: Pick<SchemaChange, 'changes' | 'retold'>,
+  at: number,
+  there: ColumnsThere,
+  declared: readonly ColumnSchema[],
+): Standing {
   const change = changes[at];
   const later = changes.slice(at + 1);
   switch (change?.change) {
     case 'drop':
-      return ofDrop(change.name, later, there, declared);
+      if (retold) return ofDrop(change.name, later, there, declared);
+      return there.has(change.name) ? 'todo' : 'done';
     case 'rename': {
       const { from, to } = change;
       if (!there.has(from)) return 'done';

@@ -232,6 +232,8 @@ export interface SchemaChange {
   readonly table: string;
   readonly schema: RowSchema;
   readonly changes: readonly ColumnChange[];
+  /** The changes lead from the declared columns to those of now, since the source has begun to read here: whoever follows may have had them. */
+  readonly retold?: boolean;
   readonly transaction: number;
   readonly ordinal: number;
 }

@@ -79,7 +79,7 @@ function partsOf(numbered: readonly Numbered[], { partRows = Number.POSITIVE_INF
       parts.push({ kind: 'truncate', tables: change.tables, transaction, ordinal });
     } else if (change.kind === 'schema') {
       close();
-      parts.push({ kind: 'schema', table: change.table, schema: change.schema, changes: change.changes, transaction, ordinal });
+      parts.push({ ...change, transaction, ordinal });
     } else {
       const some = open.get(change.table) ?? [];
       if (some.length === 0) open.set(change.table, some);

@@ -220,7 +220,8 @@ export function changesOfColumns(withSink: WithSink, columnChanges: readonly Col
       const alter = playing.logged(since, ['things'])[0] as LoggedTransaction;
       await again.commit(later);
       const [logged] = again.logged(again.position as Position, ['things']) as [LoggedTransaction];
-      await again.applied({ ...logged, changes: [...alter.changes.filter(({ kind: one }) => one === 'schema'), ...logged.changes] });
+      const retold = alter.changes.flatMap((one) => (one.kind === 'schema' ? [{ ...one, retold: true }] : []));
+      await again.applied({ ...logged, changes: [...retold, ...logged.changes] });
       await again.compare();
     });
   }

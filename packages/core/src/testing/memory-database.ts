@@ -34,7 +34,13 @@ export type LoggedChange =
     }
   | { readonly kind: 'delete'; readonly table: string; readonly schema: RowSchema; readonly old: MemoryRow }
   | { readonly kind: 'truncate'; readonly tables: readonly string[] }
-  | { readonly kind: 'schema'; readonly table: string; readonly schema: RowSchema; readonly changes: readonly ColumnChange[] };
+  | {
+      readonly kind: 'schema';
+      readonly table: string;
+      readonly schema: RowSchema;
+      readonly changes: readonly ColumnChange[];
+      readonly retold?: boolean;
+    };
 
 export interface MemoryTableOptions {
   /** Columns that stand elsewhere when they are not changed, as long texts of Postgres do. */

@@ -23,20 +23,19 @@ import type { Writing } from './group-writer.ts';
 import type { NetChange } from './net-changes.ts';
 import { readAgain, type TargetTable } from './target-table.ts';
 
+type NetSchemaChange = Pick<SchemaChange, 'schema' | 'retold'> & { readonly changes: readonly NetChange[] };
+
 /**
  * Statements that make the table what it has become at the source, as far as the pipeline's policy goes; each is to be run before the next
  * is asked for. What is so already needs none, so that a change which was broken off in the middle is gone on with.
  *
  * @throws SCHEMA_CHANGED for what the policy does not let through
  */
-export async function* alterations(
-  writing: Writing,
-  target: TargetTable,
-  { schema, changes }: Pick<SchemaChange, 'schema'> & { readonly changes: readonly NetChange[] },
-): AsyncGenerator<string> {
+export async function* alterations(writing: Writing, target: TargetTable, told: NetSchemaChange): AsyncGenerator<string> {
+  const { schema, changes } = told;
   // DDL cannot be taken back: what is not let through is said before anything is done.
   changes.reduce((now, _, at) => {
-    for (const change of ofTarget(writing, now, changes, at)) {
+    for (const change of ofTarget(writing, now, told, at)) {
       statements(writing, now, schema.key, change);
       now = columnsAfter(now, change, writing.stream.policy);
     }
@@ -45,7 +44,7 @@ export async function* alterations(
   if ((schema.key ?? []).length !== target.key.length) throw changed(writing, target, 'has another key now', 'resync');
   for (const at of changes.keys()) {
     const now = (await readAgain(writing.session, target)) ?? target;
-    for (const change of ofTarget(writing, now, changes, at)) yield* statements(writing, now, schema.key, change);
+    for (const change of ofTarget(writing, now, told, at)) yield* statements(writing, now, schema.key, change);
   }
 }
 
@@ -54,7 +53,8 @@ export async function* alterations(
  *
  * @throws SCHEMA_CHANGED where nobody can tell whether a column of that name is the one before or the one after
  */
-function ofTarget(writing: Writing, target: TargetTable, changes: readonly NetChange[], at: number): ColumnChange[] {
+function ofTarget(writing: Writing, target: TargetTable, all: NetSchemaChange, at: number): ColumnChange[] {
+  const { changes } = all;
   const told = changes[at] as NetChange;
   const later = changes.slice(at + 1);
   const { formerly = [] } = told;
@@ -64,7 +64,7 @@ function ofTarget(writing: Writing, target: TargetTable, changes: readonly NetCh
     return [{ change: 'rename', from: known, to: told.column.name }];
   }
   if (told.change !== 'drop' || formerly.length === 0) {
-    const stands = standing(changes, at, columnsOf(target), writing.stream.tables[target.table]?.columns ?? []);
+    const stands = standing(all, at, columnsOf(target), writing.stream.tables[target.table]?.columns ?? []);
     if (stands !== 'todo' && stands !== 'done') throw changed(writing, target, stands.unclear, 'resync');
     return stands === 'todo' ? [told] : [];
   }

@@ -76,6 +76,8 @@ export class FollowedTable {
   #lineage: Lineage;
   /** As they were handed on last, or are declared. */
   #columns: readonly StreamColumn[];
+  /** Rows of it have come. */
+  #isMapped = false;
 
   constructor({ table, declared, wholeRows, catalog, numbers, lineage, joinedAt }: FollowedParts, setting: FollowedSetting) {
     this.table = table;
@@ -186,13 +188,15 @@ export class FollowedTable {
       passed: this.#passed,
     });
     const changes = [...gone, ...columnChanges(this.name, this.#columns, stream)];
+    const retold = !this.#isMapped;
+    this.#isMapped = true;
     const key = keyAt(this.#declared, this.#numbers, stream);
     this.#columns = stream;
     for (const { name } of relation) if (this.#numbers[name] !== undefined) this.#passed.add(this.#numbers[name]);
     const reading = this.#reading(log, own, stream, key);
     return {
       reading,
-      change: changes.length === 0 ? null : { table: this.table, schema: reading.shape.schema, changes },
+      change: changes.length === 0 ? null : { table: this.table, schema: reading.shape.schema, changes, ...(retold && { retold }) },
       untold,
     };
   }

@@ -28,15 +28,16 @@ const lockWait = '60s';
  *
  * @throws SCHEMA_CHANGED for what the policy does not let through
  */
-export async function applySchemaChange(writing: Writing, { table, schema, changes }: SchemaChange): Promise<void> {
+export async function applySchemaChange(writing: Writing, told: SchemaChange): Promise<void> {
   const { session, targets } = writing;
+  const { table, schema, changes } = told;
   const target = targets.get(table);
   if (!target) return;
   await session.execute(`SET LOCAL lock_timeout = '${lockWait}'`);
   let now = (await readTarget(session, table, showName(target.real), target.key)) ?? target;
   const declared = writing.stream.tables[table]?.columns ?? [];
   for (const [at, change] of changes.entries()) {
-    const stands = standing(changes, at, columnsOf(now), declared);
+    const stands = standing(told, at, columnsOf(now), declared);
     if (stands === 'done') continue;
     if (stands !== 'todo') throw changed(writing, target, stands.unclear, 'resync');
     for (const statement of await statements(writing, now, change)) await session.execute(statement, [], target.shown);

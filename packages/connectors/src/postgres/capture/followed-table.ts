@@ -102,13 +102,14 @@ export class FollowedTable {
       passed: this.#passed,
     });
     const changes = columnChanges(this.name, this.#columns, columns);
+    const retold = this.#shape === null;
     const key = keyAt(this.#declared, this.#numbers, columns);
     this.#columns = columns;
     for (const { name } of relation) if (this.#numbers[name] !== undefined) this.#passed.add(this.#numbers[name]);
     this.#shape = tableShape({ table: this.table, key, columns, sources: identity, binary: this.#binary });
     if (changes.length === 0) return null;
     const { schema } = this.#shape;
-    return { table: this.table, schema, changes };
+    return { table: this.table, schema, changes, ...(retold && { retold }) };
   }
 
   /** A message tells the columns before the relation comes. */

@@ -74,10 +74,11 @@ export async function writeSteps(work: WriteWork, steps: readonly Step[], files:
 }
 
 /** @throws SCHEMA_CHANGED where nobody can tell whether the table has had the change */
-function isToDo(work: WriteWork, { table, changes }: SchemaChange, place: number, there: Columns): boolean {
+function isToDo(work: WriteWork, told: SchemaChange, place: number, there: Columns): boolean {
+  const { table } = told;
   const { columns } = work.warehouse;
   const stands = standing(
-    changes,
+    told,
     place,
     { has: (name) => there.has(name), isOf: (name, column) => there.get(name) === columns.type(column) },
     work.stream.tables[table]?.columns ?? [],
