@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -145,7 +147,8 @@ export async function mariaDbServer(options: MariaDbServerOptions = {}): Promise
     while (isAlive(pid)) await pause(10);
     guard.stdin?.end();
     await ended;
-    // By now they have heard of it: what waits in a connection that is destroyed before waits for ever.
+    // What waits in a connection that is destroyed before it has heard of it waits for ever.
+    await Promise.all([...connections].map(heard));
     for (const connection of connections) connection.destroy();
     connections.clear();
   }
@@ -233,6 +236,12 @@ export const withNumbers = (statement: string): string =>
   );
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The driver tells those who wait when it is told that the server has gone. */
+async function heard(connection: Connection): Promise<void> {
+  const { stream } = connection.connection as unknown as { readonly stream: Socket };
+  if (!stream.closed) await Promise.race([once(stream, 'close'), pause(10_000)]);
+}
 
 /** A process that has ended but was not waited for yet is not alive: its guard waits for it later. */
 function isAlive(pid: number): boolean {

@@ -21,6 +21,8 @@ export interface SnapshotParts {
 
 /** How long writers of tables wait for us, and we for them. */
 const lockSeconds = 3;
+/** Who has locked them and says nothing for so long has gone, with his machine or his network: the server ends his session, and writers go on. */
+const silentSeconds = 10;
 
 /**
  * One view of a table, as of one moment, on several connections. MySQL cannot hand a snapshot from one connection to another: they are
@@ -143,7 +145,7 @@ async function isLocked(session: Session, tables: readonly string[], log: Log): 
 }
 
 /**
- * Keeps writers from the tables until UNLOCK TABLES or the session's end. Every transaction that has written to them has ended by then: without
+ * Keeps writers from the tables until UNLOCK TABLES or the session's end, which comes by itself where nobody asks it for anything. Every transaction that has written to them has ended by then: without
  * autocommit InnoDB waits for those too that the server's own locks let through.
  *
  * @throws LOAD_CONFLICT where one does not end in time, ACCESS_DENIED
@@ -151,7 +153,7 @@ async function isLocked(session: Session, tables: readonly string[], log: Log): 
 export async function lockTables(session: Session, tables: readonly string[]): Promise<void> {
   const seconds = literal(lockSeconds);
   await session.execute(
-    `SET SESSION autocommit = 0, SESSION lock_wait_timeout = ${seconds}, SESSION innodb_lock_wait_timeout = ${seconds}`,
+    `SET SESSION autocommit = 0, SESSION wait_timeout = ${literal(silentSeconds)}, SESSION lock_wait_timeout = ${seconds}, SESSION innodb_lock_wait_timeout = ${seconds}`,
   );
   await session.execute(`LOCK TABLES ${tables.map((table) => `${table} READ`).join(', ')}`);
 }

@@ -8,7 +8,7 @@ import { type MariaDbDatabase, type MariaDbServer, mariaDbServer, testedServer }
 import { mysql } from './index.ts';
 import { repeatedSeconds } from './open-writers.ts';
 import { openSession } from './session.ts';
-import { Snapshot } from './snapshot.ts';
+import { lockTables, Snapshot } from './snapshot.ts';
 
 let server: MariaDbServer;
 beforeAll(async () => {
@@ -362,6 +362,16 @@ test('a connection that ends in the middle says so, and leaves nothing running a
     if (tries > 100) throw new Error('The statement goes on.');
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+});
+
+test('writers go on where whoever has locked the tables is not heard of any more', { timeout: 60_000 }, async () => {
+  const database = await server.database();
+  await many(database, 10);
+  const session = await openSession({ url: database.url }, testContext());
+  await lockTables(session, ['items']);
+  await database.sql("insert into items values (1000, 'written')");
+  await expect(session.query('SELECT 1')).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });
+  await session[Symbol.asyncDispose]();
 });
 
 test('a session is ended by the lock that it holds, never by a number that means another one elsewhere', async () => {
