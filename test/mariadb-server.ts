@@ -239,7 +239,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 /** The driver tells those who wait when it is told that the server has gone. */
 async function heard(connection: Connection): Promise<void> {
-  const { stream } = connection.connection as unknown as { readonly stream: Socket };
+  const { stream } = (connection as unknown as { readonly connection: { readonly stream: Socket } }).connection;
   if (!stream.closed) await Promise.race([once(stream, 'close'), pause(10_000)]);
 }
 
