@@ -62,7 +62,7 @@ export class BinlogStream {
     this.#watch.unref();
   }
 
-  /** @throws as `openSession`; RESYNC_REQUIRED comes later, by `done`, since the server looks for the place when it has been asked */
+  /** @throws as `openSession` does; RESYNC_REQUIRED comes later, by `done`, since the server looks for the place when it has been asked */
   static async open({ settings, context, from, handler }: StreamParts): Promise<BinlogStream> {
     const session = await openSession(settings, context, { purpose: 'capture' });
     try {
@@ -76,7 +76,7 @@ export class BinlogStream {
       return stream;
     } catch (error) {
       await session.kill();
-      throw error;
+      throw session.error(error);
     }
   }
 

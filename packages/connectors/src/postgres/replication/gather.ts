@@ -1,7 +1,7 @@
 /** Parts of Node's sockets, plain and TLS, that its types leave out. Where they are missing, nothing is gathered. */
 export interface GatheringSocket {
   readonly destroyed: boolean;
-  readonly _handle?: { readStart?(): unknown; readStop?(): unknown } | null;
+  readonly _handle?: { readonly reading?: boolean; readStart?(): unknown; readStop?(): unknown } | null;
 }
 
 const restMs = 1;
@@ -30,8 +30,9 @@ export function gathering(socket: GatheringSocket): (bytes: number, now: number)
     handle.readStop();
     setTimeout(() => {
       resting = false;
-      // Also where the stream is paused: it believes that the handle reads, and stops it by itself.
-      if (socket._handle === handle && !socket.destroyed) handle.readStart?.();
+      // Also where the stream is paused: it believes that the handle reads, and stops it by itself. Where it has stopped it meanwhile, its
+      // buffer full, it starts it again, and takes one that reads already for broken (EALREADY).
+      if (socket._handle === handle && !socket.destroyed && handle.reading !== false) handle.readStart?.();
     }, restMs);
   };
 }
